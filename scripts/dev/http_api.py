@@ -1,0 +1,258 @@
+#!/usr/bin/env python3
+"""Write docs/http-api.md: runs the demo app, asks every endpoint, and records what it answered.
+
+    .venv/bin/python scripts/dev/http_api.py [--output docs/http-api.md]
+
+Every operation of the OpenAPI document must be asked; one that was forgotten is an error. Process
+names and ports of the run are replaced, so that the page shows no machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from mina_ops.demo import stage
+from mina_ops.demo.processes import Server
+from mina_ops.demo.servers import start_gunicorn, start_redis
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "$ADMIN_TOKEN"  # noqa: S105 - what the page shows in its place
+SHOWN_HEADERS = ("Retry-After", "ETag", "WWW-Authenticate", "Allow")
+LONGEST_BODY = 1800
+
+INTRODUCTION = """\
+# HTTP endpoints
+
+Recorded from the running demo by `scripts/dev/http_api.py`; the contract in full is served at
+`/admin/openapi.json` (OpenAPI 3.1).
+
+- Every answer has `Cache-Control: no-store` (flags: `private, no-cache`),
+  `X-Content-Type-Options: nosniff`, `X-Mina-Environment` and `X-Mina-Version`.
+- Errors are `application/problem+json` (RFC 9457). GET endpoints answer HEAD.
+- Rates are percent. What has no data is `null`, with `samples` 0.
+- Bodies are read as JSON whatever their content type says, as curl sends them as a form.
+- Health, metrics and Prometheus are answered below Flask: no login, limiter, CSRF guard or redirect
+  of the host reaches them.
+- `/admin/*` wants a logged-in admin or a bearer token, else 401 or 403.
+"""
+
+
+@dataclass
+class Step:
+    """One request of the page; `operation` names the path of the OpenAPI document."""
+
+    method: str
+    path: str
+    operation: str
+    body: Any = None
+    token: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+    note: str = ""
+
+
+def steps() -> list[Step]:
+    """What is asked, in the order of the page; later requests build on earlier ones."""
+    found = [
+        Step("GET", "/api/health", "/api/health"),
+        Step("GET", "/api/health", "/api/health",
+             headers={"Accept": "application/health+json"}, note="The IETF draft's form:"),
+        Step("GET", "/api/health?verbose&exclude=openai", "/api/health", token=True,
+             note="Verbose, without a check, as an admin:"),
+    ]  # fmt: skip
+    names = ("live", "ready", "started", "db", "redis", "openai", "websockets", "disk")
+    found += [Step("GET", f"/api/health/{name}", f"/api/health/{name}") for name in names]
+    found += [
+        Step("GET", "/api/health/migrations", "/api/health/migrations"),
+        Step("GET", "/api/health/chunk_ledger", "/api/health/{check}"),
+        Step("GET", "/api/health/nothing", "/api/health/{check}", note="A name that is unknown:"),
+    ]
+    figures: tuple[str, ...] = (
+        "connections",
+        "errors",
+        "performance",
+        "histogram",
+        "websockets",
+        "sessions/active",
+    )
+    figures += ("transcriptions/completion_rate", "ai/insights_success_rate")
+    found += [Step("GET", f"/api/metrics/{name}", f"/api/metrics/{name}") for name in figures]
+    found += [
+        Step("GET", "/api/metrics/errors?environment=green&window=60", "/api/metrics/errors",
+             note="The other colour, another window:"),
+        Step("GET", "/api/metrics/errors?window=0", "/api/metrics/errors",
+             note="A value that is out of range:"),
+        Step("GET", "/api/metrics/outcomes/transcription", "/api/metrics/outcomes/{name}"),
+        Step("GET", "/metrics", "/metrics"),
+        *_flags(),
+        Step("POST", "/admin/drain", "/admin/drain", {"grace_seconds": 30}, token=True),
+        Step("GET", "/admin/drain", "/admin/drain", token=True),
+        Step("GET", "/api/health/ready", "/api/health/ready", note="While it drains:"),
+        Step("DELETE", "/admin/drain", "/admin/drain", token=True),
+        Step("GET", "/admin/audit?limit=2", "/admin/audit", token=True),
+        Step("GET", "/admin/audit", "/admin/audit", note="Without a token:"),
+        Step("GET", "/admin/openapi.json", "/admin/openapi.json"),
+    ]  # fmt: skip
+    return found
+
+
+def _flags() -> Iterator[Step]:
+    key, one, several = "enable_audio_replay", "/admin/flags/{key}", "/admin/flags/-"
+    made = {"key": key, "enabled": True, "rollout_percent": 25, "release": "v2.5.0"}
+    yield Step("POST", "/admin/flags", "/admin/flags", made, token=True)
+    yield Step("POST", "/admin/flags", "/admin/flags", {"key": key, "enabled": False}, token=True,
+               note="Off again; waits until every process has applied it:")  # fmt: skip
+    yield Step("GET", "/admin/flags", "/admin/flags", token=True)
+    yield Step("GET", f"/admin/flags/{key}", one, token=True)
+    yield Step("GET", f"/admin/flags/{key}/history?limit=1", f"{one}/history", token=True)
+    yield Step("POST", f"/admin/flags/{key}/undo", f"{one}/undo", token=True)
+    yield Step("GET", "/api/flags", "/api/flags")
+    yield Step("POST", f"{several}/disable-for-release", f"{several}/disable-for-release",
+               {"release": "v2.5.0"}, token=True)  # fmt: skip
+    yield Step("GET", f"{several}/history?limit=1", f"{several}/history", token=True)
+    yield Step("POST", f"{several}/undo", f"{several}/undo", {"change": "$LAST"}, token=True)
+    yield Step("GET", f"{several}/export", f"{several}/export", token=True)
+    yield Step("POST", f"{several}/import", f"{several}/import",
+               {"flags": [{"key": "new_editor", "enabled": True}]}, token=True)  # fmt: skip
+    yield Step("GET", f"{several}/report", f"{several}/report", token=True)
+    yield Step(
+        "POST", f"{several}/recover", f"{several}/recover", {"action": "discard"}, token=True
+    )
+    yield Step("DELETE", "/admin/flags/new_editor", one, token=True)
+
+
+def main() -> int:
+    """Run the demo, ask, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "http-api.md")
+    output: Path = parser.parse_args().output
+    with tempfile.TemporaryDirectory() as folder, _demo(Path(folder)) as (server, keys):
+        page = record(server, keys)
+    output.write_text(page)
+    return 0
+
+
+@contextmanager
+def _demo(folder: Path) -> Iterator[tuple[Server, stage.Keys]]:
+    keys = stage.Keys()
+    with ExitStack() as running:
+        redis = running.enter_context(start_redis(folder / "redis"))
+        standin = running.enter_context(stage.start_standin(folder / "openai"))
+        shared = stage.app_environment(folder, keys, standin, redis)
+        stage.prepare_database(folder, shared, keys)
+        names = {"ENVIRONMENT": "blue", "APP_VERSION": "v2.4.5"}
+        environment = {**shared, **names}
+        server = running.enter_context(start_gunicorn(folder, stage.APP, environment=environment))
+        yield server, keys
+
+
+def record(server: Server, keys: stage.Keys) -> str:
+    """The page: one section for each operation of the document."""
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        _warm_up(client, keys)
+        document = client.get("/admin/openapi.json").json()
+        sections: dict[tuple[str, str], list[str]] = {}
+        last_change = ""
+        for step in steps():
+            answer = _ask(client, step, keys, last_change)
+            if "/history" in step.path:
+                last_change = answer.json()["changes"][0]["id"]
+            shown = _shown(step, answer, last_change)
+            sections.setdefault((step.method, step.operation), []).append(shown)
+    _refuse_gaps(document, sections)
+    parts = [INTRODUCTION]
+    for (method, path), recorded in sections.items():
+        operation = document["paths"][path][method.lower()]
+        statuses = ", ".join(f"`{status}`" for status in sorted(operation["responses"]))
+        parts.append(f"## {method} {path}\n\n{operation['summary']} Statuses: {statuses}.\n")
+        parts += recorded
+    return "\n".join(parts)
+
+
+def _warm_up(client: httpx.Client, keys: stage.Keys) -> None:
+    """Some life, so that figures are not all null."""
+    deadline = time.monotonic() + 20
+    while client.get("/api/health").status_code != 200:
+        if time.monotonic() > deadline:
+            raise SystemExit("The demo did not get healthy.")
+        time.sleep(0.1)
+    bearer = {"Authorization": f"Bearer {keys.test_token}"}
+    for number in range(5):
+        made = client.post("/api/sessions", json={"title": f"Talk {number}"}, headers=bearer).json()
+        path = f"/api/sessions/{made['session_id']}"
+        client.post(f"{path}/segments", json={"text": "hello", "speaker": "A"}, headers=bearer)
+        client.post(f"{path}/finalize", headers=bearer)
+    time.sleep(2.5)  # until the figures of these have been flushed and read
+
+
+def _ask(client: httpx.Client, step: Step, keys: stage.Keys, last_change: str) -> httpx.Response:
+    headers = dict(step.headers)
+    if step.token:
+        headers["Authorization"] = f"Bearer {keys.admin_token}"
+    body = step.body
+    if body is not None:
+        body = json.loads(json.dumps(body).replace("$LAST", last_change))
+    answer = client.request(step.method, step.path, json=body, headers=headers)
+    if answer.status_code >= 500 and answer.status_code != 503:
+        raise SystemExit(f"{step.method} {step.path} answered {answer.status_code}: {answer.text}")
+    return answer
+
+
+def _shown(step: Step, answer: httpx.Response, last_change: str) -> str:
+    lines = [f"curl {'' if step.method == 'GET' else f'-X {step.method} '}$URL{step.path}"]
+    lines += [f'-H "Authorization: Bearer {TOKEN}"'] if step.token else []
+    lines += [f"-H '{name}: {value}'" for name, value in step.headers.items()]
+    if step.body is not None:
+        lines.append(f"-d '{json.dumps(step.body).replace('$LAST', last_change)}'")
+    head = [f"HTTP/1.1 {answer.status_code} {answer.reason_phrase}"]
+    head.append(f"Content-Type: {answer.headers.get('Content-Type', '')}")
+    head += [f"{n}: {answer.headers[n]}" for n in SHOWN_HEADERS if n in answer.headers]
+    text = _without_machine(_body(answer))
+    note = f"{step.note}\n\n" if step.note else ""
+    request = " \\\n  ".join(lines)
+    told = "\n".join(head)
+    return f"{note}```sh\n{request}\n```\n\n```http\n{told}\n\n{text}\n```\n"
+
+
+def _body(answer: httpx.Response) -> str:
+    if "json" in answer.headers.get("Content-Type", ""):
+        text = json.dumps(answer.json(), indent=2)
+        # Short lists and objects on one line are easier to read.
+        text = re.sub(r"[\[{]\n\s+([^\[\]{}]{0,80}?)\n\s+[\]}]", _on_one_line, text)
+    else:
+        text = answer.text
+    text = text.strip()
+    return (
+        text if len(text) <= LONGEST_BODY else f"{text[:LONGEST_BODY].rsplit(chr(10), 1)[0]}\n..."
+    )
+
+
+def _on_one_line(match: re.Match[str]) -> str:
+    whole = match.group(0)
+    inner = " ".join(line.strip() for line in match.group(1).split("\n"))
+    return f"{whole[0]}{inner}{whole[-1]}"
+
+
+def _without_machine(text: str) -> str:
+    return re.sub(r"[A-Za-z0-9.-]+:0:\d+", "host-1:0:4711", text)
+
+
+def _refuse_gaps(document: dict[str, Any], asked: dict[tuple[str, str], list[str]]) -> None:
+    known = {(m.upper(), path) for path, methods in document["paths"].items() for m in methods}
+    if known != set(asked):
+        raise SystemExit(f"Not asked, or not in the document: {sorted(known ^ set(asked))}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
