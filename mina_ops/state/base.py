@@ -1,0 +1,160 @@
+"""The port: what any shared store must do for the features above it.
+
+Keys are text that begins with `mina:` (see `keys.py`), values are bytes. Every call may raise
+`StateUnavailable` within the store's own timeout (0.2 s by default) and never retries: the
+heartbeat comes round again. No call belongs on the path of a host's request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+Message = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Register:
+    """A versioned hash, read at one moment.
+
+    `epoch` names this life of the register: it changes when the store lost its data, which is
+    how an emptied Redis is told from one where all entries were removed on purpose (there the
+    epoch stays). `version` grows by one with each change. A register never written has epoch "".
+    """
+
+    epoch: str
+    version: int
+    entries: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One atomic change of a register.
+
+    Args:
+        put: entries to write.
+        remove: entries to delete.
+        expect: what an entry must hold for the change to be made; None: must not exist.
+        log: the log that gets `record` in the same step, if any.
+        record: fields of the log's record; the new version is added as `version`.
+        keep: about how many records the log keeps.
+        hint: channel that is told the new version, if any.
+        new_epoch: begin a new life of the register, since the store lost part of the last one.
+    """
+
+    put: Mapping[str, bytes] = field(default_factory=dict)
+    remove: Sequence[str] = ()
+    expect: Mapping[str, bytes | None] = field(default_factory=dict)
+    log: str | None = None
+    record: Mapping[str, str] = field(default_factory=dict)
+    keep: int = 10_000
+    hint: str | None = None
+    new_epoch: bool = False
+
+
+class Subscription(Protocol):
+    """A listener on channels."""
+
+    def close(self) -> None:
+        """Stop listening; idempotent."""
+
+
+class Store(Protocol):
+    """What the processes of both colours share. One contract suite runs over every store."""
+
+    name: str
+    """`redis` or `memory`."""
+
+    shared: bool
+    """Whether other processes see it."""
+
+    def ping(self) -> float:
+        """Seconds that a round trip took."""
+
+    def get(self, key: str) -> bytes | None:
+        """The value, or None."""
+
+    def get_all(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """The values of those keys that exist, in one round trip."""
+
+    def put(self, key: str, value: bytes, *, ttl_seconds: float | None = None) -> None:
+        """Write a value, which expires after `ttl_seconds` if given."""
+
+    def put_new(self, key: str, value: bytes, *, ttl_seconds: float | None = None) -> bool:
+        """Write a value unless the key exists; atomic. True if it was written."""
+
+    def replace(
+        self, key: str, old: bytes, new: bytes | None, *, ttl_seconds: float | None = None
+    ) -> bool:
+        """Write `new` (None: delete) if the key still holds `old`; atomic. True if it was done."""
+
+    def delete(self, key: str) -> bool:
+        """Delete a key; True if it existed."""
+
+    def announce(self, roster: str, member: str, value: bytes, *, ttl_seconds: float) -> None:
+        """Put a member on a roster for `ttl_seconds`; say it again to stay."""
+
+    def withdraw(self, roster: str, member: str) -> None:
+        """Take a member off a roster at once; idempotent."""
+
+    def members(self, roster: str) -> dict[str, bytes]:
+        """Who is on a roster now: member -> value."""
+
+    def add(
+        self,
+        tallies: Mapping[str, Mapping[str, float]],
+        *,
+        ttl_seconds: float,
+        once: str | None = None,
+    ) -> None:
+        """Add amounts to fields of tallies (key -> field -> amount), in one round trip.
+
+        Additions commute, so no process loses another's. The expiry of each tally is set anew.
+        With `once`, a name for these additions, they are made all together, and one time however
+        often the call is repeated within the expiry: a server that was too slow to answer may
+        have made them all the same. The keys then share one hash tag.
+        """
+
+    def totals(self, keys: Sequence[str]) -> dict[str, float]:
+        """The sum of each field over tallies; keys share one hash tag. Missing tallies are 0."""
+
+    def read_register(self, key: str) -> Register:
+        """A register's entries, version and epoch, read at one moment."""
+
+    def read_version(self, key: str) -> tuple[str, int]:
+        """A register's epoch and version alone."""
+
+    def change_register(self, key: str, change: Change) -> Register | None:
+        """Apply a change; atomic. None if what it expects does not hold (nothing changed then).
+
+        Returns:
+            The register's new epoch and version, without entries.
+        """
+
+    def append(self, log: str, record: Mapping[str, str], *, keep: int = 10_000) -> None:
+        """Append a record to a log that keeps about `keep` of them."""
+
+    def records(
+        self, log: str, *, count: int, before: str | None = None
+    ) -> list[tuple[str, dict[str, str]]]:
+        """The newest records first, as (id, fields); `before` an id goes further back."""
+
+    def advance(self, key: str, number: int, *, ttl_seconds: float) -> int:
+        """Raise a high-water mark to `number` if that is higher; atomic. Returns the mark."""
+
+    def advance_all(self, marks: Mapping[str, int], *, ttl_seconds: float) -> None:
+        """`advance` many marks (key -> number) in one round trip; each by itself is atomic."""
+
+    def publish(self, channel: str, message: str) -> None:
+        """Send a hint; it may be lost."""
+
+    def listen(self, channels: Sequence[str], on_message: Message) -> Subscription:
+        """Call `on_message(channel)` for each hint, from a background thread, until closed.
+
+        A broken connection is made again with pauses; `on_message` is called after each
+        reconnect too, since hints were lost meanwhile.
+        """
+
+    def close(self) -> None:
+        """Let go of connections; idempotent."""

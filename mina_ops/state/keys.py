@@ -1,0 +1,48 @@
+"""Names of everything that is shared. All begin `mina:`; a colour's own, `mina:env:<colour>:`.
+
+Braces are Redis Cluster hash tags: keys that one command reads together share a tag.
+"""
+
+from __future__ import annotations
+
+FLAGS = "mina:{flags}"
+FLAGS_LOG = "mina:{flags}:log"
+FLAGS_HINT = "mina:hint:flags"
+FLAGS_APPLIED = "mina:{flags}:applied"
+"""Roster of who applied which version; a beat's presence says it too, but later."""
+AUDIT_LOG = "mina:audit"
+
+
+def presence(environment: str) -> str:
+    """Roster of a colour's live processes."""
+    return f"mina:env:{environment}:presence"
+
+
+def drain_order(environment: str) -> str:
+    """The drain order of a colour."""
+    return f"mina:env:{environment}:drain"
+
+
+def drain_hint(environment: str) -> str:
+    """Channel that tells of a new drain order."""
+    return f"mina:hint:drain:{environment}"
+
+
+def metrics_slice(environment: str, start: int, seconds: int) -> str:
+    """Tally of a colour's time slice: its start in seconds since the epoch, and its length."""
+    return f"mina:env:{environment}:metrics:{{{environment}}}:{seconds}:{start}"
+
+
+def metrics_total(environment: str, version: str) -> str:
+    """Tally of all that a colour counted under one release."""
+    return f"mina:env:{environment}:metrics:{{{environment}}}:total:{version}"
+
+
+def health_mark(environment: str) -> str:
+    """What the redis check writes, to see that the store takes writes."""
+    return f"mina:env:{environment}:health"
+
+
+def stream_mark(stream: str) -> str:
+    """Last acknowledged number of a client's stream."""
+    return f"mina:stream:{stream}"
