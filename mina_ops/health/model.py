@@ -1,0 +1,137 @@
+"""What a check is, what a run of it finds, and when its state turns. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+HEALTHY, UNHEALTHY, UNKNOWN, DISABLED = "healthy", "unhealthy", "unknown", "disabled"
+DEGRADED = "degraded"
+READY = "ready"
+"""The group of the checks that `/api/health/ready` asks."""
+
+RESERVED = frozenset({"live", "ready", "started"})
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+
+Found = Mapping[str, Any] | bool | None
+Run = Callable[[], Found]
+
+
+class Unhealthy(Exception):
+    """Raised by a check that found its dependency unfit; other exceptions count as well.
+
+    Args:
+        reason: for the log and for admins.
+        error: the class that everyone sees.
+        data: what everyone sees besides.
+    """
+
+    def __init__(
+        self, reason: str, *, error: str = "error", data: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.error = error
+        self.data = data or {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """How one dependency is examined.
+
+    Args:
+        name: its key in the bodies, and its path below `/api/health/`.
+        run: returns nothing, True or what everyone may see of it if all is well; returns False
+            or raises if not. None: the app does not use this part, the check is disabled.
+        critical: whether its failure makes the app unfit (503), or only degraded (200).
+        deadline_seconds: a run that takes longer has failed; its end is not waited for.
+        ttl_seconds: pause between two runs.
+        shared: whether all processes of both colours depend on the same thing.
+        native: run it in a real thread also where gevent or eventlet made threads green. For
+            code that blocks without yielding; not for code that shares sockets with the app.
+        groups: names under which `?group=` finds it; `ready` counts for readiness.
+        words: what its own endpoint calls healthy and unhealthy.
+        aliases: other paths below `/api/health/`.
+        cancel: called once for a run that is over its deadline, to break what it waits for.
+        facts: what everyone may see of it in any state.
+    """
+
+    name: str
+    run: Run | None
+    critical: bool = True
+    deadline_seconds: float = 2.0
+    ttl_seconds: float = 5.0
+    shared: bool = True
+    native: bool = False
+    groups: frozenset[str] = frozenset({READY})
+    words: tuple[str, str] = (HEALTHY, UNHEALTHY)
+    aliases: tuple[str, ...] = ()
+    cancel: Callable[[], None] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in (self.name, *self.aliases):
+            if not _NAME.fullmatch(name) or name in RESERVED:
+                raise ValueError(
+                    f"{name!r} cannot name a health check: use up to 40 lower-case letters, "
+                    f"digits, '_' and '-', and none of {', '.join(sorted(RESERVED))}."
+                )
+        if self.deadline_seconds <= 0 or self.ttl_seconds <= 0:
+            raise ValueError(f"Health check {self.name!r}: deadline and ttl are above 0 seconds.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What one run found.
+
+    `ended` is monotonic seconds; `error` one of the classes of `faults`; `data` is for everyone,
+    `detail` for admins and the log, which `correlation_id` leads to.
+    """
+
+    ok: bool
+    ended: float
+    latency_seconds: float | None = None
+    error: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    detail: str | None = None
+    correlation_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A state turns when `needed` of the last `window` results contradict it."""
+
+    needed: int = 2
+    window: int = 3
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.needed <= self.window:
+            raise ValueError(f"{self.needed} of {self.window} results cannot turn a state.")
+
+
+def turned(
+    state: bool | None, recent: tuple[bool, ...], ok: bool, rule: Rule
+) -> tuple[bool, tuple[bool, ...]]:
+    """The state after one more result, and the results that the next one is judged with.
+
+    The first result is the state. A turn forgets the results that led to it, so that they are
+    not counted against the new state.
+    """
+    if state is None:
+        return ok, ()
+    recent = (*recent, ok)[-rule.window :]
+    if sum(result != state for result in recent) >= rule.needed:
+        return not state, ()
+    return state, recent
+
+
+def overall(states: Mapping[str, str], critical: frozenset[str]) -> tuple[str, bool]:
+    """The status of all together, and whether it is fit to serve.
+
+    Args:
+        states: name -> healthy, unhealthy, unknown or disabled.
+        critical: the names whose failure, or unknown state, makes it unfit.
+    """
+    bad = {name for name, state in states.items() if state in (UNHEALTHY, UNKNOWN)}
+    return (DEGRADED if bad else HEALTHY), not bad & critical

@@ -1,0 +1,51 @@
+"""Names of the fields of a tally: what was counted, as text.
+
+d:<bucket>                          requests of a duration; see `histogram`
+s                                   seconds that all requests took
+e                                   requests that failed
+w:<result>                          Socket.IO handshakes: `accepted`, or why not
+o:<outcome>:ok, o:<outcome>:bad     outcomes that the host recorded
+r:<method>:<status>:<le>:<route>    requests up to the le-th bound; for Prometheus
+t:<method>:<status>:<route>         seconds that these took
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+Amounts = Mapping[str, float]
+
+SECONDS = "s"
+ERRORS = "e"
+DURATION = "d:"
+WEBSOCKET = "w:"
+OUTCOME = "o:"
+REQUESTS = "r:"
+TIME = "t:"
+ACCEPTED = "accepted"
+DRAINING = "draining"
+OTHER = "_OTHER"
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+
+
+def is_name(name: str) -> bool:
+    """Whether text can name an outcome or a reason: up to 64 letters, digits, `_`, `.`, `-`."""
+    return _NAME.fullmatch(name) is not None
+
+
+def outcome(name: str, succeeded: bool) -> str:
+    """The field that counts an outcome."""
+    return f"{OUTCOME}{name}:{'ok' if succeeded else 'bad'}"
+
+
+def durations(amounts: Amounts) -> dict[int, float]:
+    """Bucket -> number of requests."""
+    return {int(bucket): count for bucket, count in below(amounts, DURATION)}
+
+
+def below(amounts: Amounts, prefix: str) -> Iterable[tuple[str, float]]:
+    """What follows a prefix, with its amount, for each field that has it."""
+    start = len(prefix)
+    return ((name[start:], amount) for name, amount in amounts.items() if name.startswith(prefix))

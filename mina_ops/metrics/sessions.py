@@ -1,0 +1,74 @@
+"""How many sessions of the host are active, by a callable of the host, run beside requests."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+
+INTERVAL_SECONDS = 5.0
+CURRENT_SECONDS = 3 * INTERVAL_SECONDS
+
+_log = logging.getLogger(__name__)
+
+
+class ActiveSessions:
+    """Runs the host's callable every 5 s in a thread of its own, one run at a time.
+
+    A run that hangs holds up nothing: the last count is given until it is 15 s old, then none.
+    """
+
+    def __init__(self) -> None:
+        self._count: Callable[[], int] | None = None
+        self._last: tuple[int, float] | None = None
+        self._next = 0.0
+        self._running = False
+        self._failing = False
+        _run_anew_in_children(self)
+
+    def use(self, count: Callable[[], int]) -> None:
+        """Ask `count()` for the number of active sessions of the whole colour."""
+        self._count = count
+
+    def beat(self, now: float) -> None:
+        """Start a run if one is due and none is under way; returns at once."""
+        if self._count is None or self._running or now < self._next:
+            return
+        self._running = True
+        self._next = now + INTERVAL_SECONDS
+        threading.Thread(target=self._run, name="mina_ops-sessions", daemon=True).start()
+
+    def latest(self) -> tuple[int, float] | None:
+        """The last count and its age in seconds; None if there is none younger than 15 s."""
+        if self._last is None:
+            return None
+        count, at = self._last
+        age = time.monotonic() - at
+        return (count, age) if age <= CURRENT_SECONDS else None
+
+    def _run(self) -> None:
+        assert self._count is not None
+        try:
+            self._last = (int(self._count()), time.monotonic())
+            self._failing = False
+        except Exception:
+            if not self._failing:
+                _log.exception("The host's count of active sessions failed")
+            self._failing = True
+        finally:
+            self._running = False
+
+
+def _run_anew_in_children(sessions: ActiveSessions) -> None:
+    """A fork copies no thread, so a run that was under way in the parent never ends here."""
+    known = weakref.ref(sessions)
+
+    def renew() -> None:
+        parent = known()
+        if parent is not None:
+            parent._running = False
+
+    os.register_at_fork(after_in_child=renew)
