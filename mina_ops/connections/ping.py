@@ -1,0 +1,21 @@
+"""A Socket.IO event `ping` is answered by an event `pong`, unless the host answers it itself."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+
+def answer_pings(server: Any) -> None:
+    """Emit `pong` with `{"type", "timestamp"}` (milliseconds) for a `ping` that nobody handles."""
+    trigger = server._trigger_event
+
+    def triggered(event: str, namespace: str, *arguments: Any) -> Any:
+        result = trigger(event, namespace, *arguments)
+        if event != "ping" or result is not server.not_handled:
+            return result
+        pong = {"type": "pong", "timestamp": round(time.time() * 1000)}
+        server.emit("pong", pong, to=arguments[0], namespace=namespace, ignore_queue=True)
+        return pong
+
+    server._trigger_event = triggered

@@ -1,0 +1,45 @@
+"""Keeps Python's garbage collector from stopping a process while sessions move.
+
+A full collection looks at every object at once: with 5,000 sessions that is half a second in which
+nobody is answered, and a process that lets them go, or takes them in, runs into one every few
+seconds (docs/drain.md). Young objects are collected as always, and full collections later.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+
+# Not for ever: a host may make garbage that only a full collection finds.
+MOST_SECONDS = 300.0
+_NEVER = 1_000_000
+
+
+class Collector:
+    """Puts off the full collections of this process."""
+
+    def __init__(self) -> None:
+        self._before: tuple[int, int, int] | None = None
+        self._since: float | None = None
+
+    def put_off(self) -> None:
+        """No full collection from now on; called again after 5 minutes, it lets them happen."""
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+            before = gc.get_threshold()
+            if before[2] < _NEVER:
+                self._before = before
+                gc.set_threshold(before[0], before[1], _NEVER)
+        elif now - self._since > MOST_SECONDS:
+            self._restore()
+
+    def resume(self) -> None:
+        """Full collections happen as before; idempotent."""
+        self._restore()
+        self._since = None
+
+    def _restore(self) -> None:
+        before, self._before = self._before, None
+        if before is not None and gc.get_threshold()[2] == _NEVER:
+            gc.set_threshold(*before)
