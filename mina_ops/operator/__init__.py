@@ -1,0 +1,1 @@
+"""The operator's half: moves traffic, runs releases, knows an app only by its endpoints."""

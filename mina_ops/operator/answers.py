@@ -1,0 +1,130 @@
+"""What a colour's endpoints answer, as typed values. Pure.
+
+An app of another version may leave fields out or send others; what is missing is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+_OK = 200
+
+
+@dataclass(frozen=True)
+class Health:
+    """The answer of `/api/health`; `checks` maps a check's name to its body."""
+
+    http_status: int
+    status: str
+    version: str
+    environment: str
+    checks: Mapping[str, Any] = field(default_factory=dict)
+    uptime_seconds: float | None = None
+    body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_answer(cls, http_status: int, body: Mapping[str, Any]) -> Self:
+        """From the endpoint's status and body."""
+        checks = body.get("checks")
+        return cls(
+            http_status=http_status,
+            status=str(body.get("status", "unknown")),
+            version=str(body.get("version", "unknown")),
+            environment=str(body.get("environment", "unknown")),
+            checks=checks if isinstance(checks, Mapping) else {},
+            uptime_seconds=_number(body.get("uptime_seconds")),
+            body=body,
+        )
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the colour calls itself healthy."""
+        return self.http_status == _OK and self.status == "healthy"
+
+    def failing(self) -> list[str]:
+        """The names of the checks that are neither healthy nor disabled."""
+        fine = ("healthy", "disabled")
+        return [
+            name
+            for name, check in self.checks.items()
+            if (check.get("status") if isinstance(check, Mapping) else check) not in fine
+        ]
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """The answer of `/api/health/ready`: whether one process may take new visitors."""
+
+    ready: bool
+    http_status: int
+    reason: str
+
+    @classmethod
+    def from_answer(cls, http_status: int, body: Mapping[str, Any]) -> Self:
+        """From the endpoint's status and body."""
+        reasons = body.get("reasons")
+        told = ", ".join(map(str, reasons)) if isinstance(reasons, list) else body.get("detail")
+        return cls(http_status == _OK, http_status, str(told or body.get("status", "?")))
+
+
+@dataclass(frozen=True)
+class Connections:
+    """Live Socket.IO sessions of the whole colour; None where the app has no figure."""
+
+    active: int | None
+    drain_state: str | None
+    stale: bool
+    body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> Self:
+        """From the body of `/api/metrics/connections`."""
+        state = body.get("drain")
+        return cls(
+            active=_count(body.get("active_connections")),
+            drain_state=state if isinstance(state, str) else None,
+            stale=bool(body.get("stale", False)),
+            body=body,
+        )
+
+
+@dataclass(frozen=True)
+class DrainStatus:
+    """How far a drain is.
+
+    `state` is `serving`, `draining` or `drained`; `initial` sessions lived when it began,
+    `forced` counts those that were cut, and `unflushed` names what could not be flushed.
+    """
+
+    state: str
+    active_connections: int | None
+    remaining_seconds: float | None = None
+    initial: int | None = None
+    forced: int = 0
+    unflushed: tuple[str, ...] = ()
+    body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> Self:
+        """From a body of `/admin/drain`."""
+        unflushed = body.get("unflushed")
+        return cls(
+            state=str(body.get("state", "unknown")),
+            active_connections=_count(body.get("active_connections")),
+            remaining_seconds=_number(body.get("remaining_seconds")),
+            initial=_count(body.get("initial")),
+            forced=_count(body.get("forced")) or 0,
+            unflushed=tuple(map(str, unflushed)) if isinstance(unflushed, list) else (),
+            body=body,
+        )
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else None

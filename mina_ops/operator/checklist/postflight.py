@@ -1,0 +1,260 @@
+"""The playbook's lists after a release: within an hour, a day, a week."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mina_ops.errors import AppUnreachable, ConfigurationError
+from mina_ops.operator.app_client import AppClient
+from mina_ops.operator.checklist.model import FAILED, OK, OPEN, SKIPPED, Item
+from mina_ops.operator.database import connect
+from mina_ops.operator.database.options import DatabaseOptions
+from mina_ops.operator.flags.client import open_client
+from mina_ops.operator.release import plan
+from mina_ops.operator.release.journal import Journal, history
+from mina_ops.operator.release.model import Phase
+from mina_ops.operator.release.statistics import has_grown
+from mina_ops.operator.settings import OperatorSettings
+from mina_ops.operator.tables import Table
+
+WITHIN = ("1h", "24h", "1w")
+KEEP_DAYS = 7
+_HOUR_SECONDS = 3600
+
+_SLOW = """
+SELECT left(regexp_replace(query, '\\s+', ' ', 'g'), 80) AS query, calls,
+  round(mean_exec_time::numeric, 1) AS mean_ms
+FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
+WHERE d.datname = current_database() AND mean_exec_time > :slow AND calls >= 5
+ORDER BY total_exec_time DESC LIMIT 5
+"""
+
+
+@dataclass(frozen=True)
+class PostflightOptions:
+    """The table `[postflight]` of mina-ops.toml; rates in percent, as the playbook's.
+
+    Attributes:
+        error_percent: an error rate above it has not settled.
+        websocket_percent: fewer connections that succeed are not stable.
+        p95_increase_percent, p95_increase_ms: so much above the baseline, by both, is slower.
+        jobs: outcomes that background jobs record; each must have happened in the last hour.
+        slow_ms: a query that takes longer on the average is slow.
+    """
+
+    error_percent: float = 0.1
+    websocket_percent: float = 99.0
+    p95_increase_percent: float = 50.0
+    p95_increase_ms: float = 5.0
+    jobs: tuple[str, ...] = ("ai_insights", "transcription")
+    slow_ms: float = 500.0
+
+
+@dataclass(frozen=True)
+class Released:
+    """The release that the list is about, as its journal tells."""
+
+    version: str
+    new: str
+    old: str
+    at: datetime
+    baseline: Mapping[str, Any]
+
+
+def read(table: Table) -> PostflightOptions:
+    """The options in the table.
+
+    Raises:
+        ConfigurationError: a key is unknown or of the wrong type.
+    """
+    default = PostflightOptions()
+    options = PostflightOptions(
+        error_percent=table.number("error_percent", default.error_percent, least=0, most=100),
+        websocket_percent=table.number("websocket_percent", default.websocket_percent, least=0),
+        p95_increase_percent=table.number("p95_increase_percent", default.p95_increase_percent),
+        p95_increase_ms=table.number("p95_increase_ms", default.p95_increase_ms, least=0),
+        jobs=table.texts("jobs", default.jobs),
+        slow_ms=table.number("slow_ms", default.slow_ms, least=1),
+    )
+    table.done()
+    return options
+
+
+def last_release(settings: OperatorSettings) -> Released:
+    """The newest release that was done.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    for journal in history(plan.read(settings).folder):
+        progress = journal.progress()
+        if progress.phase is Phase.DONE:
+            return _released(journal, progress.detail)
+    raise ConfigurationError("No release was done yet; `mina-ops release start VERSION` does one.")
+
+
+@dataclass(frozen=True)
+class Postflight:
+    """What the items look at."""
+
+    settings: OperatorSettings
+    release: Released
+    options: PostflightOptions
+    database: DatabaseOptions
+    now: datetime
+
+    def items(self, within: str) -> list[Item]:
+        """The list of the playbook for `1h`, `24h` or `1w` after the release."""
+        return {"1h": self._hour, "24h": self._day, "1w": self._week}[within]()
+
+    def _hour(self) -> list[Item]:
+        limit = self.options.error_percent
+        return [
+            Item("errors", f"Error rate settled below {limit:g} %", self.errors),
+            Item("jobs", "Background jobs run", self.jobs),
+            Item("websockets", "WebSocket connections stable", self.websockets),
+            Item("sentry", "Sentry checked for new exception types"),
+            Item("performance", "Performance as before the release", self.performance),
+        ]
+
+    def _day(self) -> list[Item]:
+        return [
+            Item("flags", "New flags rolled out: 10, 25, 50, 100 percent", self.flags),
+            Item("feedback", "User feedback read (support tickets, Slack)"),
+            Item("slow_queries", "No slow query in the database", self.slow_queries),
+            Item("recordings", "User session recordings looked at"),
+            Item("old_colour", f"Old colour kept {KEEP_DAYS} days, then stopped", self.old_colour),
+        ]
+
+    def _week(self) -> list[Item]:
+        return [
+            Item("retrospective", "Retrospective held"),
+            Item("playbook", "Playbook updated with what was learnt"),
+            Item("performance", "Bottlenecks removed: performance as before", self.performance),
+            Item("artifacts", "Logs, metrics and backups of the release archived"),
+            Item("interventions", "Manual interventions written down"),
+            Item("old_colour", "Old colour stopped", self.old_colour),
+        ]
+
+    def errors(self) -> tuple[str, str]:
+        """The error rate of the last hour."""
+        body = self._metric("errors", _HOUR_SECONDS)
+        requests, errors = int(body.get("requests") or 0), int(body.get("errors") or 0)
+        if not requests:
+            return FAILED, "no request in the last hour"
+        rate = 100 * errors / requests
+        state = OK if rate < self.options.error_percent else FAILED
+        return state, f"{rate:.3g} % of {requests} requests"
+
+    def jobs(self) -> tuple[str, str]:
+        """Each job recorded an outcome in the last hour."""
+        silent: list[str] = []
+        said: list[str] = []
+        for name in self.options.jobs:
+            body = self._metric(f"outcomes/{name}", _HOUR_SECONDS)
+            samples = int(body.get("samples") or 0)
+            (said if samples else silent).append(f"{name} {samples}")
+        if silent:
+            return FAILED, f"silent for an hour: {', '.join(silent)}"
+        return (OK, ", ".join(said)) if said else (SKIPPED, "postflight.jobs is empty")
+
+    def websockets(self) -> tuple[str, str]:
+        """Connections succeed as before."""
+        body = self._metric("websockets", _HOUR_SECONDS)
+        rate = body.get("connection_success_rate")
+        if rate is None:
+            return OPEN, "nobody connected in the last hour"
+        state = OK if rate >= self.options.websocket_percent else FAILED
+        return state, f"{rate:.4g} % of {body.get('attempts', body.get('samples'))} succeeded"
+
+    def performance(self) -> tuple[str, str]:
+        """P95 against the baseline that the release recorded before it began."""
+        now = self._metric("performance", _HOUR_SECONDS).get("p95_ms")
+        before = p95(self.release.baseline.get("histogram") or ())
+        if now is None:
+            return FAILED, "no request in the last hour"
+        if before is None:
+            return OPEN, f"P95 is {now:.0f} ms; the release recorded no baseline"
+        limits = self.options.p95_increase_percent, self.options.p95_increase_ms
+        slower = has_grown(now, before, *limits)
+        return (FAILED if slower else OK), f"P95 {now:.0f} ms, before {before:.0f} ms"
+
+    def flags(self) -> tuple[str, str]:
+        """Flags of the release that are still off or half open."""
+        with open_client(self.settings) as client:
+            found = client.all(release=self.release.version)["flags"]
+        half = [
+            f"{flag['key']} at {flag.get('rollout_percent', 100):g} %"
+            if flag.get("enabled")
+            else f"{flag['key']} off"
+            for flag in found
+            if not flag.get("enabled") or float(flag.get("rollout_percent", 100)) < 100
+        ]
+        return (OPEN, ", ".join(half)) if half else (OK, f"{len(found)} flags, all open")
+
+    def slow_queries(self) -> tuple[str, str]:
+        """Slow statements, by pg_stat_statements."""
+        database = connect.from_variable(self.database.url_env)
+        if database.kind != "postgresql":
+            return SKIPPED, "SQLite keeps no statistics of statements"
+        with database.connect() as connection:
+            there = connect.rows(
+                connection, "SELECT 1 FROM pg_extension WHERE extname = 'pg_stat_statements'"
+            )
+            if not there:
+                return SKIPPED, "the extension pg_stat_statements is not installed"
+            loaded = (
+                "pg_stat_statements"
+                in connect.rows(
+                    connection, "SELECT current_setting('shared_preload_libraries') AS names"
+                )[0].names
+            )
+            if not loaded:
+                return SKIPPED, "pg_stat_statements is not in shared_preload_libraries"
+            slow = connect.rows(connection, _SLOW, slow=self.options.slow_ms)
+        if not slow:
+            return OK, f"none above {self.options.slow_ms:g} ms"
+        return FAILED, "; ".join(f"{row.mean_ms} ms x {row.calls}: {row.query}" for row in slow)
+
+    def old_colour(self) -> tuple[str, str]:
+        """The old colour stays as a way back, and goes after seven days."""
+        due = self.release.at + timedelta(days=KEEP_DAYS)
+        if self.now < due:
+            return OK, f"{self.release.old} is kept until {due:%Y-%m-%d}"
+        colour = self.settings.colour(self.release.old)
+        with AppClient(colour.name, colour.url) as client:
+            try:
+                client.health()
+            except AppUnreachable:
+                return OK, f"{colour.name} is stopped"
+        return OPEN, f"{colour.name} still runs since {due:%Y-%m-%d} was reached; stop it"
+
+    def _metric(self, name: str, window: int) -> Mapping[str, Any]:
+        colour = self.settings.colour(self.release.new)
+        with AppClient(colour.name, colour.url, token=self.settings.token()) as client:
+            return client.metric(name, window_seconds=window)
+
+
+def p95(histogram: Sequence[Sequence[float]]) -> float | None:
+    """The 95th percentile of (upper bound in ms, count) pairs; None without any."""
+    total = sum(count for _, count in histogram)
+    seen = 0.0
+    for bound, count in histogram:
+        seen += count
+        if total and seen >= 0.95 * total:
+            return float(bound)
+    return None
+
+
+def _released(journal: Journal, detail: Mapping[str, Any]) -> Released:
+    entries = journal.entries()
+    return Released(
+        version=str(detail.get("version", journal.release_id)),
+        new=str(detail.get("to", "green")),
+        old=str(detail.get("from", "blue")),
+        at=datetime.fromtimestamp(entries[-1].at, UTC),
+        baseline=detail.get("baseline") or {},
+    )

@@ -1,0 +1,1 @@
+"""The database of both colours: backup and restore, integrity, migrations that suit both."""

@@ -1,0 +1,112 @@
+"""What migrations do, without a database and without the host's env.py: the operations that
+they call and the SQL that Alembic makes of them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from alembic.operations import BatchOperations, Operations
+from alembic.operations.ops import MigrateOperation
+from alembic.runtime.migration import MigrationContext
+from alembic.script import Script
+
+
+@dataclass
+class Rendered:
+    """One migration: its operations in order, and its SQL.
+
+    Attributes:
+        operations: each with whether it runs outside a transaction (`autocommit_block`).
+        problem: why the rest could not be rendered, as when it reads the database first.
+        reversible: whether its downgrade does anything.
+    """
+
+    revision: str
+    title: str
+    operations: list[tuple[MigrateOperation, bool]] = field(default_factory=list)
+    sql: str = ""
+    problem: str | None = None
+    reversible: bool = True
+
+
+class _Recorder:
+    """Keeps what Alembic's operations are asked to do, in batches too."""
+
+    def __init__(self, operations: Operations, into: Rendered, buffer: io.StringIO) -> None:
+        self._into = into
+        self._buffer = buffer
+        self._is_sqlite = operations.get_context().dialect.name == "sqlite"
+        self._open_batch = operations.batch_alter_table
+        # On the object, not in a subclass: Alembic's proxy serves its own class alone.
+        operations.batch_alter_table = self._batch  # type: ignore[method-assign]
+        self._listen(operations)
+
+    def _listen(self, operations: Operations | BatchOperations) -> None:
+        invoke = operations.invoke
+
+        def keep_and_invoke(operation: MigrateOperation) -> Any:
+            said = self._buffer.getvalue()
+            outside = said.rfind("COMMIT;") > said.rfind("BEGIN;")
+            self._into.operations.append((operation, outside))
+            return invoke(operation)
+
+        operations.invoke = keep_and_invoke  # type: ignore[method-assign]
+
+    @contextmanager
+    def _batch(self, *args: Any, **options: Any) -> Iterator[BatchOperations]:
+        with self._open_batch(*args, **options) as batch:
+            self._listen(batch)
+            if self._is_sqlite:
+                # It would copy the table, and for that look at the database; nobody needs its SQL.
+                batch.impl.flush = lambda: None  # type: ignore[method-assign]
+            yield batch
+
+
+def render(scripts: Sequence[Script], dialect: str = "postgresql") -> list[Rendered]:
+    """What each migration's upgrade does, in the order given."""
+    return [_render(script, dialect) for script in scripts]
+
+
+def _render(script: Script, dialect: str) -> Rendered:
+    module = script.module
+    done = Rendered(script.revision, script.doc or "", reversible=_is_reversible(module))
+    buffer = io.StringIO()
+    context = MigrationContext.configure(
+        dialect_name=dialect,
+        opts={"as_sql": True, "output_buffer": buffer, "literal_binds": True},
+    )
+    operations = Operations(context)
+    _Recorder(operations, done, buffer)
+    operations._install_proxy()
+    try:
+        module.upgrade()
+    except Exception as exc:  # whatever a migration does when there is no database to ask
+        done.problem = (
+            f"what follows line {_line(exc, module)} asks the database, and cannot be judged "
+            f"without one ({type(exc).__name__})"
+        )
+    finally:
+        operations._remove_proxy()
+    done.sql = buffer.getvalue()
+    return done
+
+
+def _is_reversible(module: Any) -> bool:
+    downgrade = getattr(module, "downgrade", None)
+    if downgrade is None:
+        return False
+    does_something = bool(set(downgrade.__code__.co_names) - {"NotImplementedError"})
+    return does_something or not module.upgrade.__code__.co_names
+
+
+def _line(error: Exception, module: Any) -> int:
+    line, trace = 0, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == getattr(module, "__file__", None):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line

@@ -1,0 +1,1 @@
+"""What an incident needs: damage assessed, people told, secrets rotated, access reviewed."""

@@ -1,0 +1,1 @@
+"""Releases that judge themselves: plan, phases, journal, analysis, rollback."""

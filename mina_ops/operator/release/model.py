@@ -1,0 +1,159 @@
+"""The words of a release: phases, figures, triggers, verdicts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """Where a release is; in this order, apart from the last four."""
+
+    CHECKS = "checks"
+    """Everything that must hold before anything is touched."""
+    BACKUP = "backup"
+    MIGRATE = "migrate"
+    START = "start"
+    """Start the new colour and warm it up."""
+    HEALTH = "health"
+    """The new colour is ready, and stays so."""
+    SMOKE = "smoke"
+    SWITCH = "switch"
+    """Traffic moves, step by step, and is watched at each."""
+    DRAIN = "drain"
+    """Live sessions leave the old colour."""
+    WATCH = "watch"
+    """All traffic is on the new colour, and is watched."""
+    DONE = "done"
+    ROLLING_BACK = "rolling_back"
+    ROLLED_BACK = "rolled_back"
+    FAILED = "failed"
+    """Ended before any traffic moved; nothing to take back."""
+
+
+FORWARD = (
+    Phase.CHECKS,
+    Phase.BACKUP,
+    Phase.MIGRATE,
+    Phase.START,
+    Phase.HEALTH,
+    Phase.SMOKE,
+    Phase.SWITCH,
+    Phase.DRAIN,
+    Phase.WATCH,
+    Phase.DONE,
+)
+ENDED = (Phase.DONE, Phase.ROLLED_BACK, Phase.FAILED)
+WITH_TRAFFIC = (Phase.SWITCH, Phase.DRAIN, Phase.WATCH)
+
+
+class Verdict(StrEnum):
+    """What one trigger says of one look."""
+
+    PASS = "pass"  # noqa: S105 - a verdict
+    FAIL = "fail"
+    NO_DATA = "no_data"
+    """Too few samples to say anything; never a pass."""
+    ERROR = "error"
+    """The figure could not be read, or is stale."""
+
+
+class Response(StrEnum):
+    """What a failed trigger asks for; the strongest one wins."""
+
+    NONE = "none"
+    HOLD = "hold"
+    """Stay, and page somebody: both colours show the fault, so moving traffic helps nobody."""
+    GRADUAL = "gradual"
+    """Take 75 % back, watch, then take all back."""
+    INSTANT = "instant"
+    """Take all traffic back at once."""
+
+
+STRENGTH = (Response.NONE, Response.HOLD, Response.GRADUAL, Response.INSTANT)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one colour shows over a window; None where it could not be read.
+
+    `histogram` holds (upper bound in ms, count) of request durations, ascending. Health words
+    are those of the endpoints: `healthy`, `unhealthy`, `disabled`. `fault` says why nothing
+    could be read. `recent` holds the counts over shorter windows, where the good minutes before
+    it do not thin out a fault that begins late.
+    """
+
+    requests: int = 0
+    errors: int = 0
+    histogram: Sequence[tuple[float, float]] = ()
+    websocket_attempts: int = 0
+    websocket_failures: int = 0
+    database: str | None = None
+    database_ms: float | None = None
+    ai: str | None = None
+    stale: bool = False
+    fault: str | None = None
+    recent: Sequence[Figures] = ()
+
+
+@dataclass(frozen=True)
+class Triggers:
+    """When a release is bad; the playbook's figures are the defaults.
+
+    `error_percent`, `websocket_percent` in percent; `p95_increase_percent` against the other
+    colour over the same window, if it is also more than `p95_increase_ms`; that and `database_ms`
+    in milliseconds. `tolerated` is the share of an error limit that is no reason to worry: a rate
+    must surely be above `tolerated * limit`.
+    `least_samples` requests or handshakes before a rate is judged at all, `streak` looks in a
+    row before a state or a latency without samples is believed.
+    """
+
+    error_percent: float = 5.0
+    p95_increase_percent: float = 50.0
+    p95_increase_ms: float = 5.0
+    database_ms: float = 500.0
+    websocket_percent: float = 95.0
+    tolerated: float = 0.2
+    least_samples: int = 50
+    streak: int = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One trigger's verdict on one look; `reason` is for a person, `seen` counts looks in a row
+    that showed a fault which only counts when it stays."""
+
+    trigger: str
+    verdict: Verdict
+    response: Response
+    reason: str
+    seen: int = 0
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """All findings of one look."""
+
+    findings: Sequence[Finding]
+
+    @property
+    def streaks(self) -> Mapping[str, int]:
+        """Trigger -> looks in a row that showed its fault; to be handed to the next look."""
+        return {finding.trigger: finding.seen for finding in self.findings if finding.seen}
+
+    @property
+    def response(self) -> Response:
+        """The strongest response that a finding asks for."""
+        asked = [finding.response for finding in self.findings]
+        return max(asked, key=STRENGTH.index, default=Response.NONE)
+
+    @property
+    def conclusive(self) -> bool:
+        """Whether every trigger passed: only then may traffic grow."""
+        return all(finding.verdict is Verdict.PASS for finding in self.findings)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why it asks for what it asks."""
+        return [f.reason for f in self.findings if f.response is self.response]

@@ -1,0 +1,167 @@
+"""What a release acts on: both colours, the load balancer, commands, people, the clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any
+
+from mina_ops.errors import OperatorError
+from mina_ops.operator import programs
+from mina_ops.operator.app_client import AppClient
+from mina_ops.operator.release.control import Control
+from mina_ops.operator.release.journal import Journal
+from mina_ops.operator.release.model import Figures, Judgement, Phase
+from mina_ops.operator.release.plan import Plan
+from mina_ops.operator.settings import Colour, OperatorSettings
+from mina_ops.operator.traffic.base import Applied, TrafficDriver
+from mina_ops.operator.traffic.model import Split
+
+Tell = Callable[[str, str], None]
+
+
+class Observer:
+    """Is told what happens; every method is a documented no-op. The live view overrides some."""
+
+    def phase(self, phase: Phase, text: str) -> None:
+        """A phase begins or says something about itself."""
+
+    def output(self, phase: Phase, line: str) -> None:
+        """A hook's command wrote a line; called from another thread."""
+
+    def split(self, split: Split) -> None:
+        """The load balancer follows a new split."""
+
+    def look(self, new: Figures, old: Figures, judgement: Judgement, seconds: float) -> None:
+        """Both colours were looked at, `seconds` after the last change of shares."""
+
+    def drain(self, colour: str, remaining: int | None) -> None:
+        """So many sessions are still on a colour."""
+
+
+@dataclass
+class World:
+    """Everything that a release touches, for one release from `old` to `new`.
+
+    `tell(event, text)` notifies people; it must return at once and never raise.
+    """
+
+    settings: OperatorSettings
+    driver: TrafficDriver
+    plan: Plan
+    journal: Journal
+    control: Control
+    version: str
+    new: Colour
+    old: Colour
+    tell: Tell
+    observer: Observer = field(default_factory=Observer)
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    @cached_property
+    def new_app(self) -> AppClient:
+        """The colour that is being released."""
+        return AppClient(self.new.name, self.new.url, token=self.settings.token())
+
+    @cached_property
+    def old_app(self) -> AppClient:
+        """The colour that serves so far."""
+        return AppClient(self.old.name, self.old.url, token=self.settings.token())
+
+    @cached_property
+    def public_app(self) -> AppClient:
+        """Whatever answers at the public address."""
+        return AppClient("the public address", self.settings.public_url)
+
+    def close(self) -> None:
+        """Close the connections that were opened."""
+        for name in ("new_app", "old_app", "public_app"):
+            if name in vars(self):
+                getattr(self, name).close()
+
+    def words(self) -> Mapping[str, str]:
+        """What a hook's command may name in braces."""
+        return {
+            "version": self.version,
+            "from": self.old.name,
+            "to": self.new.name,
+            "from_name": self.old.aliases[0] if self.old.aliases else self.old.name,
+            "to_name": self.new.aliases[0] if self.new.aliases else self.new.name,
+            "from_url": self.old.url,
+            "to_url": self.new.url,
+            "instances": str(self.plan.instances),
+        }
+
+    def require_programs(self) -> None:
+        """Return if the program of every hook's command is there.
+
+        Raises:
+            ToolMissing: one is not; the message names it and its hook.
+        """
+        for hook in self.plan.hooks:
+            for argv in self.plan.commands(hook, self.words()):
+                programs.find(argv[0], f"[release.hooks] {hook} needs it.")
+
+    def run_hook(self, hook: str, phase: Phase) -> bool:
+        """Run a hook's commands one after the other; True if there are any.
+
+        Raises:
+            OperatorError: a command failed or took too long; the message holds its last line.
+            ToolMissing: a command's program is not installed.
+        """
+        commands = self.plan.commands(hook, self.words())
+        environment = {f"MINA_RELEASE_{k.upper()}": v for k, v in self.words().items()}
+        environment["MINA_RELEASE_ID"] = self.journal.release_id
+        for argv in commands:
+            named = "" if hook == phase else f"{hook} "
+            self.observer.phase(phase, f"{named}$ {programs.quoted(argv)}")
+            result = programs.follow(
+                argv,
+                partial(self.observer.output, phase),
+                timeout_seconds=self.plan.hook_seconds,
+                environment=environment,
+            )
+            if not result.ok:
+                raise OperatorError(
+                    f"{hook}: `{programs.quoted(argv)}` ended with {result.code}: "
+                    f"{result.last_line()}"
+                )
+        return bool(commands)
+
+    def give(self, percent: int, *, cohort: bool = False) -> Applied:
+        """Give the new colour a share, and its cohort if asked; see `TrafficDriver.apply`.
+
+        Users who were sent to a colour by name before stay there.
+        """
+        split = self.driver.read().split.giving(self.new.name, percent)
+        if cohort:
+            split = split.with_cohort(self.plan.cohort, self.new.name if percent < 100 else None)
+        return self._apply(split)
+
+    def planned(self, percent: int) -> Split:
+        """The split that a share is, when only this release moves traffic."""
+        split = Split.all_to(self.old.name, self.settings.colours).giving(self.new.name, percent)
+        if self.plan.strategy == "cohort" and percent < 100:
+            split = split.with_cohort(self.plan.cohort, self.new.name)
+        return split
+
+    def leave(self, percent: int) -> Applied:
+        """Leave the new colour at most this share; it never gets more than it has."""
+        split = self.driver.read().split
+        return self._apply(split.giving(self.new.name, min(percent, split.percent[self.new.name])))
+
+    def take_back(self) -> Applied:
+        """Send everybody to the old colour, those by name too."""
+        return self._apply(Split.all_to(self.old.name, self.settings.colours))
+
+    def _apply(self, split: Split) -> Applied:
+        applied = self.driver.apply(split)
+        self.observer.split(applied.after.split)
+        return applied
+
+    def note(self, phase: Phase, **detail: Any) -> None:
+        """Write a note into the journal."""
+        self.journal.write("note", phase, **detail)

@@ -1,0 +1,113 @@
+"""The traffic port: what every load balancer's driver promises.
+
+Drivers never believe: what `apply` was told and what `read` returns are two things, and the
+second comes from the load balancer itself.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mina_ops.operator.traffic.model import Split
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the load balancer does now.
+
+    `generation` grows with every applied split; `detail` holds what else the driver can tell,
+    as plain JSON values. `proven` is False where a platform gives no way to ask, so that the
+    split is only what it was told last.
+    """
+
+    split: Split
+    generation: int
+    proven: bool = True
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain value for JSON."""
+        return {
+            "split": self.split.to_json(),
+            "generation": self.generation,
+            "proven": self.proven,
+            "detail": dict(self.detail),
+        }
+
+
+@dataclass(frozen=True)
+class Applied:
+    """An applied split: what was served before and after, and milliseconds until it was proven."""
+
+    before: Split
+    after: Reading
+    milliseconds: float
+
+
+class TrafficDriver(ABC):
+    """A load balancer that shares new visitors between two colours.
+
+    All drivers keep these promises:
+
+    - Requests that bear a session id go to the instance that made it, whatever the split.
+    - A visitor keeps the colour while percentages stand, and raising one moves nobody back.
+    - New handshakes that a colour refuses (503) are passed on to the other one.
+    - No request fails because of a switch.
+    """
+
+    name: str
+
+    @abstractmethod
+    def check(self) -> list[str]:
+        """What is wrong with the set-up, one sentence each with what to do; [] if it is ready.
+
+        Changes nothing. Blocks up to 5 seconds for each load balancer.
+
+        Raises:
+            ToolMissing: a program that the driver needs is not installed.
+        """
+
+    @abstractmethod
+    def read(self) -> Reading:
+        """What the load balancer really does, asked of it now.
+
+        Raises:
+            TrafficError: it does not answer, or several of them do different things; the
+                message names which.
+        """
+
+    @abstractmethod
+    def apply(self, split: Split) -> Applied:
+        """Make new visitors follow `split`; returns when the load balancer was seen to do so.
+
+        All or nothing: on an error the earlier split is served, also after a SIGKILL at any
+        moment. Idempotent. One at a time: a second caller waits up to 10 seconds for the first.
+
+        Raises:
+            TrafficError: it did not follow; traffic is as it was before. Where even going back
+                failed, the message names the load balancers that stay behind.
+            ToolMissing: a program that the driver needs is not installed.
+        """
+
+    @abstractmethod
+    def plan(self, split: Split) -> list[str]:
+        """What `apply` would do, as lines for a person; commands are quoted for a shell."""
+
+    def render(self) -> dict[str, str]:
+        """The load balancer's configuration: path -> text; {} where the driver has none."""
+        return {}
+
+    def install(self) -> list[str]:
+        """Write the configuration and have it loaded; says what was done, [] if nothing had to.
+
+        Needed once, and again when instances change. The traffic split is kept. Proves that the
+        new configuration is what serves; else the earlier one is put back.
+
+        Raises:
+            TrafficError: the configuration was refused or is not what serves.
+            ToolMissing: the load balancer's program is not installed.
+        """
+        return []

@@ -1,0 +1,163 @@
+"""The traffic port on one nginx of this host."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from mina_ops.errors import TrafficError
+from mina_ops.operator import programs
+from mina_ops.operator.settings import OperatorSettings
+from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
+from mina_ops.operator.traffic.installation import Installation
+from mina_ops.operator.traffic.model import Split
+from mina_ops.operator.traffic.nginx.control import NginxControl
+from mina_ops.operator.traffic.nginx.options import NginxOptions, read_options
+from mina_ops.operator.traffic.nginx.store import SplitStore
+from mina_ops.operator.traffic.templates import Rendering, render
+
+_SERVED_SECONDS = 2.0
+_READ_TRIES = 5
+_ADVICE = "Install nginx 1.22 or newer, or set traffic.nginx.program."
+
+
+class NginxDriver(TrafficDriver):
+    """A stock nginx; see the port for what each method promises."""
+
+    name = "nginx"
+
+    def __init__(self, settings: OperatorSettings, options: NginxOptions) -> None:
+        first, second = settings.colours
+        self._settings = settings
+        self._options = options
+        self._colours = (first, second)
+        self._store = SplitStore(options.state, self._colours)
+        self.control = NginxControl(*options.control_address)
+
+    @classmethod
+    def from_settings(cls, settings: OperatorSettings) -> NginxDriver:
+        """The driver for `[traffic.nginx]`; does no I/O."""
+        return cls(settings, read_options(settings.section("traffic", "nginx")))
+
+    def check(self) -> list[str]:
+        """What is wrong, one sentence each; also runs `nginx -t`."""
+        problems = []
+        test = programs.run(self._command("-t"))
+        if not test.ok:
+            problems.append(f"nginx refuses its configuration: {test.reason()}")
+        if not os.access(self._options.state, os.W_OK):
+            problems.append(f"{self._options.state} cannot be written; traffic could not change.")
+        try:
+            loaded = self.control.fingerprint()
+            if loaded != self._rendering().fingerprint:
+                problems.append(
+                    "nginx serves another configuration than mina-ops.toml asks for: run "
+                    "`mina-ops traffic install`."
+                )
+            self._served_and_stored()
+        except TrafficError as error:
+            problems.append(str(error))
+        return problems
+
+    def read(self) -> Reading:
+        """The split as nginx's workers see it: generation, every bucket, every user by name."""
+        for _ in range(_READ_TRIES):
+            value = self.control.split()
+            second = self._colours[1]
+            share = len(self.control.names(second))
+            cohorts = {
+                user: colour
+                for colour in self._colours
+                for user in self.control.names("cohorts", colour)
+            }
+            # Several requests see one split only if it was the same before and after.
+            if self.control.generation() == value["generation"]:
+                split = Split({self._colours[0]: 100 - share, second: share}, cohorts)
+                return Reading(split, int(value["generation"]))
+        raise TrafficError("Traffic kept changing while it was read; somebody else is switching.")
+
+    def apply(self, split: Split) -> Applied:
+        """One rename, then nginx is asked until it serves the new generation."""
+        started = time.monotonic()
+        with self._store.lock():
+            before = self._served_and_stored()
+            if before.split != split:
+                self._replace(before.generation, self._store.write(split))
+        after = self.read()
+        if after.split != split:
+            raise TrafficError(
+                f"nginx serves {after.split.describe()} where {split.describe()} was applied; "
+                "run `mina-ops traffic check`."
+            )
+        return Applied(before.split, after, (time.monotonic() - started) * 1000)
+
+    def plan(self, split: Split) -> list[str]:
+        """What `apply` would do."""
+        return [
+            f"write {split.describe()} below {self._options.state / 'splits'}",
+            f"rename {self._options.state / 'current'} to it (no reload)",
+            f"ask {self.control.address} until nginx serves it",
+        ]
+
+    def render(self) -> dict[str, str]:
+        """The one file to include inside `http { }`."""
+        return {str(self._options.config): self._rendering().text}
+
+    def install(self) -> list[str]:
+        """Configuration written, tested, reloaded and seen to serve; a first split if none is."""
+        main = self._options.main
+        installation = Installation(
+            name="nginx",
+            config=self._options.config,
+            rendering=self._rendering(),
+            test=lambda: programs.run(self._command("-t")),
+            reload=lambda: programs.run(self._command("-s", "reload")),
+            loaded=self.control.loaded,
+            testable=main is None or main.exists(),
+        )
+        with self._store.lock():
+            return self._write_first_split() + installation.run()
+
+    def _replace(self, earlier: int, generation: int) -> None:
+        self._store.activate(generation)
+        served = self.control.wait_for(
+            lambda: self.control.generation() == generation, _SERVED_SECONDS
+        )
+        if not served:
+            self._store.activate(earlier)
+            raise TrafficError(
+                f"nginx did not serve the new split within {_SERVED_SECONDS:g} s; the earlier "
+                "one is back. Run `mina-ops traffic check`."
+            )
+        self._store.prune()
+
+    def _served_and_stored(self) -> Reading:
+        """The split that is stored and, as must be, served; asked before anything is changed."""
+        served = self.control.generation()
+        stored = self._store.current()
+        if stored is None or stored.generation != served:
+            found = stored.generation if stored else "none"
+            raise TrafficError(
+                f"nginx serves split {served}, {self._options.state} holds {found}: it looks at "
+                "another folder. Run `mina-ops traffic install`."
+            )
+        return Reading(stored.split, served)
+
+    def _write_first_split(self) -> list[str]:
+        if self._store.current() is not None:
+            return []
+        split = Split.all_to(self._colours[0], self._colours)
+        self._store.activate(self._store.write(split))
+        return [f"first split: {split.describe()}"]
+
+    def _rendering(self) -> Rendering:
+        return render("mina.conf.j2", self._settings, self._options, {})
+
+    def _command(self, *action: str) -> list[str]:
+        own = self._options.test if action == ("-t",) else self._options.reload
+        if own:
+            return list(own)
+        argv = [programs.find(self._options.program, _ADVICE)]
+        argv += ["-p", str(self._options.prefix)] if self._options.prefix else []
+        argv += ["-c", str(self._options.main)] if self._options.main else []
+        return [*argv, *action]

@@ -1,0 +1,110 @@
+"""What a load balancer's site needs to know, whichever load balancer it is.
+
+Every value ends up in a configuration, so each is checked against the form it must have there.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mina_ops.operator.tables import Table
+
+_YEAR_SECONDS = 31_536_000
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+_PATH = re.compile(r"/[A-Za-z0-9_./+@-]*")
+_LISTEN = re.compile(r"(([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]|\*):)?[0-9]{1,5}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteOptions:
+    """The options that nginx and HAProxy share.
+
+    Attributes:
+        state: folder with the split; the load balancer must be able to read it.
+        listen: address of the site, as "80" or "127.0.0.1:8080".
+        cookie: name of the sticky key's cookie, which lives for `cookie_seconds`.
+        user_header, user_cookie: where a request's user id for cohorts is; one of them is None.
+        trusted_proxies: networks whose X-Forwarded-* headers are believed.
+    """
+
+    state: Path
+    listen: str = "80"
+    cookie: str = "mina_key"
+    cookie_seconds: int = _YEAR_SECONDS
+    user_header: str | None = "X-User-ID"
+    user_cookie: str | None = None
+    socketio_path: str = "/socket.io"
+    trusted_proxies: tuple[str, ...] = ()
+    read_timeout_seconds: int = 60
+
+
+def read_site(table: Table) -> dict[str, Any]:
+    """The arguments of `SiteOptions` that the table gives.
+
+    Raises:
+        ConfigurationError: a value is missing or not of the form that a load balancer takes.
+    """
+    header, cookie = _user_id(table)
+    return {
+        "state": plain(table, "state", table.path("state")),
+        "listen": address(table, "listen", "80"),
+        "cookie": matching(table, "cookie", "mina_key", _WORD, "letters, digits and '_'"),
+        "cookie_seconds": table.integer("cookie_seconds", _YEAR_SECONDS, least=60),
+        "user_header": header,
+        "user_cookie": cookie,
+        "socketio_path": matching(table, "socketio_path", "/socket.io", _PATH, "'/socket.io'"),
+        "trusted_proxies": _networks(table),
+        "read_timeout_seconds": table.integer("read_timeout_seconds", 60, least=1, most=3600),
+    }
+
+
+def matching(table: Table, key: str, default: str, form: re.Pattern[str], right: str) -> str:
+    """A text of a form; `right` is an example for the message."""
+    value = table.text(key, default)
+    if not form.fullmatch(value):
+        raise table.wrong(key, f"{value!r} must look like {right}.")
+    return value
+
+
+def address(table: Table, key: str, default: str) -> str:
+    """A port, or a host and a port."""
+    return matching(table, key, default, _LISTEN, "'80' or '127.0.0.1:8080'")
+
+
+def plain(table: Table, key: str, path: Path) -> Path:
+    """A path without a character that a configuration file would read as its own."""
+    if not _PATH.fullmatch(str(path)):
+        raise table.wrong(key, f"{str(path)!r} may hold letters, digits and _./+@- only.")
+    return path
+
+
+def plain_or_none(table: Table, key: str) -> Path | None:
+    """Such a path, or None where the key is absent."""
+    path = table.path(key, None)
+    return path if path is None else plain(table, key, path)
+
+
+def _user_id(table: Table) -> tuple[str | None, str | None]:
+    header, cookie = table.text("user_header", None), table.text("user_cookie", None)
+    if header and cookie:
+        raise table.wrong("user_cookie", "give user_header or user_cookie, not both.")
+    if cookie:
+        return None, matching(table, "user_cookie", cookie, _WORD, "letters, digits and '_'")
+    return matching(table, "user_header", "X-User-ID", _HEADER, "'X-User-ID'"), None
+
+
+def _networks(table: Table) -> tuple[str, ...]:
+    networks = table.texts("trusted_proxies", ())
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as exc:
+            raise table.wrong(
+                "trusted_proxies", f"{network!r} must be a network such as '10.0.0.0/8'."
+            ) from exc
+    return networks

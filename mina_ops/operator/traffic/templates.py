@@ -1,0 +1,66 @@
+"""The load balancers' configurations, made from the templates in `nginx/`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mina_ops import shipped
+from mina_ops.operator.settings import OperatorSettings
+from mina_ops.operator.traffic.model import USER_ID_PATTERN
+from mina_ops.operator.traffic.site import SiteOptions
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_UNKNOWN_YET = "fingerprint-goes-here"
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A configuration, and the fingerprint that the load balancer reports once it serves it."""
+
+    text: str
+    fingerprint: str
+
+
+def render(
+    template: str, settings: OperatorSettings, options: SiteOptions, more: Mapping[str, Any]
+) -> Rendering:
+    """A template filled in for these colours and options; the same input gives the same bytes.
+
+    Args:
+        more: further names for the template.
+    """
+    first, second = settings.colours.values()
+    colours = [
+        {"name": colour.name, "instances": colour.instances, "other": other}
+        for colour, other in ((first, second), (second, first))
+    ]
+    values = {
+        "colours": colours,
+        "first": first,
+        "second": second,
+        "options": options,
+        "fingerprint": _UNKNOWN_YET,
+        "user_id_pattern": USER_ID_PATTERN,
+        **more,
+    }
+    text = _environment().get_template(template).render(values)
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Rendering(text.replace(_UNKNOWN_YET, fingerprint), fingerprint)
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    # The output is no HTML: every value that gets in was checked against the form it must have.
+    return Environment(  # noqa: S701
+        loader=FileSystemLoader(shipped.folder("nginx")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
