@@ -1,0 +1,89 @@
+"""The `mina-ops` command: a frame that loads a command's file when that command is used.
+
+Adding a command or a group is one line in `COMMANDS` and a module with a `command` in it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from mina_ops.cli.session import Session
+from mina_ops.errors import MinaOpsError
+
+# name -> (module that holds `command`, the line in --help)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "status": ("mina_ops.cli.status", "Both colours: health, version, connections, traffic."),
+    "switch": ("mina_ops.cli.switch", "Send traffic from one colour to the other."),
+    "drain": ("mina_ops.cli.drain", "Move a colour's live sessions to the other colour."),
+    "traffic": ("mina_ops.cli.traffic", "The load balancer: render, install, check, read."),
+    "preflight": ("mina_ops.cli.preflight", "Is everything ready for a release?"),
+    "release": ("mina_ops.cli.release", "Release a version; it judges itself and rolls back."),
+    "rollback": ("mina_ops.cli.rollback", "Take the newest release back."),
+    "postflight": ("mina_ops.cli.postflight", "What is left to do after a release."),
+    "recover": ("mina_ops.cli.recover", "Both colours are down: back from the last backup."),
+    "db": ("mina_ops.cli.db", "The database: backup, restore, integrity, migrations."),
+    "flags": ("mina_ops.cli.flags", "Feature flags that both colours share."),
+    "token": ("mina_ops.cli.token", "Bearer tokens for the admin endpoints."),
+    "audit": ("mina_ops.cli.audit", "Who changed what, and when."),
+    "secrets": ("mina_ops.cli.secrets", "Rotate the app's secrets, nobody notices."),
+    "incident": ("mina_ops.cli.incident", "An emergency: call people, keep evidence, tell users."),
+    "notify": ("mina_ops.cli.notify", "Tell people something over every channel."),
+    "watch": ("mina_ops.cli.watch", "Watch the colours' health; alert, take out."),
+    "demo": ("mina_ops.cli.demo", "Play a whole release on this machine."),
+}
+
+_EPILOG = """\b
+Exit codes:
+  0  done                        6  a program that is needed is missing
+  1  failed                      7  the load balancer does not do as told
+  2  wrong usage or settings     8  access denied
+  3  unhealthy or unreachable    9  drained, but sessions were cut
+  4  locked by someone else     10  sessions still open at the deadline
+  5  judged bad and rolled back  11  faults were found
+"""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when used; our own errors become exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now; None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table, without importing one."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run; one of our errors is a sentence on stderr and its exit code, a bug a traceback."""
+        try:
+            return super().invoke(ctx)
+        except MinaOpsError as error:
+            click.echo(f"mina-ops: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(
+    cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.option(
+    "--config",
+    metavar="PATH",
+    help="Settings; default: $MINA_OPS_CONFIG, else ./mina-ops.toml.",
+)
+@click.version_option(package_name="mina-ops")
+@click.pass_context
+def main(ctx: click.Context, config: str | None) -> None:
+    """Switch a live app from one colour to the other without losing anything."""
+    ctx.obj = Session(config_path=config)

@@ -1,0 +1,33 @@
+"""`mina-ops audit`: who changed what, and when."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from mina_ops.cli import flags_view, output
+from mina_ops.cli.session import Session
+
+
+@click.command(name="audit")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@output.colour_option
+@output.json_option
+@click.pass_obj
+def command(session: Session, limit: int, colour: str | None, as_json: bool) -> None:
+    """The newest entries of the audit log. Needs an admin's token."""
+    with session.flags(colour) as client:
+        entries = client.audit(limit)
+    rows = [
+        (flags_view.when(e["at"]), e["actor"], e["action"], e["subject"], _brief(e["after"]))
+        for e in entries
+    ]
+    text = output.table(("WHEN", "WHO", "WHAT", "TO", "AFTER"), rows)
+    output.data({"entries": entries}, text, as_json=as_json)
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True)
+    return text if len(text) <= 100 else text[:97] + "..."

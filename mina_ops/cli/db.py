@@ -1,0 +1,259 @@
+"""`mina-ops db`: backup and restore, integrity, and whether migrations suit both colours."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mina_ops.cli import optional, output
+from mina_ops.cli.db_access import offline, online
+from mina_ops.cli.db_migrations import check, failure, mapped, verdict
+from mina_ops.cli.session import Session
+
+if TYPE_CHECKING:
+    from mina_ops.operator.database.connect import Database
+    from mina_ops.operator.database.options import DatabaseOptions
+    from mina_ops.operator.database.rules_of_data import Expectations
+
+
+@click.group(name="db")
+def command() -> None:
+    """The database of both colours.
+
+    A database is named by an environment variable that holds its URL, never by the URL itself,
+    which every process list would show. The default is DATABASE_URL.
+    """
+
+
+for _command in (check, verdict, failure, mapped, offline, online):
+    command.add_command(_command)
+
+
+def url_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--url-env`; the command gets `url_env`."""
+    return click.option(
+        "--url-env", metavar="NAME", help="Variable with the URL; default: DATABASE_URL."
+    )(function)
+
+
+def options(session: Session) -> DatabaseOptions:
+    """The table [database], or its defaults."""
+    from mina_ops.operator.database import options as database_options
+
+    return database_options.read(optional.table(session, "database"))
+
+
+def the_database(chosen: DatabaseOptions, url_env: str | None) -> Database:
+    """The database that a command is about."""
+    from mina_ops.operator.database import connect
+
+    return connect.from_variable(url_env or chosen.url_env)
+
+
+@command.command()
+@click.option("--output", "file", type=click.Path(path_type=Path), help="File to write.")
+@click.option("--no-prove", is_flag=True, help="Leave out the restore into a scratch database.")
+@click.option("--no-copy", is_flag=True, help="Do not run the copy command of mina-ops.toml.")
+@url_option
+@output.dry_run_option
+@output.json_option
+@click.pass_obj
+def backup(
+    session: Session,
+    file: Path | None,
+    no_prove: bool,
+    no_copy: bool,
+    url_env: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Back the database up and prove it: dump, list, restore into scratch, compare every row."""
+    from mina_ops.operator.database import backup as backups
+
+    chosen = options(session)
+    database = the_database(chosen, url_env)
+    target = (file or chosen.folder / backups.file_name(datetime.now(UTC))).absolute()
+    if dry_run:
+        steps = ["dump", "list"] + ([] if no_prove else ["restore into a scratch database"])
+        steps += [] if no_copy or not chosen.copy else [f"copy with {chosen.copy[0]}"]
+        value = {"dry_run": True, "database": database.name, "file": str(target), "steps": steps}
+        text = f"Would back up {database.name} to {target}: {', '.join(steps)}."
+        output.data(value, text, as_json=as_json)
+        return
+    with optional.unwinding():
+        made = backups.make(
+            database,
+            target,
+            prove=not no_prove,
+            version_table=chosen.version_table,
+            copy=() if no_copy else chosen.copy,
+        )
+    proof = "restored into a scratch database, every row alike" if made.restored else "NOT proven"
+    value = {"file": str(target), "bytes": made.bytes, "sha256": made.sha256}
+    value |= {"rows": made.rows, "revision": made.revision, "proven": made.restored}
+    text = f"{target}\n{made.bytes} bytes, {made.rows} rows in {len(made.tables)} tables; {proof}."
+    output.data(value, text, as_json=as_json)
+
+
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--to-env", metavar="NAME", help="Variable with the target's URL.")
+@click.option("--table", help="Bring back this table alone, by primary key.")
+@click.option("--exact", is_flag=True, help="With --table: also remove rows that came later.")
+@click.option("--force", is_flag=True, help="Also over the database in use.")
+@output.dry_run_option
+@output.json_option
+@click.pass_obj
+def restore(
+    session: Session,
+    file: Path,
+    to_env: str | None,
+    table: str | None,
+    exact: bool,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Restore FILE into another database, in one transaction.
+
+    The target is RESTORE_DATABASE_URL unless --to-env says otherwise; with --table it is
+    DATABASE_URL, since one table comes back to where it was. The database in use is refused
+    without --force, and backed up first with it.
+    """
+    from mina_ops.errors import ConfigurationError
+    from mina_ops.operator.database import connect
+    from mina_ops.operator.database import restore as restoring
+
+    chosen = options(session)
+    if exact and not table:
+        raise ConfigurationError("--exact goes with --table.")
+    target = connect.from_variable(to_env or (chosen.url_env if table else chosen.restore_env))
+    protected = [
+        connect.from_variable(name)
+        for name in (chosen.url_env, chosen.production_env)
+        if os.environ.get(name)
+    ]
+    if dry_run:
+        restoring.check(file)
+        what = f"the table {table} of {file}" if table else str(file)
+        value = {"dry_run": True, "file": str(file), "target": target.name, "table": table}
+        output.data(value, f"Would restore {what} into {target.name}.", as_json=as_json)
+        return
+    with optional.unwinding():
+        if table:
+            number = restoring.restore_table(file, table, target, exact=exact)
+            value = {"file": str(file), "target": target.name, "table": table, "rows": number}
+            text = f"{number} rows of {table} were brought back in {target.name}."
+            output.data(value, text, as_json=as_json)
+            return
+        differing = restoring.restore(
+            file, target, protected=protected, force=force, safety_folder=chosen.folder
+        )
+    value = {"file": str(file), "target": target.name, "differences": differing}
+    text = f"{file} is restored into {target.name}" + (
+        f", but: {'; '.join(differing)}" if differing else "; every row is as it was."
+    )
+    output.data(value, text, as_json=as_json)
+    if differing:
+        from mina_ops.operator.database.errors import FaultsFound
+
+        raise FaultsFound("The restored rows are not those of the manifest.")
+
+
+def _expectations(
+    chosen: DatabaseOptions, manifest_of: Path | None, migrations: Path | None, *, exact: bool
+) -> Expectations:
+    from mina_ops.errors import ConfigurationError
+    from mina_ops.operator.database import manifest, rules_of_data
+
+    known = manifest.read(manifest_of) if manifest_of else None
+    if manifest_of and known is None:
+        raise ConfigurationError(f"{manifest_of} has no manifest beside it.")
+    return rules_of_data.Expectations(
+        tables=known.tables if known else None,
+        exact=exact,
+        references=rules_of_data.references(chosen.references),
+        ignore=chosen.ignore,
+        migrations=migrations or chosen.migrations,
+        version_table=chosen.version_table,
+    )
+
+
+@command.command()
+@click.option("--manifest", "manifest_of", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--exact", is_flag=True, help="With --manifest: every row must be as it was.")
+@click.option("--only", multiple=True, metavar="CHECK", help="Only this check; repeatable.")
+@click.option("--migrations", type=click.Path(path_type=Path), help="Folder of migrations.")
+@click.option("--timeout", type=click.IntRange(1), default=600, show_default=True, metavar="S")
+@url_option
+@output.dry_run_option
+@output.json_option
+@click.pass_obj
+def integrity(
+    session: Session,
+    manifest_of: Path | None,
+    exact: bool,
+    only: tuple[str, ...],
+    migrations: Path | None,
+    timeout: int,
+    url_env: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Check that the data is whole. Reads only; exit code 11 if a fault is found.
+
+    --manifest FILE compares with the backup FILE; --timeout limits each statement.
+    """
+    from mina_ops.errors import OperatorError
+    from mina_ops.operator.database import integrity as checks
+    from mina_ops.operator.database.errors import FaultsFound
+
+    chosen = options(session)
+    database = the_database(chosen, url_env)
+    expected = _expectations(chosen, manifest_of, migrations, exact=exact)
+    if dry_run:
+        names = list(only or checks.checks_for(database))
+        value = {"dry_run": True, "database": database.name, "checks": names}
+        output.data(value, f"Would check {database.name}: {', '.join(names)}.", as_json=as_json)
+        return
+    report = checks.check(database, expected, only=only, statement_seconds=timeout)
+    output.data(report.as_json(), report.as_text(), as_json=as_json)
+    if report.findings:
+        raise FaultsFound(f"{len(report.findings)} faults in {database.name}.")
+    if not report.clean:
+        raise OperatorError("Some checks could not be made; see above.")
+
+
+@command.command()
+@click.option("--manifest", "manifest_of", metavar="FILE", type=click.Path(path_type=Path))
+@url_option
+@output.dry_run_option
+@output.json_option
+@click.pass_obj
+def corruption(
+    session: Session,
+    manifest_of: Path | None,
+    url_env: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """How far a corruption goes, and what to type next. Exit code 11 if there is one."""
+    from mina_ops.operator.database.errors import FaultsFound
+    from mina_ops.operator.incident import corruption as damage
+
+    chosen = options(session)
+    database = the_database(chosen, url_env)
+    expected = _expectations(chosen, manifest_of, None, exact=False)
+    if dry_run:
+        value = {"dry_run": True, "database": database.name}
+        output.data(value, f"Would analyse {database.name}; it only reads.", as_json=as_json)
+        return
+    found = damage.analyse(database, expected, chosen.folder)
+    output.data(found.as_json(), found.as_text(), as_json=as_json)
+    if not found.report.clean:
+        raise FaultsFound(f"{database.name} is damaged, or could not be checked whole.")

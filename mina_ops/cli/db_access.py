@@ -1,0 +1,56 @@
+"""`mina-ops db offline | online`: a table withdrawn from everyone, and given back."""
+
+from __future__ import annotations
+
+import click
+
+from mina_ops.cli import optional, output
+from mina_ops.cli.session import Session
+
+_URL = click.option("--url-env", metavar="NAME", help="Variable with the database's URL.")
+
+
+@click.command()
+@click.argument("table")
+@_URL
+@output.dry_run_option
+@output.json_option
+@click.pass_obj
+def offline(
+    session: Session, table: str, url_env: str | None, dry_run: bool, as_json: bool
+) -> None:
+    """Revoke everyone's rights on TABLE; `db online` gives back exactly these."""
+    _turn(session, table, "offline", url_env, dry_run=dry_run, as_json=as_json)
+
+
+@click.command()
+@click.argument("table")
+@_URL
+@output.dry_run_option
+@output.json_option
+@click.pass_obj
+def online(session: Session, table: str, url_env: str | None, dry_run: bool, as_json: bool) -> None:
+    """Give everyone back the rights on TABLE that `db offline` revoked."""
+    _turn(session, table, "online", url_env, dry_run=dry_run, as_json=as_json)
+
+
+def _turn(
+    session: Session, table: str, state: str, url_env: str | None, *, dry_run: bool, as_json: bool
+) -> None:
+    from mina_ops.operator.database import access, connect
+    from mina_ops.operator.database import options as database_options
+
+    chosen = database_options.read(optional.table(session, "database"))
+    database = connect.from_variable(url_env or chosen.url_env)
+    if dry_run:
+        value = {"dry_run": True, "table": table, "database": database.name}
+        output.data(value, f"Would turn {table} of {database.name} {state}.", as_json=as_json)
+        return
+    turn = access.take_offline if state == "offline" else access.bring_online
+    roles = sorted({grant.role for grant in turn(database, table, chosen.folder)})
+    nobody = "nobody; it was already" if state == "offline" else "nobody"
+    output.data(
+        {"table": table, "roles": roles},
+        f"{table} is {state} for {', '.join(roles) or nobody}.",
+        as_json=as_json,
+    )

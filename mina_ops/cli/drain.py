@@ -1,0 +1,118 @@
+"""`mina-ops drain`: live sessions of a colour move to the other one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from mina_ops.cli import output
+from mina_ops.cli.session import Session
+from mina_ops.errors import DrainTimedOut
+
+if TYPE_CHECKING:
+    from mina_ops.operator.answers import DrainStatus
+    from mina_ops.operator.app_client import AppClient
+
+
+@click.command(name="drain")
+@click.argument("colour")
+@click.option("--wait", is_flag=True, help="Until nobody is left; shows the count falling.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(0, 86400),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long sessions may take to leave.",
+)
+@click.option("--cancel", is_flag=True, help="Take the order back; the colour serves again.")
+@click.option("--force", is_flag=True, help="Even while the other colour drains.")
+@output.dry_run_option
+@output.json_option
+@click.pass_obj
+def command(
+    session: Session,
+    colour: str,
+    wait: bool,
+    grace: float,
+    cancel: bool,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Close COLOUR's live sessions spread over the grace, so that clients reconnect elsewhere.
+
+    New handshakes are refused and passed on to the other colour. Needs an admin's token.
+    Exits 9 if sessions had to be cut, 10 if some are still open after grace and margin.
+    """
+    if cancel and wait:
+        raise click.UsageError("Give --wait or --cancel, not both.")
+    name = session.settings.colour(colour).name
+    if dry_run:
+        action = "DELETE" if cancel else "POST"
+        line = f"{action} {session.settings.colour(colour).url}/admin/drain"
+        output.data({"dry_run": True, "colour": name, "request": line}, line, as_json=as_json)
+        return
+    with session.client(colour) as client:
+        if cancel:
+            status = client.cancel_drain()
+        else:
+            status = client.begin_drain(grace, force=force)
+            if wait:
+                status = _wait(client, grace)
+        text = _sentence(name, status)
+        output.data({"colour": name, **status.body, "state": status.state}, text, as_json=as_json)
+        if wait:
+            from mina_ops.operator.draining import judge
+
+            judge(client, status)
+
+
+def _sentence(name: str, status: DrainStatus) -> str:
+    count = status.active_connections
+    live = "" if count is None else f", {count} live connections"
+    return f"{name} is {status.state}{live}"
+
+
+def _wait(client: AppClient, grace: float) -> DrainStatus:
+    from mina_ops.operator.draining import follow
+
+    statuses = follow(client, grace)
+    last = _show_live(client, statuses) if sys.stderr.isatty() else _show_lines(client, statuses)
+    if last is None:
+        raise DrainTimedOut(f"{client.name} told nothing about its drain; run `mina-ops status`.")
+    return last
+
+
+def _show_lines(client: AppClient, statuses: Iterable[DrainStatus]) -> DrainStatus | None:
+    """One line for each count that is new, as the playbook's 247, 156, 78, 23, 5, 0."""
+    last: DrainStatus | None = None
+    for status in statuses:
+        if last is None or status.active_connections != last.active_connections:
+            output.say(_sentence(client.name, status))
+        last = status
+    return last
+
+
+def _show_live(client: AppClient, statuses: Iterable[DrainStatus]) -> DrainStatus | None:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    last: DrainStatus | None = None
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(client.name, total=None)
+        most = 0
+        for last in statuses:
+            left = last.active_connections or 0
+            most = max(most, left, last.initial or 0)
+            progress.update(
+                task,
+                total=most or 1,
+                completed=most - left or int(last.state == "drained"),
+                description=_sentence(client.name, last),
+            )
+    return last

@@ -1,0 +1,258 @@
+"""`mina-ops incident`: the first minutes of an emergency."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mina_ops.cli import optional, output
+from mina_ops.cli.session import Session
+
+if TYPE_CHECKING:
+    from mina_ops.operator.incident.options import IncidentOptions
+    from mina_ops.operator.notify import Delivery, Notifier
+
+_SEVERITIES = click.Choice(["critical", "high", "medium", "low"])
+_STATES = click.Choice(["operational", "degraded", "outage", "maintenance"])
+
+
+@click.group(name="incident")
+def command() -> None:
+    """The first minutes of an emergency: people called, evidence kept, users told."""
+
+
+def _options(session: Session) -> IncidentOptions:
+    from mina_ops.operator.incident import options
+
+    return options.read(optional.table(session, "incident"))
+
+
+def _notifier(session: Session) -> Notifier:
+    from mina_ops.operator import notify
+
+    return notify.from_table(optional.table(session, "notify"))
+
+
+def say_deliveries(deliveries: list[Delivery]) -> None:
+    """Say on stderr which channels were reached."""
+    for item in deliveries:
+        output.say(f"{item.channel}: {'told' if item.delivered else f'NOT told, {item.problem}'}")
+    if not deliveries:
+        output.say("Nobody was called: [notify.channels] of mina-ops.toml has no channel for this.")
+
+
+@command.command()
+@click.option("--activate", "action", flag_value="activate", help="Open it and call people.")
+@click.option("--deactivate", "action", flag_value="deactivate", help="Close it.")
+@click.option("--status", "action", flag_value="status", help="Whether it is open.")
+@click.option("--why", default="", help="One sentence that people are told.")
+@output.dry_run_option
+@output.json_option
+@click.pass_obj
+def hotline(session: Session, action: str | None, why: str, dry_run: bool, as_json: bool) -> None:
+    """The emergency hotline; opening an open one changes nothing and calls nobody again."""
+    from mina_ops.operator.incident import record, response
+
+    if action is None:
+        raise click.UsageError("Give one of --activate, --deactivate and --status.")
+    options, now = _options(session), datetime.now(UTC)
+    found = record.ongoing(options.folder, "hotline")
+    join = f" Join: {options.bridge}" if options.bridge else ""
+    if action == "status" or dry_run:
+        state = "open" if found else "closed"
+        would = "" if action == "status" else f" Would {action} it."
+        value = {"hotline": state, "since": found.events[0]["at"] if found else None}
+        output.data(value, f"The hotline is {state}.{would}{join}", as_json=as_json)
+        return
+    if action == "activate":
+        incident, deliveries = response.activate_hotline(options, _notifier(session), now, why)
+        text = f"The hotline is open: {incident.name}.{join}"
+    else:
+        incident, deliveries = response.close_hotline(options, _notifier(session), now)
+        text = f"The hotline is closed: {incident.name}."
+    if found is None or action == "deactivate":
+        say_deliveries(deliveries)
+    value = {"hotline": "open" if incident.open else "closed", "incident": incident.name}
+    output.data(value, text, as_json=as_json)
+
+
+@command.command()
+@click.option("--severity", type=_SEVERITIES, help="critical, high, medium or low.")
+@click.option("--text", default="", help="What is known, in a sentence.")
+@click.option("--close", is_flag=True, help="The incident is over.")
+@output.dry_run_option
+@output.json_option
+@click.pass_obj
+def security(
+    session: Session, severity: str | None, text: str, close: bool, dry_run: bool, as_json: bool
+) -> None:
+    """A security incident: recorded, people called, logs kept as evidence."""
+    from mina_ops.operator.incident import response
+
+    if close == (severity is not None):
+        raise click.UsageError("Give --severity, or --close.")
+    options, now = _options(session), datetime.now(UTC)
+    if dry_run:
+        value = {"dry_run": True, "severity": severity, "folder": str(options.folder)}
+        what = "close the incident" if close else f"open a {severity} incident, call people and"
+        what += "" if close else f" keep {', '.join(options.access_logs)} as evidence"
+        output.data(value, f"Would {what} in {options.folder}.", as_json=as_json)
+        return
+    if close:
+        incident = response.close_security_incident(options, now)
+        output.data({"incident": incident.name}, f"{incident.name} is closed.", as_json=as_json)
+        return
+    incident, deliveries = response.open_security_incident(
+        options, _notifier(session), str(severity), text, now
+    )
+    say_deliveries(deliveries)
+    kept = incident.events[-1]
+    steps = list(response.SECURITY_STEPS)
+    opened = {"incident": incident.name, "kept": kept["kept"], "next": steps}
+    lines = [f"{incident.name}: recorded in {incident.file}"]
+    lines.append(
+        f"Evidence: {len(kept['kept'])} logs in {response.evidence_folder(options, incident)}"
+        + (f" ({kept['remark']})" if kept.get("remark") else "")
+    )
+    lines += ["Next:", *(f"  {n}. {step}" for n, step in enumerate(steps, 1))]
+    output.data(opened, "\n".join(lines), as_json=as_json)
+
+
+@command.command(name="status-page")
+@click.option("--state", type=_STATES, default="outage", show_default=True)
+@click.option("--text", help="Default: read from standard input.")
+@output.dry_run_option
+@output.json_option
+@click.pass_obj
+def status_page(
+    session: Session, state: str, text: str | None, dry_run: bool, as_json: bool
+) -> None:
+    """Publish an update on the static status page."""
+    from mina_ops.operator.incident import status_page as page
+
+    if text is None and sys.stdin.isatty():
+        raise click.UsageError("Give --text, or the text on standard input.")
+    sentence = text if text is not None else sys.stdin.read()
+    options = _options(session)
+    if dry_run:
+        value = {"dry_run": True, "state": state, "folder": str(options.status_folder)}
+        output.data(
+            value,
+            f"Would publish in {options.status_folder} ({state}): {sentence.strip()}",
+            as_json=as_json,
+        )
+        return
+    entries = page.update(
+        options.status_folder, sentence, state, datetime.now(UTC), options.status_title
+    )
+    value = {"state": state, "text": entries[0].text, "page": str(options.status_folder)}
+    where = options.status_folder / "index.html"
+    output.data(value, f"Published ({state}): {entries[0].text}\n{where}", as_json=as_json)
+
+
+@command.command()
+@click.option("--since", default="24 hours ago", show_default=True, help="As '2 hours ago'.")
+@click.option("--log", "logs", multiple=True, metavar="PATTERN", help="Access logs; repeatable.")
+@click.option("--audit-log", "audits", multiple=True, metavar="PATTERN", help="The app's logs.")
+@output.dry_run_option
+@output.json_option
+@click.pass_obj
+def logs(
+    session: Session,
+    since: str,
+    logs: tuple[str, ...],
+    audits: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Suspicious patterns in access and audit logs. Exit code 11 if there is one."""
+    from mina_ops.operator.database.errors import FaultsFound
+    from mina_ops.operator.incident import access_lines, access_logs, moments
+
+    options, now = _options(session), datetime.now(UTC)
+    begin = moments.moment(since, now)
+    found = access_lines.files(logs or options.access_logs)
+    patterns = audits or options.audit_logs
+    audited = access_lines.files(patterns) if patterns else []
+    if dry_run:
+        names = [str(path) for path in (*found, *audited)]
+        value = {"dry_run": True, "since": begin.isoformat(), "logs": names}
+        output.data(value, f"Would read {', '.join(names)} since {begin:%F %T}.", as_json=as_json)
+        return
+    review = access_logs.review(
+        (access_lines.access(line) for path in found for line in access_lines.lines(path)),
+        (
+            entry
+            for path in audited
+            for line in access_lines.lines(path)
+            if (entry := access_lines.audit(line)) is not None
+        ),
+        begin,
+        now,
+    )
+    output.data(review.as_json(), review.as_text(), as_json=as_json)
+    if review.suspicions:
+        raise FaultsFound("Somebody should look at these addresses.")
+
+
+@command.command(name="notify-users")
+@click.option("--template", required=True, help="Name of the letter, as security_breach.")
+@click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="Fills a placeholder.")
+@click.option("--recipients", type=click.Path(path_type=Path), help="File: address,name lines.")
+@click.option("--batch", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--pause", type=click.FloatRange(0), default=1.0, show_default=True, metavar="S")
+@click.option("--retry-unknown", is_flag=True, help="Also those of whom it is not known.")
+@output.dry_run_option
+@output.json_option
+@click.pass_obj
+def notify_users(
+    session: Session,
+    template: str,
+    values: tuple[str, ...],
+    recipients: Path | None,
+    batch: int,
+    pause: float,
+    retry_unknown: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Write a letter to users, in batches; run again, it goes on and tells nobody twice."""
+    from mina_ops.errors import OperatorError
+    from mina_ops.operator.incident import letters, mailing
+
+    options = _options(session)
+    letter = mailing.letter(options, template, values)
+    people = mailing.recipients(options, recipients)
+    journal = options.folder / f"letters-{template}-{letter.campaign}.jsonl"
+    if dry_run:
+        value = {"dry_run": True, "recipients": len(people), "subject": letter.subject}
+        text = f"Would write {letter.subject!r} to {len(people)} people.\n\n{letter.body}"
+        output.data(value, text, as_json=as_json)
+        return
+    with optional.unwinding():
+        done = letters.post(
+            letter,
+            people,
+            journal,
+            send=options.send,
+            sender=options.sender,
+            batch=batch,
+            pause_seconds=pause,
+            retry_unknown=retry_unknown,
+            say=lambda p: output.say(
+                f"{p.before + p.sent} of {p.total} written, {p.failed} failed"
+            ),
+        )
+    value = {"total": done.total, "sent": done.sent, "already": done.before}
+    value |= {"failed": done.failed, "unknown": done.unknown}
+    text = (
+        f"{done.sent} letters sent, {done.before} were sent before, {done.failed} failed, "
+        f"{done.unknown} unknown (an earlier run was killed; --retry-unknown sends them)."
+    )
+    output.data(value, text, as_json=as_json)
+    if done.failed:
+        raise OperatorError(f"{done.failed} letters failed; run the same command again.")

@@ -1,0 +1,47 @@
+"""`mina-ops notify`: tell people something, over the channels of mina-ops.toml."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from mina_ops.cli import optional, output
+from mina_ops.cli.session import Session
+
+
+@click.command(name="notify")
+@click.argument("event")
+@click.argument("text")
+@click.option("--deadline", type=click.FloatRange(0.1, 120), metavar="S", help="At most so long.")
+@output.dry_run_option
+@output.json_option
+@click.pass_obj
+def command(
+    session: Session, event: str, text: str, deadline: float | None, dry_run: bool, as_json: bool
+) -> None:
+    """Tell every channel that hears of EVENT (rollback, alert, release, ...) the TEXT.
+
+    Exit code 1 if a channel was not reached; never takes longer than the deadline.
+    """
+    from mina_ops.errors import OperatorError
+    from mina_ops.operator import notify
+
+    if not text.strip():
+        raise click.UsageError("TEXT is empty.")
+    notifier = notify.from_table(optional.table(session, "notify"))
+    heard = [channel.name for channel in notifier.channels if channel.hears(event)]
+    if dry_run:
+        names = ", ".join(heard) or "nobody (no channel is set up)"
+        output.data({"dry_run": True, "channels": heard}, f"Would tell {names}.", as_json=as_json)
+        return
+    deliveries = notifier.send(event, text, deadline_seconds=deadline)
+    lines = [
+        f"{item.channel}: {'told' if item.delivered else f'NOT told, {item.problem}'}"
+        for item in deliveries
+    ]
+    text = "\n".join(lines) or "No channel hears of this; see [notify.channels] in mina-ops.toml."
+    output.data({"deliveries": [asdict(item) for item in deliveries]}, text, as_json=as_json)
+    missed = [item.channel for item in deliveries if not item.delivered]
+    if missed:
+        raise OperatorError(f"Not told: {', '.join(missed)}.")

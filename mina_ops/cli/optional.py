@@ -1,0 +1,49 @@
+"""For commands that also serve without a mina-ops.toml: a table of it, or an empty one."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from mina_ops.cli.session import Session
+from mina_ops.operator.settings import CONFIG_VARIABLE, FILE_NAME, OperatorSettings
+from mina_ops.operator.tables import Table
+
+
+def settings(session: Session) -> OperatorSettings | None:
+    """The settings; None if no file was named and none lies here.
+
+    Raises:
+        ConfigurationError: there is a file that cannot be used, or the named one is missing.
+    """
+    named = session.config_path or os.environ.get(CONFIG_VARIABLE)
+    if not named and not Path(FILE_NAME).is_file():
+        return None
+    return session.settings
+
+
+def table(session: Session, *names: str) -> Table:
+    """A table of the settings by its path; an empty one without settings."""
+    found = settings(session)
+    if found is None:
+        return Table(Path(FILE_NAME).absolute(), ".".join(names), {})
+    return found.section(*names)
+
+
+@contextmanager
+def unwinding() -> Iterator[None]:
+    """Within it, TERM and HUP end the command as Ctrl-C does, so what it began is cleaned up."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

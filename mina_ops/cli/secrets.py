@@ -1,0 +1,82 @@
+"""`mina-ops secrets`: rotate what the app signs, logs in and connects with."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+from mina_ops.cli import optional, output
+from mina_ops.cli.session import Session
+
+_KINDS = click.Choice(["secret_key", "tokens", "database", "redis"])
+
+
+@click.group(name="secrets")
+def command() -> None:
+    """Secrets of the app: Flask's key, admin tokens, database role, Redis password."""
+
+
+@command.command()
+@click.option("--all", "everything", is_flag=True, help="Every secret that the file has.")
+@click.option("--only", multiple=True, type=_KINDS, help="This kind; repeatable.")
+@click.option("--force", is_flag=True, help="Do not ask; cut old database sessions.")
+@click.option("--end-sessions", is_flag=True, help="The old key is void: everyone logs in again.")
+@click.option("--resume", is_flag=True, help="Go on with a rotation that was interrupted.")
+@click.option("--undo", is_flag=True, help="Take an interrupted rotation back.")
+@output.dry_run_option
+@output.json_option
+@click.pass_obj
+def rotate(
+    session: Session,
+    everything: bool,
+    only: tuple[str, ...],
+    force: bool,
+    end_sessions: bool,
+    resume: bool,
+    undo: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Replace secrets in stages, each verified, without a failed request or a lost session.
+
+    Until the old ones are revoked, a failure takes everything back by itself. Nothing secret is
+    printed: new tokens are in the file NAME.tokens beside the file with the secrets.
+    """
+    from mina_ops.operator.incident import options as incident_options
+    from mina_ops.operator.incident import secret_plan, secrets
+    from mina_ops.operator.incident.reload import Colours
+
+    if sum((everything, bool(only), resume, undo)) != 1:
+        raise click.UsageError("Give one of --all, --only KIND, --resume and --undo.")
+    settings = session.settings
+    chosen = incident_options.read(settings.section("incident")).secrets
+    rotation = secrets.Rotation(
+        chosen,
+        Colours(settings, chosen.reload, settle_seconds=chosen.settle_seconds),
+        admin=secret_plan.admin_database(chosen),
+        token_file=settings.token_file,
+        say=output.say,
+    )
+    kinds = rotation.possible() if everything else list(only)
+    kinds = rotation.begun() if resume else kinds
+    if dry_run:
+        value = {"dry_run": True, "kinds": kinds, "interrupted": rotation.interrupted}
+        text = f"Would rotate {', '.join(kinds) or 'nothing new'} of {chosen.file}."
+        output.data(value, text, as_json=as_json)
+        return
+    if not force and not undo:
+        click.confirm(f"Rotate {', '.join(kinds) or 'what was begun'} now?", abort=True, err=True)
+    with optional.unwinding():
+        if undo:
+            rotation.undo()
+            output.data({"undone": True}, "Everything is as it was.", as_json=as_json)
+            return
+        if not resume:
+            rotation.begin(kinds, datetime.now(UTC), end_sessions=end_sessions)
+        remarks = rotation.run(force=force)
+    tokens = f"{chosen.file}.tokens" if "tokens" in kinds else None
+    value = {"rotated": kinds, "tokens_file": tokens, "remarks": remarks}
+    lines = [f"Rotated: {', '.join(kinds)}."]
+    lines += [f"New admin tokens: {tokens}. Hand them out and remove the file."] if tokens else []
+    output.data(value, "\n".join([*lines, *remarks]), as_json=as_json)

@@ -1,0 +1,47 @@
+"""What every command needs: the settings, read when first asked for, and clients made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mina_ops.operator.app_client import AppClient
+    from mina_ops.operator.flags import FlagsClient
+    from mina_ops.operator.settings import OperatorSettings
+    from mina_ops.operator.traffic.base import TrafficDriver
+
+
+@dataclass
+class Session:
+    """One run of the command; its parts raise ConfigurationError when the file cannot be used."""
+
+    config_path: str | None = None
+
+    @cached_property
+    def settings(self) -> OperatorSettings:
+        """The settings of the file that was named or found."""
+        from mina_ops.operator import settings
+
+        return settings.load(settings.find(self.config_path))
+
+    @cached_property
+    def driver(self) -> TrafficDriver:
+        """The load balancer's driver."""
+        from mina_ops.operator.traffic import open_driver
+
+        return open_driver(self.settings)
+
+    def flags(self, colour: str | None = None) -> FlagsClient:
+        """A client for the flags, which any colour serves; None: the first that answers."""
+        from mina_ops.operator.flags import open_client
+
+        return open_client(self.settings, colour)
+
+    def client(self, colour: str) -> AppClient:
+        """A client for a colour by name or alias, with the operator's token."""
+        from mina_ops.operator.app_client import AppClient
+
+        found = self.settings.colour(colour)
+        return AppClient(found.name, found.url, token=self.settings.token())

@@ -1,0 +1,127 @@
+"""`mina-ops traffic`: the load balancer itself."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from mina_ops.cli import output
+from mina_ops.cli.session import Session
+from mina_ops.errors import ConfigurationError, TrafficError
+
+
+@click.group(name="traffic")
+def command() -> None:
+    """The load balancer: its configuration, its state, and what it really does."""
+
+
+@command.command()
+@output.json_option
+@click.pass_obj
+def render(session: Session, as_json: bool) -> None:
+    """Print the load balancer's configuration, as `install` would write it."""
+    files = session.driver.render()
+    output.data(files, "".join(files.values()).removesuffix("\n"), as_json=as_json)
+
+
+@command.command()
+@output.dry_run_option
+@output.json_option
+@click.pass_obj
+def install(session: Session, dry_run: bool, as_json: bool) -> None:
+    """Write the configuration and have the load balancer load it; the split is kept.
+
+    Needed once, and when instances change. A configuration that is refused is taken back.
+    """
+    if dry_run:
+        done = [f"write {path}" for path in session.driver.render()]
+        done.append("test it, reload, and ask the load balancer whether it serves it")
+    else:
+        done = session.driver.install() or ["nothing to do"]
+    output.data({"done": done, "dry_run": dry_run}, "\n".join(done), as_json=as_json)
+
+
+@command.command()
+@output.json_option
+@click.pass_obj
+def check(session: Session, as_json: bool) -> None:
+    """Say what is wrong with the load balancer's set-up; exit 7 if anything is."""
+    problems = session.driver.check()
+    text = "\n".join(f"- {problem}" for problem in problems) or "ready"
+    output.data({"ready": not problems, "problems": problems}, text, as_json=as_json)
+    if problems:
+        raise TrafficError(f"{len(problems)} thing(s) to put right before traffic can move.")
+
+
+@command.command()
+@output.json_option
+@click.pass_obj
+def read(session: Session, as_json: bool) -> None:
+    """Print what the load balancer does now, asked of it."""
+    reading = session.driver.read()
+    source = "read back" if reading.proven else "as told last; this platform cannot be asked"
+    text = f"{reading.split.describe()} (generation {reading.generation}, {source})"
+    output.data(reading.to_json(), text, as_json=as_json)
+
+
+@command.command()
+@click.option(
+    "--split",
+    "source",
+    default="-",
+    metavar="FILE",
+    help='JSON as {"percent": {"blue": 90, "green": 10}, "cohorts": {}}; "-" is standard input.',
+)
+@output.json_option
+@click.pass_obj
+def apply(session: Session, source: str, as_json: bool) -> None:
+    """Apply a whole split as it is, without asking the colours; `switch` is what people use.
+
+    This is what a controller runs on each nginx host of `[traffic.nginx.hosts]`.
+    """
+    from mina_ops.operator.traffic.model import Split
+
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+        split = Split.from_json(json.loads(text))
+    except (OSError, ValueError) as exc:
+        raise ConfigurationError(f"--split: {source} holds no JSON that can be read.") from exc
+    unknown = set(split.percent) ^ set(session.settings.colours)
+    if unknown:
+        raise ConfigurationError(
+            f"The split has {', '.join(split.percent)}; this load balancer has "
+            f"{', '.join(session.settings.colours)}."
+        )
+    applied = session.driver.apply(split)
+    value = {**applied.after.to_json(), "before": applied.before.to_json()}
+    value["milliseconds"] = round(applied.milliseconds, 3)
+    output.data(value, applied.after.split.describe(), as_json=as_json)
+
+
+@command.command()
+@click.argument("colour")
+@click.argument("percent", type=click.IntRange(0, 100))
+@click.option("--force", is_flag=True, help="Even if a colour that gets more is not ready.")
+@output.dry_run_option
+@output.json_option
+@click.pass_context
+def weight(
+    context: click.Context, colour: str, percent: int, force: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Give COLOUR so many PERCENT of new visitors; the same as `switch OTHER COLOUR --canary`."""
+    from mina_ops.cli.switch import command as switch
+
+    session: Session = context.obj
+    source = session.settings.other(colour).name
+    context.invoke(
+        switch,
+        source=source,
+        target=colour,
+        canary=percent,
+        force=force,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
