@@ -1,0 +1,112 @@
+"""The frame: quick, lazy, and an exit code for each kind of failure."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from mina_ops import errors
+from mina_ops.cli import COMMANDS, main
+
+MINA_OPS = Path(sys.executable).with_name("mina-ops")
+
+
+def test_the_help_lists_every_command_and_exit_code() -> None:
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0
+    for name, (_, line) in COMMANDS.items():
+        assert name in result.stdout
+        assert line.split()[0] in result.stdout
+    for code in range(11):
+        assert f" {code}  " in result.stdout
+
+
+def test_every_command_can_be_loaded_and_explains_itself() -> None:
+    for name in ("status", "switch", "drain", "traffic", "watch"):
+        result = CliRunner().invoke(main, [name, "--help"])
+        assert result.exit_code == 0, name
+        assert "Usage: main " + name in result.stdout
+
+
+def test_start_up_loads_nothing_that_the_command_does_not_need() -> None:
+    program = "import sys, mina_ops.cli; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert loaded & {"flask", "httpx", "rich", "jinja2", "redis", "sqlalchemy", "socketio"} == set()
+
+
+def test_start_up_is_quick() -> None:
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        subprocess.run([MINA_OPS, "--help"], capture_output=True, check=True)
+        took.append(time.perf_counter() - began)
+    # 60 ms on an idle machine; the limit leaves room for a busy one.
+    assert min(took) < 0.5
+
+
+def test_an_unknown_command_is_wrong_usage() -> None:
+    result = CliRunner().invoke(main, ["swich"])
+    assert result.exit_code == 2
+    assert "No such command 'swich'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.OperatorError, 1),
+        (errors.ConfigurationError, 2),
+        (errors.AppUnreachable, 3),
+        (errors.AppUnhealthy, 3),
+        (errors.Locked, 4),
+        (errors.RolledBack, 5),
+        (errors.ToolMissing, 6),
+        (errors.TrafficError, 7),
+        (errors.AccessDenied, 8),
+        (errors.DrainForced, 9),
+        (errors.DrainTimedOut, 10),
+    ],
+)
+def test_each_failure_is_a_sentence_and_its_code(
+    error: type[errors.MinaOpsError], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @click.command()
+    def failing() -> None:
+        raise error("This happened. Do that.")
+
+    monkeypatch.setattr("mina_ops.cli.status.command", failing)
+    result = CliRunner().invoke(main, ["status"])
+    assert result.exit_code == code
+    assert (result.stdout, result.stderr) == ("", "mina-ops: This happened. Do that.\n")
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def broken() -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr("mina_ops.cli.status.command", broken)
+    assert isinstance(CliRunner().invoke(main, ["status"]).exception, KeyError)
+
+
+def test_settings_that_are_missing_are_asked_for(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [MINA_OPS, "status"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "No mina-ops.toml in" in done.stderr
+    assert "--config PATH" in done.stderr
+
+
+def test_the_version_is_the_packages() -> None:
+    result = CliRunner().invoke(main, ["--version"])
+    assert result.exit_code == 0
+    assert "0." in result.stdout

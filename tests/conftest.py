@@ -1,0 +1,169 @@
+"""Fixtures that every folder of tests shares: real servers, host processes, programs.
+
+A test that uses one of the servers is marked `integration` by itself, and runs after the unit
+tests; those of tests/scripts run last.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+
+from mina_ops.demo import programs
+from mina_ops.demo.processes import Server, ending_on_signals
+from mina_ops.demo.servers import start_redis
+from tests.support.hosts import Hosts, running_hosts
+from tests.support.needs import need
+from tests.support.postgres import Postgres, postgres_folder, running_postgres
+from tests.support.wait import eventually
+
+_SERVERS = {
+    "redis_server",
+    "redis_url",
+    "own_redis",
+    "nginx_binary",
+    "haproxy_binary",
+    "postgres",
+    "database_url",
+    "own_postgres",
+    "chromium",
+    "node",
+    "start_host",
+}
+# What a developer's shell may hold and a host or a command of ours would obey.
+_OURS = ("MINA_OPS_", "MINA_", "OPENAI_", "GUNICORN_", "FLASK_", "REDIS_URL", "DATABASE_URL")
+_OURS += ("ENVIRONMENT", "APP_VERSION", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "ASYNC_MODE")
+
+
+def pytest_configure() -> None:
+    # What a shell starts in the background ignores Ctrl-C, and so would all that a test starts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker("integration")
+        if "tests/scripts/" in item.path.as_posix():
+            item.add_marker("scripts")
+    # Quick answers first; the sort is stable within each kind.
+    items.sort(key=lambda item: (_has(item, "scripts"), _has(item, "integration")))
+
+
+def _has(item: pytest.Item, marker: str) -> bool:
+    return item.get_closest_marker(marker) is not None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_process_is_left_over() -> Iterator[None]:
+    with ending_on_signals():
+        yield
+    eventually(lambda: not _left_over(), 5, f"tests must stop what they start: {_left_over()}")
+
+
+def _left_over() -> list[str]:
+    left = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            left.append(" ".join(process.cmdline()))
+    # Python's own, which ends with the interpreter.
+    return [command for command in left if command and "resource_tracker" not in command]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _environment_of_nobody() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.upper().startswith(_OURS):
+                patch.delenv(name)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _cache_of_this_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flags that an earlier test left in the user's cache would come back with the shared Redis."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One Redis for the whole run; what it holds is anyone's. See `redis_url`."""
+    need(programs.redis_server)
+    with start_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: Server) -> str:
+    """The URL of the shared Redis, emptied for this test."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    return redis_server.url
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[Server]:
+    """A Redis of this test alone, which it may kill, pause or fill."""
+    need(programs.redis_server)
+    with start_redis(tmp_path / "redis") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def nginx_binary() -> Path:
+    """The nginx that `mina_ops.demo.servers.start_nginx` runs."""
+    return need(programs.nginx)
+
+
+@pytest.fixture(scope="session")
+def haproxy_binary() -> Path:
+    """An installed HAProxy."""
+    return need(lambda: programs.installed("haproxy", "Install Debian's haproxy."))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Path:
+    """A Chromium; as root it needs --no-sandbox."""
+    return need(lambda: programs.installed("chromium", "Install Debian's chromium."))
+
+
+@pytest.fixture(scope="session")
+def node() -> Path:
+    """Node.js, for stock JavaScript clients."""
+    return need(programs.node)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One PostgreSQL for the whole run; ask it for a `new_database()`."""
+    need(postgres_folder)
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres: Postgres) -> str:
+    """The SQLAlchemy URL of an empty PostgreSQL database of this test alone."""
+    return postgres.new_database()
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """A PostgreSQL of this test alone, which it may kill or pause."""
+    need(postgres_folder)
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def start_host(tmp_path: Path) -> Iterator[Hosts]:
+    """Starts host apps as processes, under any supported server; see `Hosts.__call__`."""
+    yield from running_hosts(tmp_path / "hosts")

@@ -1,0 +1,179 @@
+"""Real load balancers in front of the stand-ins, each with its mina-ops.toml."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from mina_ops.demo.processes import Server, free_port, start
+from mina_ops.demo.servers import nginx_configuration, start_nginx
+from mina_ops.operator import settings
+from mina_ops.operator.traffic import open_driver
+from mina_ops.operator.traffic.base import TrafficDriver
+
+
+class Apps(Protocol):
+    """Whatever can write the colours' tables of a mina-ops.toml."""
+
+    def toml(self) -> str: ...
+
+
+@dataclass
+class Answer:
+    """What a visitor got."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+    @property
+    def colour(self) -> str:
+        """The colour that served it."""
+        return str(self.body["colour"])
+
+
+@dataclass
+class Balancer:
+    """A running load balancer, its site's port, its settings and its driver."""
+
+    folder: Path
+    port: int
+    toml: Path
+    driver: TrafficDriver
+    launch: Callable[[], Server]
+    server: Server
+
+    def stop(self) -> None:
+        """End the load balancer."""
+        self.server.stop()
+
+    def start(self) -> None:
+        """Start it again, with the files that it left."""
+        self.server = self.launch()
+
+    def get(self, path: str = "/", **headers: str) -> Answer:
+        """One request on a connection of its own; `X_User_ID` becomes `X-User-ID`."""
+        return self.send("GET", path, {k.replace("_", "-"): v for k, v in headers.items()})
+
+    def send(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
+    ) -> Answer:
+        """One request on a connection of its own."""
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            link.request(method, path, body=body, headers=headers)
+            response = link.getresponse()
+            data = response.read()
+        finally:
+            link.close()
+        pairs = {name.lower(): value for name, value in response.getheaders()}
+        try:
+            value = json.loads(data)
+        except ValueError:
+            value = data
+        return Answer(response.status, pairs, value)
+
+    def shares(self, keys: int = 200) -> dict[str, int]:
+        """How many of so many sticky keys each colour gets."""
+        seen = {"blue": 0, "green": 0}
+        for number in range(keys):
+            seen[self.get("/", Cookie=f"mina_key=visitor-{number}").colour] += 1
+        return seen
+
+    def settings(self) -> settings.OperatorSettings:
+        """The settings, read anew."""
+        return settings.load(self.toml)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now, no two the same."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
+def write_toml(folder: Path, apps: Apps, port: int, traffic: str) -> Path:
+    """A mina-ops.toml over the stand-ins."""
+    file = folder / "mina-ops.toml"
+    file.write_text(f'[public]\nurl = "http://127.0.0.1:{port}"\n\n{apps.toml()}\n{traffic}')
+    return file
+
+
+@contextmanager
+def nginx_in_front(
+    folder: Path, apps: Apps, binary: Path, more: str = "", driver_more: str = ""
+) -> Iterator[Balancer]:
+    """An nginx with the rendered configuration, serving 100 % blue.
+
+    Args:
+        binary: which nginx.
+        more: further keys of `[traffic.nginx]`.
+        driver_more: further text at the end of mina-ops.toml.
+    """
+    port, control = free_ports(2)
+    traffic = (
+        f'[traffic]\ndriver = "nginx"\n[traffic.nginx]\nstate = "state"\n'
+        f'listen = "127.0.0.1:{port}"\ncontrol = "127.0.0.1:{control}"\n'
+        f'program = "{binary}"\nmain = "nginx.conf"\nprefix = "."\n{more}\n{driver_more}'
+    )
+    toml = write_toml(folder, apps, port, traffic)
+    driver = open_driver(settings.load(toml))
+    driver.install()
+    main = folder / "nginx.conf"
+    main.write_text(nginx_configuration(folder, f"include {folder}/state/mina.conf;"))
+
+    def launch() -> Server:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PATH", f"{binary.parent}{os.pathsep}{os.environ['PATH']}")
+            return start_nginx(folder, main, port=control)
+
+    balancer = Balancer(folder, port, toml, driver, launch, launch())
+    try:
+        yield balancer
+    finally:
+        balancer.stop()
+
+
+def sid_of(answer: Answer) -> str:
+    """The session id of a handshake's answer."""
+    return str(answer.body["sid"])
+
+
+def tag_of(sid: str) -> str:
+    """Colour and instance of a session id."""
+    match = re.fullmatch(r"(\w+\.\w+)~\d+", sid)
+    assert match, sid
+    return match[1]
+
+
+@contextmanager
+def haproxy_in_front(folder: Path, apps: Apps, binary: Path, more: str = "") -> Iterator[Balancer]:
+    """An HAProxy with the rendered configuration, in master-worker mode, serving 100 % blue."""
+    port = free_port()
+    traffic = (
+        f'[traffic]\ndriver = "haproxy"\n[traffic.haproxy]\nstate = "state"\n'
+        f'listen = "127.0.0.1:{port}"\nprogram = "{binary}"\npid_file = "haproxy.pid"\n{more}'
+    )
+    toml = write_toml(folder, apps, port, traffic)
+    driver = open_driver(settings.load(toml))
+    driver.install()
+    argv = [binary, "-W", "-p", folder / "haproxy.pid", "-f", folder / "state/haproxy.cfg"]
+
+    def launch() -> Server:
+        return start("haproxy", argv, folder, port=port)
+
+    balancer = Balancer(folder, port, toml, driver, launch, launch())
+    try:
+        yield balancer
+    finally:
+        balancer.stop()

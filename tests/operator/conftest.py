@@ -1,0 +1,3 @@
+from tests.operator.fixtures import apps, nginx
+
+__all__ = ["apps", "nginx"]

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mina_ops.errors import Locked
+from mina_ops.operator.release import freeze
+from tests.operator.release.stand import Stand
+
+
+def test_without_a_freeze_a_release_may_start(tmp_path: Path) -> None:
+    freeze.require_none(tmp_path)
+    assert freeze.lift(tmp_path) is False
+
+
+def test_a_freeze_says_who_and_why_until_it_is_lifted(tmp_path: Path) -> None:
+    first = freeze.freeze(tmp_path, "a migration failed halfway")
+    with pytest.raises(Locked, match=rf"{first.who}.*a migration failed halfway.*unfreeze"):
+        freeze.require_none(tmp_path)
+    again = freeze.freeze(tmp_path, "still")
+    assert (again.why, again.since) == ("still", first.since)
+    assert freeze.lift(tmp_path) is True
+    freeze.require_none(tmp_path)
+
+
+def test_a_damaged_freeze_still_freezes(tmp_path: Path) -> None:
+    (tmp_path / "freeze.json").write_text("{")
+    with pytest.raises(Locked, match="cannot be read"):
+        freeze.require_none(tmp_path)
+
+
+def test_while_frozen_no_release_starts_and_a_done_one_can_be_taken_back(stand: Stand) -> None:
+    assert stand.run("release", "start", "v2").code == 0
+    assert stand.run("release", "freeze", "--why", "holidays").code == 0
+    refused = stand.run("release", "start", "v1")
+    assert refused.code == 4
+    assert "holidays" in refused.err
+    assert stand.run("rollback").code == 5
+    assert stand.run("release", "unfreeze").code == 0
+    assert "were not frozen" in stand.run("release", "unfreeze").out

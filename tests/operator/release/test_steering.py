@@ -1,0 +1,317 @@
+"""A release between people, commands and accidents, on real servers."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from mina_ops.demo.processes import free_port
+from mina_ops.errors import ConfigurationError, RolledBack
+from mina_ops.operator.release import setup
+from mina_ops.operator.release.model import Phase, Response
+from mina_ops.operator.release.rollback import roll_back
+from mina_ops.operator.release.world import Observer, World
+from mina_ops.operator.settings import load
+from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
+from mina_ops.operator.traffic.model import Split
+from tests.operator.release.stand import QUICK, TOKEN, Stand, ended
+from tests.support.wait import eventually
+
+SLOW = QUICK.replace("step_seconds = 0.3", "step_seconds = 40")
+
+
+class Splits(Observer):
+    """Keeps green's shares; asks for an abort at the first if told to."""
+
+    def __init__(self, world: World, *, abort: bool = False) -> None:
+        self.world, self.abort = world, abort
+        self.green: list[int] = []
+
+    def split(self, split: Split) -> None:
+        self.green.append(split.percent["green"])
+        if self.abort and len(self.green) == 1:
+            self.world.control.ask("abort")
+
+
+@pytest.fixture
+def world(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A release of v2 to green, whose controller is this process, in the switch at 10 %."""
+    monkeypatch.setenv("MINA_OPS_TOKEN", TOKEN)
+    with closing(_at_ten_percent(stand)) as world:
+        yield world
+
+
+def _at_ten_percent(stand: Stand) -> World:
+    settings = load(stand.file)
+    world = setup.begin(settings, stand.driver, "v2", settings.colour("green"))
+    world.journal.write("begin", Phase.SWITCH)
+    world.journal.write("step", Phase.SWITCH, percent=10)
+    world.give(10)
+    return world
+
+
+def _begun(stand: Stand) -> list[str]:
+    return [entry["phase"] for entry in stand.entries() if entry["event"] == "begin"]
+
+
+def test_a_gradual_rollback_never_gives_the_bad_colour_more(stand: Stand, world: World) -> None:
+    seen = world.observer = Splits(world)
+    with pytest.raises(RolledBack):
+        roll_back(world, Response.GRADUAL, ["slow"])
+    assert seen.green == [10, 0]
+
+
+def test_an_abort_ends_the_wait_of_a_gradual_rollback(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINA_OPS_TOKEN", TOKEN)
+    stand.plan(QUICK.replace("gradual_seconds = 0.2", "gradual_seconds = 600"))
+    with closing(_at_ten_percent(stand)) as world:
+        seen = world.observer = Splits(world, abort=True)
+        with pytest.raises(RolledBack):
+            roll_back(world, Response.GRADUAL, ["slow"])
+    assert seen.green == [10, 0]
+
+
+class AllOrNothing(TrafficDriver):
+    """The stand's nginx, told to be a platform that cannot share traffic."""
+
+    name = "all or nothing"
+
+    def __init__(self, driver: TrafficDriver) -> None:
+        self._driver = driver
+
+    def check(self) -> list[str]:
+        return self._driver.check()
+
+    def read(self) -> Reading:
+        return self._driver.read()
+
+    def plan(self, split: Split) -> list[str]:
+        return self._driver.plan(split)
+
+    def apply(self, split: Split) -> Applied:
+        if 100 not in split.percent.values():
+            raise ConfigurationError("this platform can only switch all at once")
+        return self._driver.apply(split)
+
+
+def test_a_gradual_rollback_goes_back_at_once_where_traffic_cannot_be_shared(
+    stand: Stand, world: World
+) -> None:
+    world.driver = AllOrNothing(stand.driver)
+    seen = world.observer = Splits(world)
+    with pytest.raises(RolledBack):
+        roll_back(world, Response.GRADUAL, ["slow"])
+    assert seen.green == [0]
+    assert stand.share_of_green() == 0
+
+
+def test_traffic_goes_back_though_the_token_cannot_be_read(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MINA_OPS_TOKEN", raising=False)
+    stand.plan('[token]\nfile = "no-such-file"\n' + QUICK)
+    with closing(_at_ten_percent(stand)) as world, pytest.raises(RolledBack):
+        roll_back(world, Response.INSTANT, ["errors"])
+    assert stand.share_of_green() == 0
+
+
+def test_a_release_killed_in_a_gradual_rollback_is_taken_back_by_resume(
+    stand: Stand, world: World
+) -> None:
+    world.journal.write("begin", Phase.ROLLING_BACK, response="gradual", reasons=["P95 too high"])
+    outcome = stand.run("release", "resume", "--json")
+    assert outcome.code == 5, outcome.err
+    assert json.loads(outcome.out)["phase"] == "rolled_back"
+    assert "P95 too high" in outcome.err
+    assert stand.share_of_green() == 0
+
+
+def test_of_two_resumes_at_once_one_goes_on_and_the_other_says_so(
+    stand: Stand, world: World
+) -> None:
+    stand.plan(SLOW)
+    first, second = stand.start("release", "resume"), stand.start("release", "resume")
+    eventually(lambda: first.poll() is not None or second.poll() is not None, 20)
+    loser, winner = (first, second) if first.poll() is not None else (second, first)
+    refused = ended(loser)
+    assert refused.code in (0, 4)
+    assert "is running" in refused.err or "Asked the running release" in refused.out
+    stand.run("release", "abort")
+    assert ended(winner).code == 5
+
+
+def test_a_release_that_ctrl_c_interrupts_stays_open_and_says_how_to_go_on(stand: Stand) -> None:
+    stand.plan(SLOW)
+    release = stand.start("release", "start", "v2")
+    eventually(lambda: stand.share_of_green() == 50, 20)
+    release.send_signal(signal.SIGINT)
+    outcome = ended(release)
+    assert outcome.code == 130
+    assert "50 % on green" in outcome.err
+    assert "mina-ops release resume" in outcome.err
+    assert "Traceback" not in outcome.err
+    assert stand.run("release", "abort").code == 5
+    assert stand.share_of_green() == 0
+
+
+def test_a_hooks_missing_program_is_found_before_anything_is_touched(stand: Stand) -> None:
+    stand.plan(QUICK + '[release.hooks]\nbackup = ["true"]\nafter_drain = ["no-such-program x"]\n')
+    outcome = stand.run("release", "start", "v2")
+    assert outcome.code == 6
+    assert "no-such-program is not installed" in outcome.err
+    assert "after_drain" in outcome.err
+    assert _begun(stand) == ["checks", "failed"]
+
+
+def test_a_hooks_output_is_seen_while_it_runs(stand: Stand) -> None:
+    go = stand.folder / "go"
+    go.unlink(missing_ok=True)
+    hook = f"sh -c 'echo half way; until test -e {go}; do sleep 0.05; done'"
+    stand.plan(QUICK + f'[release.hooks]\nmigrate = ["{hook}"]\n')
+    release = stand.start("release", "start", "v2")
+    assert release.stderr is not None
+    lines = iter(release.stderr.readline, "")
+    assert any("migrate| half way" in line for line in lines)
+    go.touch()
+    assert ended(release).code == 0
+
+
+def test_an_abort_during_a_hook_before_the_switch_moves_no_traffic(stand: Stand) -> None:
+    stand.plan(QUICK + '[release.hooks]\nsmoke = ["sleep 3"]\n')
+    release = stand.start("release", "start", "v2")
+    eventually(lambda: "smoke" in _begun(stand), 20)
+    assert stand.run("release", "abort").code == 0
+    assert ended(release).code == 1
+    assert "switch" not in _begun(stand)
+
+
+def test_a_second_start_in_the_middle_of_a_canary_is_told_who_runs(stand: Stand) -> None:
+    stand.plan(SLOW)
+    release = stand.start("release", "start", "v2")
+    eventually(lambda: stand.share_of_green() == 50, 20)
+    assert stand.run("release", "start", "v3").code == 4
+    stand.run("release", "abort")
+    assert ended(release).code == 5
+
+
+def test_an_old_colour_that_dies_in_its_drain_does_not_take_a_good_release_back(
+    stand: Stand,
+) -> None:
+    blue = stand.colours["blue"]
+    kill = f"sh -c 'kill -9 -{blue.pid}'"
+    stand.plan(QUICK + f'[release.hooks]\nbefore_drain = ["{kill}"]\n')
+    try:
+        outcome = stand.run("release", "start", "v2")
+    finally:
+        blue.kill()
+        stand.colours["blue"] = stand.start_colour("blue", blue.port)
+    assert outcome.code == 0, outcome.err
+    assert any("not_clean" in entry for entry in stand.entries())
+    assert stand.share_of_green() == 100
+
+
+def test_a_promote_from_before_the_wait_approves_nothing(stand: Stand) -> None:
+    plan = QUICK + '[release.hooks]\nsmoke = ["sleep 2"]\n[release.approvals]\nswitch = 2\n'
+    stand.plan(plan)
+    release = stand.start("release", "start", "v2")
+    eventually(lambda: "smoke" in _begun(stand), 20)
+    stand.run("release", "promote")
+    assert ended(release).code == 1
+    assert "switch" not in _begun(stand)
+
+
+def test_the_history_shows_a_damaged_journal_beside_the_others(stand: Stand, world: World) -> None:
+    with (world.journal.folder / "journal.jsonl").open("a") as file:
+        file.write("zap\n")
+    outcome = stand.run("release", "history")
+    assert outcome.code == 0, outcome.err
+    assert "line 4, is damaged" in outcome.out
+
+
+class _Receiver(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.titles.append(body["title"])
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Receiver(ThreadingHTTPServer):
+    """A channel that takes every message."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Receiver)
+        self.titles: list[str] = []
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    with Receiver() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_people_are_told_and_a_hung_or_dead_channel_delays_no_rollback(
+    stand: Stand, tmp_path: Path
+) -> None:
+    with receiving() as good, socket.create_server(("127.0.0.1", 0)) as hung:
+        hung_port = hung.getsockname()[1]
+        channels = {
+            "good": f"json://127.0.0.1:{good.server_port}",
+            "dead": f"json://127.0.0.1:{free_port()}",
+            # Connects, and is never answered; apprise would wait for a minute.
+            "hung": f"json://127.0.0.1:{hung_port}?rto=60&cto=60",
+        }
+        tables = [f'[notify.channels.{n}]\nurl = "{url}"\n' for n, url in channels.items()]
+        stand.plan(
+            SLOW
+            + "[release.approvals]\nswitch = 60\n[notify]\ndeadline_seconds = 20\n"
+            + "".join(tables)
+        )
+        release = stand.start("release", "start", "v2")
+        eventually(lambda: "Mina release" in good.titles, 20)
+        first, _ = hung.accept()
+        with first:
+            stand.run("release", "promote")
+            eventually(lambda: stand.share_of_green() == 50, 20)
+            stand.run("release", "abort")
+            eventually(lambda: _begun(stand)[-1] == "rolled_back", 20)
+            # Traffic is back, the journal says so, and the channel still hangs on the first
+            # message, for which the command waits.
+            assert stand.share_of_green() == 0
+            assert release.poll() is None
+            assert "Mina rollback" in good.titles
+        hung.close()
+        assert ended(release).code == 5
+
+
+def test_nobody_switches_by_hand_while_a_release_runs(stand: Stand) -> None:
+    stand.plan(QUICK.replace("step_seconds = 0.3", "step_seconds = 40"))
+    release = stand.start("release", "start", "v2")
+    eventually(lambda: stand.share_of_green() == 50, 20)
+    refused = stand.run("switch", "green", "blue", "--instant")
+    assert refused.code == 4
+    assert "A release is running" in refused.err
+    assert stand.share_of_green() == 50
+    stand.run("release", "abort")
+    assert ended(release).code == 5

@@ -1,0 +1,293 @@
+"""A stand-in for a colour's app: speaks the HTTP contract over a real socket, and does no work.
+
+`python -m tests.operator.stand_in blue.0:8001 green.0:8002` serves several instances until it
+is ended; `StandIns` does the same inside a test's own process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import itertools
+import json
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+TOKEN = "token-of-the-tests"
+_WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_REASONS = {200: "OK", 202: "Accepted", 503: "Service Unavailable"}
+
+
+@dataclass
+class Fleet:
+    """What the instances of one colour share, as Redis would."""
+
+    colour: str
+    version: str = "v1.0.0"
+    status: str = "healthy"
+    failing: tuple[str, ...] = ()
+    drain: dict[str, Any] = field(default_factory=lambda: {"state": "serving"})
+    report: dict[str, Any] = field(default_factory=dict)
+    # Each look at a drain takes the next count; the last one stays.
+    counts: list[int] = field(default_factory=lambda: [0])
+
+    def count(self) -> int:
+        return self.counts.pop(0) if len(self.counts) > 1 else self.counts[0]
+
+
+@dataclass
+class Instance:
+    """One listening process of a colour; `seen` counts requests by path."""
+
+    fleet: Fleet
+    name: str
+    ready: bool = True
+    redirect_to: str | None = None
+    garbage: bool = False
+    silent: bool = False
+    seen: Counter[str] = field(default_factory=Counter)
+    arrivals: list[float] = field(default_factory=list)
+    port: int = 0
+    sids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    made: set[str] = field(default_factory=set)
+    server: asyncio.Server | None = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    async def serve(self, port: int = 0) -> None:
+        self.server = await asyncio.start_server(self._client, "127.0.0.1", port, backlog=1024)
+        self.port = self.server.sockets[0].getsockname()[1]
+
+    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await self._request(reader, writer):
+                pass
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        line, *rest = head.strip().split("\r\n")
+        headers = {k.lower(): v for k, _, v in (part.partition(": ") for part in rest)}
+        method, target, _ = line.split(" ")
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        path, _, query = target.partition("?")
+        self.seen[path] += 1
+        if "upgrade" in headers and path.startswith("/socket.io"):
+            return await self._upgrade(reader, writer, query, headers)
+        if self.silent:
+            await asyncio.sleep(60)
+        if not path.startswith(("/api/health", "/api/metrics", "/admin")):
+            self.arrivals.append(time.monotonic())
+        status, value = self._answer(method, path, query, headers, body)
+        keep = headers.get("connection", "").lower() != "close" and "HTTP/1.1" in line
+        self._send(writer, status, value, keep)
+        await writer.drain()
+        return keep
+
+    def _send(self, writer: asyncio.StreamWriter, status: int, value: Any, keep: bool) -> None:
+        data = b"<html>" if self.garbage else json.dumps(value).encode()
+        location = f"Location: {self.redirect_to}\r\n" if self.redirect_to else ""
+        if self.redirect_to:
+            status = 302
+        kind = "application/problem+json" if status >= 400 else "application/json"
+        writer.write(
+            f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}\r\nContent-Type: {kind}\r\n"
+            f"{location}Content-Length: {len(data)}\r\n"
+            f"Connection: {'keep-alive' if keep else 'close'}\r\n\r\n".encode()
+            + data
+        )
+
+    async def _upgrade(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        query: str,
+        headers: dict[str, str],
+    ) -> bool:
+        """A tunnel that echoes, which is all that a proxy can tell a websocket by."""
+        if "sid=" not in query and self.fleet.drain["state"] != "serving":
+            self._send(writer, 503, {"status": 503, "detail": "draining"}, False)
+            await writer.drain()
+            return False
+        who = f"{self.fleet.colour}.{self.name}\n".encode()
+        key = headers.get("sec-websocket-key", "") + _WEBSOCKET_GUID
+        accept = base64.b64encode(hashlib.sha1(key.encode()).digest())
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n" + who
+        )
+        while data := await reader.read(4096):
+            writer.write(data)
+            await writer.drain()
+        return False
+
+    def _answer(
+        self, method: str, path: str, query: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, Any]:
+        fleet = self.fleet
+        who = {"environment": fleet.colour, "version": fleet.version}
+        if path == "/api/health":
+            checks = {name: {"status": "unhealthy"} for name in fleet.failing}
+            code = 200 if fleet.status == "healthy" else 503
+            return code, {
+                "status": fleet.status,
+                **who,
+                "checks": {"database": {"status": "healthy"}, **checks},
+                "uptime_seconds": 12.5,
+            }
+        if path == "/api/health/ready":
+            if self.ready and fleet.drain["state"] == "serving":
+                return 200, {"status": "ready"}
+            return 503, {"status": "not_ready", "reasons": ["draining"]}
+        if path == "/api/metrics/arrivals":
+            return 200, self.arrivals
+        if path.startswith("/api/metrics/"):
+            return 200, {
+                "active_connections": fleet.counts[0],
+                "drain": fleet.drain["state"],
+                "stale": False,
+                **who,
+            }
+        if path.startswith("/admin/"):
+            return self._admin(method, path, headers, body)
+        if path.startswith("/socket.io"):
+            return self._engine(query)
+        return 200, {"colour": fleet.colour, "instance": self.name, "headers": headers}
+
+    def _admin(
+        self, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, Any]:
+        if headers.get("authorization") != f"Bearer {TOKEN}":
+            return 401, {"status": 401, "code": "not_authenticated", "detail": "no token"}
+        fleet = self.fleet
+        if path == "/admin/drain":
+            if method == "POST":
+                fleet.drain = {"state": "draining", **json.loads(body or b"{}")}
+            elif method == "DELETE":
+                fleet.drain = {"state": "serving"}
+            count = fleet.count()
+            if fleet.drain["state"] == "draining" and count == 0 and method == "GET":
+                fleet.drain["state"] = "drained"
+            return 202 if method == "POST" else 200, {
+                **fleet.drain,
+                **fleet.report,
+                "active_connections": count,
+            }
+        if method == "POST":
+            value = json.loads(body)
+            if not isinstance(value.get("enabled"), bool):
+                return 400, {"status": 400, "detail": "enabled must be true or false"}
+            return 200, value
+        return 200, {"flags": []}
+
+    def _engine(self, query: str) -> tuple[int, Any]:
+        given = dict(part.partition("=")[::2] for part in query.split("&") if part)
+        if sid := given.get("sid", "").replace("%7E", "~"):
+            known = sid in self.made
+            return (200, {"sid": sid, "by": self.name}) if known else (400, "Invalid session")
+        if self.fleet.drain["state"] != "serving":
+            return 503, {"status": 503, "detail": "draining"}
+        sid = f"{self.fleet.colour}.{self.name}~{next(self.sids)}"
+        self.made.add(sid)
+        return 200, {"sid": sid, "by": self.name}
+
+
+class StandIns:
+    """Two colours of two instances each, on free ports, served by a thread of this process."""
+
+    def __init__(self, instances: int = 2) -> None:
+        self.fleets = {name: Fleet(name) for name in ("blue", "green")}
+        self.instances = {
+            name: [Instance(fleet, str(number)) for number in range(instances)]
+            for name, fleet in self.fleets.items()
+        }
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def all(self) -> list[Instance]:
+        return [instance for row in self.instances.values() for instance in row]
+
+    def toml(self) -> str:
+        """The colours' tables of a mina-ops.toml."""
+        tables = []
+        for name, row in self.instances.items():
+            listed = ", ".join(f'"{one.name}" = "{one.address}"' for one in row)
+            tables.append(
+                f'[colours.{name}]\nurl = "http://{row[0].address}"\ninstances = {{ {listed} }}\n'
+            )
+        return "\n".join(tables)
+
+    def stop_instance(self, instance: Instance) -> None:
+        """It refuses connections from now on."""
+        assert instance.server is not None
+        self._call(self._close(instance))
+
+    def start_instance(self, instance: Instance) -> None:
+        """It listens again, on the port it had."""
+        self._call(instance.serve(instance.port))
+
+    async def _close(self, instance: Instance) -> None:
+        assert instance.server is not None
+        instance.server.close()
+
+    def _call(self, work: Any) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(5)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        for instance in self.all():
+            self._call(instance.serve())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for instance in self.all():
+            self._call(self._close(instance))
+        self._call(self._cancel_all())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    async def _cancel_all(self) -> None:
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextmanager
+def stand_ins(instances: int = 2) -> Iterator[StandIns]:
+    """The stand-ins, running."""
+    with StandIns(instances) as running:
+        yield running
+
+
+async def _main(specifications: Sequence[str]) -> None:
+    fleets = {name: Fleet(name) for name in ("blue", "green")}
+    for specification in specifications:
+        tag, _, port = specification.partition(":")
+        colour, _, name = tag.partition(".")
+        await Instance(fleets[colour], name).serve(int(port))
+    print("serving", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""What tests share: polling, real servers, host processes, and rules on missing programs."""

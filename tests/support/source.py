@@ -1,0 +1,87 @@
+"""The package's source, read and not run: which module imports what."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "mina_ops"
+
+
+@dataclass(frozen=True)
+class Module:
+    """One module of mina_ops."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Its dotted name below mina_ops: "operator.traffic.model"; "" is mina_ops itself."""
+        parts = self.path.relative_to(PACKAGE).with_suffix("").parts
+        return ".".join(part for part in parts if part != "__init__")
+
+    @property
+    def unit(self) -> str:
+        """The part that it belongs to: "drain", or "operator.traffic" in the operator's half."""
+        return unit_of(self.name)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Its lines."""
+        return self.path.read_text().splitlines()
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """Its syntax tree."""
+        return ast.parse(self.path.read_text(), str(self.path))
+
+    def imports(self) -> Iterator[str]:
+        """The dotted name of everything that it imports, wherever and for whatever it does so."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{self.path}: import by the full name"
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+    def own_imports(self) -> Iterator[str]:
+        """The units of mina_ops that it imports, itself left out; "" is mina_ops itself."""
+        for full in self.imports():
+            top, _, rest = full.partition(".")
+            if top == PACKAGE.name:
+                unit = unit_of(rest)
+                if unit != self.unit:
+                    yield unit
+
+    def functions(self) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+        """Its functions and methods, inner ones too."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield node
+
+
+def modules() -> list[Module]:
+    """Every module of mina_ops; migrations, which Alembic writes, are left out."""
+    found = sorted(PACKAGE.rglob("*.py"))
+    return [Module(path) for path in found if "migrations" not in path.parts]
+
+
+def unit_of(name: str) -> str:
+    """The unit of a dotted name below mina_ops; a name of mina_ops itself, like MinaOps, is ""."""
+    first, _, rest = name.partition(".")
+    if first == "operator" and rest:
+        return f"operator.{rest.partition('.')[0]}"
+    is_module = (PACKAGE / first).is_dir() or (PACKAGE / f"{first}.py").is_file()
+    return first if is_module else ""
+
+
+def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """How many lines a function has, its docstring left out."""
+    lines = (function.end_lineno or function.lineno) - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function) is not None:
+        lines -= (first.end_lineno or first.lineno) - first.lineno + 1
+    return lines

@@ -1,0 +1,186 @@
+"""Imports flow one way, pure files stay pure, and everything stays small enough to read."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TypeGuard
+
+from tests.support.source import Module, code_lines, modules
+
+# A unit imports only units of the rows above its own.
+APP_LAYERS = (
+    {"errors"},
+    {"settings", "responses", "heartbeat", "shipped"},
+    {"parts", "routing"},
+    {"middleware", "state", "neighbours", "sessions"},
+    {"admin"},
+    {"metrics", "health", "connections"},
+    {"drain", "flags"},
+    {"console"},
+    {"extension"},
+)
+OPERATOR_LAYERS = (
+    {"errors"},
+    {"shipped", "operator.tables", "operator.programs", "operator.files", "operator.answers"},
+    {"operator.people"},
+    {"operator", "operator.settings"},
+    {"operator.app_client", "operator.notify"},
+    {"operator.traffic"},
+    {"operator.gate"},
+    {"operator.draining", "operator.watching"},
+    {"operator.database"},
+    {"operator.incident"},
+    {"operator.release"},
+    {"operator.flags"},
+    {"operator.checklist"},
+    {"cli"},
+)
+APP_HALF = set().union(*APP_LAYERS) - {"errors", "shipped"}
+OPERATOR_HALF = set().union(*OPERATOR_LAYERS) - {"errors", "shipped"}
+# The demo is a host like any other, and an operator like any other.
+DEMO_MAY_IMPORT = {"", "errors", "shipped", "cli"} | OPERATOR_HALF
+# `mina_ops demo` is a command too.
+BESIDE_LAYERS = {"cli": {"demo"}, "": {"errors", "extension"}}
+
+PURE_FILES = {"model.py", "evaluate.py", "histogram.py", "windows.py", "plan.py", "analysis.py"}
+IMPURE_MODULES = {
+    *("flask", "redis", "sqlalchemy", "httpx", "openai", "psutil", "socket", "subprocess"),
+    *("os", "io", "shutil", "tempfile", "threading", "time", "random", "secrets", "uuid"),
+}
+IMPURE_CALLS = {"open", "print", "input", "now", "utcnow", "today", "read_text", "write_text"}
+MODULES = modules()
+
+
+def _rank(unit: str, layers: tuple[set[str], ...]) -> int:
+    return next((rank for rank, layer in enumerate(layers) if unit in layer), -1)
+
+
+def _may_import(unit: str) -> set[str]:
+    if unit == "demo":
+        return DEMO_MAY_IMPORT
+    layers = OPERATOR_LAYERS if unit in OPERATOR_HALF else APP_LAYERS
+    below = layers[: max(_rank(unit, layers), 0)]
+    return set().union(*below) | BESIDE_LAYERS.get(unit, set())
+
+
+def test_every_unit_has_its_layer() -> None:
+    known = APP_HALF | OPERATOR_HALF | {"", "demo", "errors", "shipped"}
+    unknown = sorted({module.unit for module in MODULES} - known)
+    assert unknown == [], "give each new unit its row in tests/test_layers.py"
+
+
+def test_imports_flow_one_way() -> None:
+    upward = {
+        module.name: sorted(set(module.own_imports()) - _may_import(module.unit))
+        for module in MODULES
+    }
+    assert _offenders(upward) == {}, "see the rows of layers at the top of this file"
+
+
+def test_the_operators_half_does_not_know_flask() -> None:
+    of_flask = {
+        module.name: [name for name in module.imports() if name.startswith(("flask", "werkzeug"))]
+        for module in MODULES
+        if module.unit in OPERATOR_HALF
+    }
+    assert _offenders(of_flask) == {}
+
+
+def test_the_operators_half_runs_without_the_apps_half() -> None:
+    names = [f"mina_ops.{m.name}" for m in MODULES if m.unit in OPERATOR_HALF]
+    names += [f"mina_ops.demo.{name}" for name in ("programs", "processes", "servers")]
+    program = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]: importlib.import_module(name)\n"
+        "print(*sorted(sys.modules))"
+    )
+    command = [sys.executable, "-W", "error", "-c", program, *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = {name for name in done.stdout.split() if name.startswith(("flask", "mina_ops."))}
+    of_the_app = {f"mina_ops.{unit}" for unit in APP_HALF} | {"flask"}
+    assert loaded & of_the_app == set()
+
+
+def test_pure_files_ask_neither_the_clock_nor_the_world() -> None:
+    impure = {}
+    for module in MODULES:
+        if module.path.name in PURE_FILES and module.unit != "demo":
+            tops = {name.partition(".")[0] for name in module.imports()}
+            impure[module.name] = sorted(tops & IMPURE_MODULES | _called(module) & IMPURE_CALLS)
+    assert len(impure) >= 2, "the names of the pure files have changed"
+    assert _offenders(impure) == {}
+
+
+def _called(module: Module) -> set[str]:
+    calls = [node.func for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
+    names = {func.id for func in calls if isinstance(func, ast.Name)}
+    return names | {func.attr for func in calls if isinstance(func, ast.Attribute)}
+
+
+def test_no_module_holds_state() -> None:
+    # An empty container at the top of a module is there to be filled.
+    state = {
+        module.name: [
+            *(node.lineno for node in ast.walk(module.tree) if isinstance(node, ast.Global)),
+            *(node.lineno for node in module.tree.body if _is_empty_container(node)),
+        ]
+        for module in MODULES
+    }
+    assert _offenders(state) == {}, "state belongs into app.extensions['mina_ops']"
+
+
+def _is_empty_container(node: ast.stmt) -> bool:
+    if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+        return False
+    made = ast.unparse(node.value)
+    return made in ("{}", "[]", "dict()", "list()", "set()") or made.startswith("defaultdict(")
+
+
+def test_no_handler_catches_everything() -> None:
+    caught = {
+        module.name: [
+            node.lineno
+            for node in ast.walk(module.tree)
+            if isinstance(node, ast.ExceptHandler)
+            and (node.type is None or "BaseException" in ast.unparse(node.type))
+        ]
+        for module in MODULES
+    }
+    assert _offenders(caught) == {}
+
+
+def test_a_module_has_at_most_300_lines() -> None:
+    lines = {module.name: len(module.lines) for module in MODULES}
+    assert {name: count for name, count in lines.items() if count > 300} == {}
+
+
+def test_a_function_has_at_most_50_lines() -> None:
+    long = {
+        f"{module.name}.{function.name}": code_lines(function)
+        for module in MODULES
+        for function in module.functions()
+        if code_lines(function) > 50
+    }
+    assert long == {}
+
+
+def test_public_names_say_what_they_are() -> None:
+    silent = {}
+    for module in MODULES:
+        public = [node for node in module.tree.body if _is_public(node)]
+        silent[module.name] = [node.name for node in public if ast.get_docstring(node) is None]
+        if ast.get_docstring(module.tree) is None:
+            silent[module.name].append("the module")
+    assert _offenders(silent) == {}
+
+
+def _is_public(node: ast.stmt) -> TypeGuard[ast.FunctionDef | ast.ClassDef]:
+    return isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+
+
+def _offenders(found: Mapping[str, Sequence[object]]) -> dict[str, Sequence[object]]:
+    return {name: what for name, what in found.items() if what}
