@@ -8,6 +8,7 @@ nothing: a `Keeper` beside each server does it then.
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import socket
@@ -29,6 +30,8 @@ HOST = "127.0.0.1"
 _POLL_SECONDS = 0.02
 _ADDRESS_IN_USE = re.compile(rb"(address (already )?|connection )in use|EADDRINUSE", re.I)
 _LOG_TAIL_BYTES = 2000
+_SERVER_PORTS = range(15_000, 32_768)
+_PORT_ATTEMPTS = 100
 
 
 class ServerFailed(OperatorError):
@@ -220,11 +223,20 @@ def _await_ready(
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now; another process may take it yet."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A port of 127.0.0.1 that nobody uses now; another process may take it yet.
+
+    It lies below what systems give to outgoing connections (Linux from 32768, others from 49152).
+    There, while a server is down, a client's connection could be given the server's port, so that
+    the server can't come back; a client that calls a dead server may even reach itself.
+
+    Raises:
+        ServerFailed: no port can be had.
+    """
+    for port in random.SystemRandom().sample(_SERVER_PORTS, _PORT_ATTEMPTS):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            return port
+    raise ServerFailed(f"{HOST} has no free port: {_PORT_ATTEMPTS} were tried.")
 
 
 def on_free_port(start_on: Callable[[int], Server], attempts: int = 5) -> Server:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import psutil
 import pytest
 import redis
 
+from mina_ops.demo import processes
 from mina_ops.demo.processes import (
     AddressInUse,
     Server,
@@ -63,12 +65,26 @@ def _nginx_saying_hello(folder: Path, port: int) -> Server:
 
 
 def _body(server: Server, path: str = "/") -> bytes:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     try:
         connection.request("GET", path)
         return connection.getresponse().read()
     finally:
         connection.close()
+
+
+def test_a_free_port_is_none_that_a_client_may_get() -> None:
+    first, _ = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    assert {free_port() for _ in range(200)} <= set(range(1024, int(first)))
+
+
+def test_a_port_that_is_taken_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(processes, "_SERVER_PORTS", range(port, port + 1))
+        monkeypatch.setattr(processes, "_PORT_ATTEMPTS", 1)
+        with pytest.raises(ServerFailed, match="has no free port"):
+            free_port()
 
 
 def test_redis_serves_on_a_free_port_and_is_gone_afterwards(tmp_path: Path) -> None:
@@ -248,5 +264,5 @@ def test_a_parent_that_is_interrupted_stops_its_servers(
         redis_pid = int(parent.stdout.readline())
         assert psutil.pid_exists(redis_pid)
         os.kill(parent.pid, number)
-        assert parent.wait(timeout=10) != 0
+        assert parent.wait(timeout=40) != 0
     assert not psutil.pid_exists(redis_pid)
