@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
+
 from mina_ops.errors import Locked
 from mina_ops.operator import files
 from mina_ops.operator.people import whoami
@@ -24,6 +26,7 @@ from mina_ops.operator.people import whoami
 TTL_SECONDS = 30.0
 _OWNER = "owner.json"
 _BEATS_PER_TTL = 3
+_INTRODUCTION_SECONDS = 2.0
 
 
 class ReleaseLock:
@@ -52,7 +55,10 @@ class ReleaseLock:
         except OSError as exc:
             raise files.NotWritten(f"{self._folder} cannot be locked: {exc.strerror}.") from exc
         other = owner(self._folder)
-        if not _flock(self._descriptor, fcntl.LOCK_EX) or _is_elsewhere(other):
+        if not _flock(self._descriptor, fcntl.LOCK_EX):
+            os.close(self._descriptor)
+            raise Locked(_sentence(_holder(self._folder)))
+        if _is_elsewhere(other):
             os.close(self._descriptor)
             raise Locked(_sentence(other))
         self._renew()
@@ -94,10 +100,11 @@ def owner(folder: Path) -> dict[str, Any] | None:
     """Who last held the lock, as it wrote itself down; None if nobody did."""
     try:
         record: dict[str, Any] = json.loads((folder / _OWNER).read_bytes())
-        times = {key: float(record[key]) for key in ("since", "renewed")}
+        numbers: dict[str, float] = {"pid": int(record["pid"])}
+        numbers |= {key: float(record[key]) for key in ("since", "renewed")}
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return {**record, **times} if {"host", "pid", "purpose"} <= record.keys() else None
+    return {**record, **numbers} if {"host", "purpose"} <= record.keys() else None
 
 
 def is_held(folder: Path) -> bool:
@@ -122,6 +129,20 @@ def _flock(descriptor: int, kind: int) -> bool:
         else:
             return True
     return False
+
+
+def _holder(folder: Path) -> dict[str, Any] | None:
+    """Who has the lock now; one that has just taken it is given a moment to say so."""
+    deadline = time.monotonic() + _INTRODUCTION_SECONDS
+    while (record := owner(folder)) is None or _is_dead(record):
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.02)
+    return record
+
+
+def _is_dead(record: dict[str, Any]) -> bool:
+    return record["host"] == socket.gethostname() and not psutil.pid_exists(record["pid"])
 
 
 def _is_elsewhere(record: dict[str, Any] | None) -> bool:

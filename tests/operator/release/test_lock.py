@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from mina_ops.errors import Locked
+from mina_ops.operator.release import lock
 from mina_ops.operator.release.lock import ReleaseLock, is_held, owner
 from tests.support.wait import eventually
 
@@ -47,6 +51,25 @@ def test_a_second_controller_is_told_who_has_the_lock(tmp_path: Path) -> None:
         assert is_held(tmp_path)
     finally:
         _end(holder)
+
+
+def test_a_controller_that_has_just_taken_it_is_named_once_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = {"host": socket.gethostname(), "purpose": "release v1", "since": 0.0, "user": "ana"}
+    killed = {**record, "purpose": "release v0", "pid": _ended_process()}
+    looks = iter([None, None, killed, {**record, "pid": os.getpid()}])
+    monkeypatch.setattr(lock, "owner", lambda _: next(looks))
+    with (tmp_path / "lock").open("w") as taken:
+        fcntl.flock(taken, fcntl.LOCK_EX)
+        with pytest.raises(Locked, match=rf"release v1 is running.*process {os.getpid()}"):
+            ReleaseLock(tmp_path, "release v2").__enter__()
+
+
+def _ended_process() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
 
 
 def test_a_killed_controller_holds_nothing(tmp_path: Path) -> None:
@@ -91,7 +114,7 @@ def test_a_controller_on_another_machine_counts_while_it_renews(tmp_path: Path) 
 
 
 def test_the_owner_renews_its_record(tmp_path: Path) -> None:
-    with ReleaseLock(tmp_path, "release v1", ttl_seconds=0.1):
+    with ReleaseLock(tmp_path, "release v1", ttl_seconds=6):
         first = (owner(tmp_path) or {})["renewed"]
         eventually(lambda: (owner(tmp_path) or {}).get("renewed", 0) > first)
     assert owner(tmp_path) is None
