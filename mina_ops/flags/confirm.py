@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mina_ops.errors import StateUnavailable
+from mina_ops.flags.cache import Cache
 from mina_ops.flags.repository import Changed
 from mina_ops.settings import Settings
 from mina_ops.state import keys
@@ -40,18 +41,18 @@ class Confirmation:
 class Confirmations:
     """Asks the rosters of all colours who has applied what."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, cache: Cache) -> None:
         self._store = store
+        self._cache = cache
         self._colours = sorted({*settings.colours, settings.environment})
         self._settings = settings
 
-    def tell(self, applied: tuple[str, int]) -> None:
+    def tell(self) -> None:
         """Say what this process has applied; raises StateUnavailable."""
-        epoch, version = applied
         self._store.announce(
             keys.FLAGS_APPLIED,
             self._own(),
-            json.dumps({"epoch": epoch, "version": version}).encode(),
+            json.dumps(self._applied_here()).encode(),
             ttl_seconds=self._settings.presence_ttl_seconds,
         )
 
@@ -59,10 +60,12 @@ class Confirmations:
         """Wait until all have applied the change, for `seconds` at most.
 
         A process that dies meanwhile leaves the roster when its presence expires, and is not
-        waited for any longer. This process has applied the change already.
+        waited for any longer. This process follows the store meanwhile, if it does not yet.
         """
         deadline = time.monotonic() + seconds
         while True:
+            if not _has_applied(self._applied_here(), changed):
+                self._cache.try_refresh()
             found = self.look(changed)
             if found.complete or time.monotonic() >= deadline:
                 return found
@@ -71,11 +74,16 @@ class Confirmations:
     def _own(self) -> str:
         return f"{self._settings.environment}/{self._settings.process_id}"
 
+    def _applied_here(self) -> Mapping[str, Any]:
+        epoch, version = self._cache.applied
+        return {"epoch": epoch, "version": version}
+
     def look(self, changed: Changed) -> Confirmation:
         """Who has applied the change by now."""
         own = self._own()
-        applied: list[str] = [own]
+        applied: list[str] = []
         waiting: list[str] = []
+        (applied if _has_applied(self._applied_here(), changed) else waiting).append(own)
         try:
             told = self._store.members(keys.FLAGS_APPLIED)
             for colour in self._colours:

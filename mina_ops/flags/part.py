@@ -66,7 +66,7 @@ class Flags(Part):
         self._newsroom = Newsroom(self.cache)
         self.callers = Callers()
         self.desk = Desk(Repository(store, self.cache), self.cache, audit)
-        self.confirmations = Confirmations(store, settings)
+        self.confirmations = Confirmations(store, settings, self.cache)
         self.cache.try_refresh()
 
     def is_enabled(self, key: str, unit: object = None, **attributes: Any) -> bool:
@@ -210,7 +210,7 @@ class Flags(Part):
     def _hinted(self, _: str) -> None:
         try:
             if self.cache.refresh(hinted=True):
-                self.confirmations.tell(self.cache.applied)
+                self.confirmations.tell()
         except StateUnavailable:
             return  # the next beat does both
 
