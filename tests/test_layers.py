@@ -24,7 +24,8 @@ APP_LAYERS = (
 )
 OPERATOR_LAYERS = (
     {"errors"},
-    {"shipped", "operator.tables", "operator.programs", "operator.files", "operator.answers"},
+    {"shipped", "operator.tables", "operator.programs", "operator.files", "operator.answers"}
+    | {"operator.patience"},
     {"operator.people"},
     {"operator", "operator.settings"},
     {"operator.app_client", "operator.notify"},

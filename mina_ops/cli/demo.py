@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from mina_ops.demo.servers import GREEN_WORKERS
@@ -56,7 +58,10 @@ def command(
     """
     from mina_ops.demo.performance import perform
     from mina_ops.demo.play import Script
+    from mina_ops.operator import patience
 
+    # The crowd and all servers share this machine with whoever asks them.
+    os.environ.setdefault(patience.VARIABLE, "5")
     script = Script(
         clients, requests_per_second, seconds_scale, second_act=second_act, worker=worker
     )

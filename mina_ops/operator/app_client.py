@@ -13,23 +13,28 @@ import httpx
 
 from mina_ops.errors import AccessDenied, AppUnreachable, OperatorError
 from mina_ops.operator.answers import Connections, DrainStatus, Health, Readiness
+from mina_ops.operator.patience import patient
 
 CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 3.0
 
 _UNHEALTHY_IS_AN_ANSWER = (200, 503)
+_REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+_CUT = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 
 
 class AppClient:
     """A client for one colour, or one instance of it. Safe to share between threads.
 
-    It never follows a redirect, so the token goes to no other host, and waits at most
-    `ANSWER_SECONDS` for an answer.
+    It never follows a redirect, so the token goes to no other host, and waits no longer than it is
+    told for an answer. What may be asked twice is asked once more if the connection was cut: a
+    server may close one that was idle just as the next request is on its way.
 
     Args:
         name: what to call it in messages, as "blue" or "blue 0".
         url: its own address.
         token: bearer token for the admin endpoints; without one they answer 401.
+        answer_seconds: how long it waits for an answer; default: 3 s, times MINA_OPS_PATIENCE.
     """
 
     def __init__(
@@ -38,16 +43,17 @@ class AppClient:
         url: str,
         *,
         token: str | None = None,
-        answer_seconds: float = ANSWER_SECONDS,
+        answer_seconds: float | None = None,
     ) -> None:
         self.name = name
         self.url = url
         headers = {"Accept": "application/json", "User-Agent": "mina-ops"}
         self._bearer = {"Authorization": f"Bearer {token}"} if token else {}
+        answer = patient(ANSWER_SECONDS) if answer_seconds is None else answer_seconds
         self._http = httpx.Client(
             base_url=url,
             headers=headers,
-            timeout=httpx.Timeout(answer_seconds, connect=CONNECT_SECONDS),
+            timeout=httpx.Timeout(answer, connect=patient(CONNECT_SECONDS)),
             follow_redirects=False,
             # No proxy or .netrc of the operator's shell: neither is asked to see the token.
             trust_env=False,
@@ -179,8 +185,9 @@ class AppClient:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
+        request = self._http.build_request(method, path, json=body, params=query, headers=headers)
         try:
-            return self._http.request(method, path, json=body, params=query, headers=headers)
+            return self._answer(request)
         except httpx.TimeoutException as exc:
             raise AppUnreachable(
                 f"{self.name} does not answer in time at {self.url}{path}; is it overloaded or "
@@ -191,6 +198,14 @@ class AppClient:
                 f"{self.name} cannot be reached at {self.url} ({type(exc).__name__}); is it "
                 "running, and is its address right?"
             ) from exc
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return self._http.send(request)
+        except _CUT:
+            if request.method not in _REPEATABLE:
+                raise
+        return self._http.send(request)
 
     def _expect(self, response: httpx.Response, expected: tuple[int, ...]) -> None:
         status, path = response.status_code, response.request.url.path

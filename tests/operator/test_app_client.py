@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import socketserver
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -19,7 +21,7 @@ def blue(apps: StandIns) -> Instance:
 
 @pytest.fixture
 def client(blue: Instance) -> Iterator[AppClient]:
-    with AppClient("blue", f"http://{blue.address}", token=TOKEN, answer_seconds=0.5) as found:
+    with AppClient("blue", f"http://{blue.address}", token=TOKEN) as found:
         yield found
 
 
@@ -81,19 +83,63 @@ def test_a_missing_and_a_wrong_token_are_told_apart(
 
 
 def test_nobody_there_is_unreachable() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    with socket.socket() as held:  # so that nobody else listens on the port
+        held.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{held.getsockname()[1]}"
+        with (
+            AppClient("blue", url) as client,
+            pytest.raises(AppUnreachable, match=f"blue cannot be reached at {url}"),
+        ):
+            client.health()
+
+
+def test_a_hung_app_is_unreachable_within_the_limit(blue: Instance) -> None:
+    blue.silent = True
     with (
-        AppClient("blue", f"http://127.0.0.1:{port}") as client,
-        pytest.raises(AppUnreachable, match=f"blue cannot be reached at http://127.0.0.1:{port}"),
+        AppClient("blue", f"http://{blue.address}", answer_seconds=0.5) as client,
+        pytest.raises(AppUnreachable, match="does not answer in time"),
     ):
         client.health()
 
 
-def test_a_hung_app_is_unreachable_within_the_limit(client: AppClient, blue: Instance) -> None:
-    blue.silent = True
-    with pytest.raises(AppUnreachable, match="does not answer in time"):
+@pytest.fixture
+def closing_early() -> Iterator[tuple[str, list[bytes]]]:
+    """Answers the first request of each connection, and closes when a second one comes."""
+    came: list[bytes] = []
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            came.append(self.request.recv(65536).split(b" ", 1)[0])
+            self.request.sendall(
+                b'HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{"status":"healthy"}'
+            )
+            came.append(self.request.recv(65536).split(b" ", 1)[0])
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", came
+        server.shutdown()
+        thread.join()
+
+
+def test_a_question_is_asked_again_where_the_server_closed_an_idle_connection(
+    closing_early: tuple[str, list[bytes]],
+) -> None:
+    url, came = closing_early
+    with AppClient("blue", url) as client:
+        assert client.health().healthy
+        assert client.health().healthy
+        assert came == [b"GET"] * 3
+
+
+def test_an_order_is_not_given_twice(closing_early: tuple[str, list[bytes]]) -> None:
+    url, came = closing_early
+    with AppClient("blue", url) as client:
         client.health()
+        with pytest.raises(AppUnreachable, match="cannot be reached"):
+            client.begin_drain()
+        assert came == [b"GET", b"POST"]
 
 
 def test_an_answer_that_is_no_json_makes_no_sense(client: AppClient, blue: Instance) -> None:

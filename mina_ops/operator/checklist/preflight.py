@@ -17,6 +17,7 @@ from mina_ops.operator.checklist.model import FAILED, OK, OPEN, SKIPPED, Item
 from mina_ops.operator.database import checking, connect, facts, manifest, revisions
 from mina_ops.operator.database.options import DatabaseOptions
 from mina_ops.operator.flags.client import open_client
+from mina_ops.operator.patience import patient
 from mina_ops.operator.settings import OperatorSettings
 from mina_ops.operator.tables import Table
 
@@ -211,7 +212,8 @@ class Preflight:
         url = self.environ.get(self.options.redis_env)
         if not url:
             return FAILED, f"{self.options.redis_env} is not set"
-        limits = {"socket_timeout": _REDIS_SECONDS, "socket_connect_timeout": _REDIS_SECONDS}
+        seconds = patient(_REDIS_SECONDS)
+        limits = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
         try:
             with redis.Redis.from_url(url, **limits) as client:
                 client.ping()

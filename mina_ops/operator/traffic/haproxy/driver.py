@@ -87,7 +87,7 @@ class HaproxyDriver(TrafficDriver):
                 self._replace(served, self._entries(split, before.generation + 1))
             elif not self._endpoint.persist and self._kept() != served:
                 self._keep(served)
-        after = self.read()
+            after = self.read()
         if after.split != split:
             raise TrafficError(
                 f"HAProxy {self.name} serves {after.split.describe()} where {split.describe()} "

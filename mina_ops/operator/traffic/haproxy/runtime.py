@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mina_ops.errors import TrafficError
+from mina_ops.operator.patience import patient
 from mina_ops.operator.traffic.haproxy.options import Endpoint
 
 _ANSWER_SECONDS = 2.0
@@ -77,7 +78,7 @@ class HaproxyRuntime:
         """
         try:
             with _connect(self.endpoint.socket) as link:
-                link.settimeout(_ANSWER_SECONDS)
+                link.settimeout(patient(_ANSWER_SECONDS))
                 link.sendall(f"{line}\n".encode())
                 return _read(link)
         except OSError as exc:
@@ -111,7 +112,7 @@ def _payloads(entries: Mapping[str, str]) -> Iterator[str]:
 def _connect(address: str) -> socket.socket:
     if address.startswith("/"):
         link = socket.socket(socket.AF_UNIX)
-        link.settimeout(_ANSWER_SECONDS)
+        link.settimeout(patient(_ANSWER_SECONDS))
         try:
             link.connect(address)
         except OSError:
@@ -119,7 +120,7 @@ def _connect(address: str) -> socket.socket:
             raise
         return link
     host, _, port = address.rpartition(":")
-    return socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_SECONDS)
+    return socket.create_connection((host.strip("[]"), int(port)), timeout=patient(_ANSWER_SECONDS))
 
 
 def _read(link: socket.socket) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mina_ops.errors import TrafficError
+from mina_ops.operator.patience import patient
 
 _ANSWER_SECONDS = 2.0
 _POLL_SECONDS = 0.005
@@ -82,7 +83,9 @@ class NginxControl:
             time.sleep(_POLL_SECONDS)
 
     def _get(self, path: str, headers: dict[str, str] | None = None, missing: Any = None) -> Any:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=_ANSWER_SECONDS)
+        connection = http.client.HTTPConnection(
+            self._host, self._port, timeout=patient(_ANSWER_SECONDS)
+        )
         try:
             connection.request("GET", path, headers=headers or {})
             response = connection.getresponse()

@@ -7,6 +7,7 @@ import time
 
 from mina_ops.errors import TrafficError
 from mina_ops.operator import programs
+from mina_ops.operator.patience import patient
 from mina_ops.operator.settings import OperatorSettings
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.installation import Installation
@@ -83,7 +84,7 @@ class NginxDriver(TrafficDriver):
             before = self._served_and_stored()
             if before.split != split:
                 self._replace(before.generation, self._store.write(split))
-        after = self.read()
+            after = self.read()
         if after.split != split:
             raise TrafficError(
                 f"nginx serves {after.split.describe()} where {split.describe()} was applied; "
@@ -120,13 +121,12 @@ class NginxDriver(TrafficDriver):
 
     def _replace(self, earlier: int, generation: int) -> None:
         self._store.activate(generation)
-        served = self.control.wait_for(
-            lambda: self.control.generation() == generation, _SERVED_SECONDS
-        )
+        seconds = patient(_SERVED_SECONDS)
+        served = self.control.wait_for(lambda: self.control.generation() == generation, seconds)
         if not served:
             self._store.activate(earlier)
             raise TrafficError(
-                f"nginx did not serve the new split within {_SERVED_SECONDS:g} s; the earlier "
+                f"nginx did not serve the new split within {seconds:g} s; the earlier "
                 "one is back. Run `mina-ops traffic check`."
             )
         self._store.prune()
