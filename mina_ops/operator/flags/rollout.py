@@ -22,7 +22,7 @@ from mina_ops.errors import (
 from mina_ops.operator.flags.client import FlagsClient
 from mina_ops.operator.release.analysis import judge
 from mina_ops.operator.release.measure import RECENT_SECONDS, WINDOWS_SECONDS, figures
-from mina_ops.operator.release.model import Figures, Judgement, Response, Triggers, Verdict
+from mina_ops.operator.release.model import Figures, Judgement, Response, Streak, Triggers, Verdict
 
 ON_FAIL = ("off", "hold")
 NO_DATA = ("wait", "continue")
@@ -84,7 +84,7 @@ class Rollout:
         self._measure = measure or (lambda window: _figures(client, window))
         self._clock = clock
         self._sleep = sleep
-        self._streaks: Mapping[str, int] = {}
+        self._streaks: Mapping[str, Streak] = {}
 
     def run(self) -> dict[str, Any]:
         """Take all remaining steps and watch each; returns the flag at the end.
@@ -237,7 +237,7 @@ def _figures(client: FlagsClient, window: int) -> Figures:
 def _quiet(judgement: Judgement) -> bool:
     """Whether every trigger passed or had too little to judge by, and none begins to fail."""
     fine = (Verdict.PASS, Verdict.NO_DATA)
-    return all(f.verdict in fine and not f.seen for f in judgement.findings)
+    return all(f.verdict in fine and not f.streak.times for f in judgement.findings)
 
 
 def _open(judgement: Judgement) -> list[str]:

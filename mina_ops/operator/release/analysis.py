@@ -12,6 +12,7 @@ from mina_ops.operator.release.model import (
     Finding,
     Judgement,
     Response,
+    Streak,
     Triggers,
     Verdict,
 )
@@ -22,14 +23,16 @@ from mina_ops.operator.release.statistics import (
     surely_longer,
 )
 
-_Look = Callable[[Figures, Figures, Triggers, int], Finding]
+_Look = Callable[[Figures, Figures, Triggers, Streak], Finding]
+# An age is rounded, and two looks at one result take a moment each.
+_SAME_CHECK_SECONDS = 0.5
 
 
 def judge(
     new: Figures,
     old: Figures,
     triggers: Triggers | None = None,
-    streaks: Mapping[str, int] | None = None,
+    streaks: Mapping[str, Streak] | None = None,
 ) -> Judgement:
     """What one look at both colours says.
 
@@ -44,14 +47,14 @@ def judge(
     if new.fault or new.stale:
         return _unreadable(new, before, rules)
     return Judgement(
-        tuple(look(new, old, rules, before.get(name, 0)) for name, look in _TRIGGERS.items())
+        tuple(look(new, old, rules, before.get(name, Streak())) for name, look in _TRIGGERS.items())
     )
 
 
 def _over_windows(look: _Look) -> _Look:
     """The finding over the longest window; over a shorter one where only that one fails."""
 
-    def looked(new: Figures, old: Figures, rules: Triggers, seen: int) -> Finding:
+    def looked(new: Figures, old: Figures, rules: Triggers, seen: Streak) -> Finding:
         finding = look(new, old, rules, seen)
         for shorter in zip(new.recent, old.recent, strict=False):
             if finding.verdict is Verdict.FAIL:
@@ -63,16 +66,16 @@ def _over_windows(look: _Look) -> _Look:
     return looked
 
 
-def _unreadable(new: Figures, before: Mapping[str, int], rules: Triggers) -> Judgement:
-    name, seen = "figures", before.get("figures", 0) + 1
-    if new.fault and seen >= rules.streak:
+def _unreadable(new: Figures, before: Mapping[str, Streak], rules: Triggers) -> Judgement:
+    name, seen = "figures", Streak(before.get("figures", Streak()).times + 1)
+    if new.fault and seen.times >= rules.streak:
         reason = f"the new colour does not answer: {new.fault}"
         return Judgement((Finding(name, Verdict.ERROR, Response.INSTANT, reason, seen),))
     reason = f"nothing to judge by: {new.fault or 'its figures are stale'}"
     return Judgement((Finding(name, Verdict.ERROR, Response.NONE, reason, seen),))
 
 
-def _errors(new: Figures, old: Figures, rules: Triggers, _: int) -> Finding:
+def _errors(new: Figures, old: Figures, rules: Triggers, _: Streak) -> Finding:
     limit = rules.error_percent / 100
     return _rate(
         "error_rate",
@@ -85,7 +88,7 @@ def _errors(new: Figures, old: Figures, rules: Triggers, _: int) -> Finding:
     )
 
 
-def _websockets(new: Figures, old: Figures, rules: Triggers, _: int) -> Finding:
+def _websockets(new: Figures, old: Figures, rules: Triggers, _: Streak) -> Finding:
     limit = 1 - rules.websocket_percent / 100
     return _rate(
         "websocket_success",
@@ -127,7 +130,7 @@ def _exceeds(events: int, trials: int, limit: float, rules: Triggers) -> bool:
     return over and surely_above(events, trials, limit * rules.tolerated)
 
 
-def _latency(new: Figures, old: Figures, rules: Triggers, _: int) -> Finding:
+def _latency(new: Figures, old: Figures, rules: Triggers, _: Streak) -> Finding:
     name, q = "p95", 0.95
     slow, fast = quantile(new.histogram, q), quantile(old.histogram, q)
     if slow.value is None or fast.value is None or slow.high is None or fast.high is None:
@@ -146,7 +149,7 @@ def _ms(value: float) -> str:
     return f"{value:.0f} ms" if value >= 10 else f"{value:.2g} ms"
 
 
-def _database_latency(new: Figures, old: Figures, rules: Triggers, seen: int) -> Finding:
+def _database_latency(new: Figures, old: Figures, rules: Triggers, seen: Streak) -> Finding:
     name = "database_latency"
     if new.database == "disabled":
         return Finding(name, Verdict.PASS, Response.NONE, "no database is used")
@@ -157,32 +160,38 @@ def _database_latency(new: Figures, old: Figures, rules: Triggers, seen: int) ->
         return Finding(name, Verdict.PASS, Response.NONE, shown)
     both = old.database_ms is not None and old.database_ms > rules.database_ms
     reason = f"{shown}, the limit is {rules.database_ms:g} ms"
+    seen = Streak(seen.times + _is_news(new.database_at, seen.at), new.database_at)
     return _after_streak(name, reason, both, seen, rules, Response.GRADUAL)
 
 
-def _database(new: Figures, old: Figures, rules: Triggers, seen: int) -> Finding:
+def _is_news(at: float | None, before: float | None) -> bool:
+    """Whether it was measured since the last look; a check's result is shown for some seconds."""
+    return at is None or before is None or at - before > _SAME_CHECK_SECONDS
+
+
+def _database(new: Figures, old: Figures, rules: Triggers, seen: Streak) -> Finding:
     return _state("database", new.database, old.database, rules, seen)
 
 
-def _ai(new: Figures, old: Figures, rules: Triggers, seen: int) -> Finding:
+def _ai(new: Figures, old: Figures, rules: Triggers, seen: Streak) -> Finding:
     return _state("ai_service", new.ai, old.ai, rules, seen)
 
 
-def _state(name: str, new: str | None, old: str | None, rules: Triggers, seen: int) -> Finding:
+def _state(name: str, new: str | None, old: str | None, rules: Triggers, seen: Streak) -> Finding:
     if new is None:
         return Finding(name, Verdict.NO_DATA, Response.NONE, f"{name} has no state yet")
     if new in ("healthy", "disabled"):
         return Finding(name, Verdict.PASS, Response.NONE, f"{name} is {new}")
     both = old is not None and old not in ("healthy", "disabled")
+    seen = Streak(seen.times + 1)
     return _after_streak(name, f"{name} is {new}", both, seen, rules, Response.INSTANT)
 
 
 def _after_streak(
-    name: str, reason: str, both: bool, seen: int, rules: Triggers, response: Response
+    name: str, reason: str, both: bool, seen: Streak, rules: Triggers, response: Response
 ) -> Finding:
-    seen += 1
-    if seen < rules.streak:
-        waiting = f"{reason}, seen {seen} of {rules.streak} times"
+    if seen.times < rules.streak:
+        waiting = f"{reason}, seen {seen.times} of {rules.streak} times"
         return Finding(name, Verdict.NO_DATA, Response.NONE, waiting, seen)
     if both:
         shared = f"{reason}; the other colour shows it too"

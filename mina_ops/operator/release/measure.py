@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -49,6 +50,7 @@ def figures(client: AppClient, window: int, recent: Sequence[int] = ()) -> Figur
         found,
         database=database.get("status"),
         database_ms=database.get("latency_ms"),
+        database_at=time.monotonic() - float(database.get("age_seconds") or 0.0),
         ai=_check(health.checks, "openai").get("status"),
         stale=any(counts.stale for counts in (found, *shorter)),
         recent=shorter,

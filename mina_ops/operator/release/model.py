@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Phase(StrEnum):
@@ -79,7 +80,8 @@ class Figures:
     """What one colour shows over a window; None where it could not be read.
 
     `histogram` holds (upper bound in ms, count) of request durations, ascending. Health words
-    are those of the endpoints: `healthy`, `unhealthy`, `disabled`. `fault` says why nothing
+    are those of the endpoints: `healthy`, `unhealthy`, `disabled`. `database_ms` was measured at
+    `database_at`, in seconds of this machine's monotonic clock. `fault` says why nothing
     could be read. `recent` holds the counts over shorter windows, where the good minutes before
     it do not thin out a fault that begins late.
     """
@@ -91,6 +93,7 @@ class Figures:
     websocket_failures: int = 0
     database: str | None = None
     database_ms: float | None = None
+    database_at: float | None = None
     ai: str | None = None
     stale: bool = False
     fault: str | None = None
@@ -106,7 +109,7 @@ class Triggers:
     in milliseconds. `tolerated` is the share of an error limit that is no reason to worry: a rate
     must surely be above `tolerated * limit`.
     `least_samples` requests or handshakes before a rate is judged at all, `streak` looks in a
-    row before a state or a latency without samples is believed.
+    row before a state is believed, and as many measurements before the database's latency is.
     """
 
     error_percent: float = 5.0
@@ -119,16 +122,25 @@ class Triggers:
     streak: int = 3
 
 
+class Streak(NamedTuple):
+    """How often in a row a fault was seen that only counts when it stays.
+
+    `at` is when the last was measured (monotonic seconds), so that none is counted twice.
+    """
+
+    times: int = 0
+    at: float | None = None
+
+
 @dataclass(frozen=True)
 class Finding:
-    """One trigger's verdict on one look; `reason` is for a person, `seen` counts looks in a row
-    that showed a fault which only counts when it stays."""
+    """One trigger's verdict on one look; `reason` is for a person."""
 
     trigger: str
     verdict: Verdict
     response: Response
     reason: str
-    seen: int = 0
+    streak: Streak = Streak()
 
 
 @dataclass(frozen=True)
@@ -138,9 +150,9 @@ class Judgement:
     findings: Sequence[Finding]
 
     @property
-    def streaks(self) -> Mapping[str, int]:
-        """Trigger -> looks in a row that showed its fault; to be handed to the next look."""
-        return {finding.trigger: finding.seen for finding in self.findings if finding.seen}
+    def streaks(self) -> Mapping[str, Streak]:
+        """Trigger -> how often in a row its fault was seen; to be handed to the next look."""
+        return {f.trigger: f.streak for f in self.findings if f.streak.times}
 
     @property
     def response(self) -> Response:

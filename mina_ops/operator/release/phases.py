@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
+from typing import TypeVar
 
 from mina_ops.errors import AppUnhealthy, AppUnreachable, DrainForced, DrainTimedOut, OperatorError
 from mina_ops.operator import draining, gate
@@ -13,6 +15,10 @@ from mina_ops.operator.release.watching import Bad, Watch, aborted, stop_if_abor
 from mina_ops.operator.release.world import World
 
 _BASELINE_SECONDS = 300
+# One answer that is late, of a process that is busy for a moment, takes nothing back.
+_SILENCE_SECONDS = 5.0
+
+T = TypeVar("T")
 
 
 def checks(world: World) -> None:
@@ -49,9 +55,10 @@ def start(world: World) -> None:
     world.run_hook("start", Phase.START)
     world.run_hook("scale", Phase.START)
     _until(world, world.plan.health_seconds, lambda: world.new_app.health())
-    world.new_app.cancel_drain()
+    _until(world, world.plan.health_seconds, world.new_app.cancel_drain)
     for path in world.plan.warm_up:
-        world.new_app.request("GET", path)
+        # A cold first answer may be later than the client waits.
+        _until(world, world.plan.health_seconds, partial(world.new_app.request, "GET", path))
 
 
 def health(world: World) -> None:
@@ -59,12 +66,13 @@ def health(world: World) -> None:
     for _ in range(world.plan.health_looks):
         _until(world, world.plan.health_seconds, lambda: gate.require_ready(world.new))
         world.sleep(world.plan.look_seconds)
-    found = world.new_app.health()
+    found = _until(world, world.plan.health_seconds, world.new_app.health)
     if found.version != world.version:
         raise AppUnhealthy(
             f"{world.new.name} runs {found.version}, not {world.version}; deploy it first."
         )
-    if missing := missing_figures(world.new_app):
+    missing = _until(world, world.plan.health_seconds, lambda: missing_figures(world.new_app))
+    if missing:
         raise AppUnhealthy(f"{world.new.name} lacks {', '.join(missing)}, which triggers need.")
 
 
@@ -79,8 +87,7 @@ def switch(world: World) -> None:
     shares = [share for share in world.plan.shares() if share >= progress.percent]
     cohort = world.plan.strategy == "cohort"
     for share in shares:
-        stop_if_aborted(world)
-        gate.require_ready(world.new)
+        _until(world, _SILENCE_SECONDS, lambda: gate.require_ready(world.new))
         world.journal.write("step", Phase.SWITCH, percent=share)
         applied = world.give(share, cohort=cohort)
         world.note(Phase.SWITCH, applied=share, milliseconds=round(applied.milliseconds, 1))
@@ -106,7 +113,7 @@ def drain(world: World) -> None:
 def watch(world: World) -> None:
     """Watch the new colour with all traffic on it; at the end it must really have all of it."""
     _watching(world, Phase.WATCH).run(world.plan.watch_seconds)
-    served = world.driver.read().split
+    served = _until(world, world.plan.ready_seconds, world.driver.read).split
     if served.percent[world.new.name] != 100:
         raise OperatorError(f"Somebody else moved traffic: {served.describe()}.")
 
@@ -148,11 +155,11 @@ def approve(world: World, phase: Phase) -> None:
     seconds = world.plan.approvals.get(phase)
     if seconds is None:
         return
+    # Who promoted a share before did not approve what only now waits.
+    world.control.skip_old("promote")
     text = f"{world.version} waits for approval of {phase}: `mina-ops release promote`"
     world.tell("release", text)
     world.observer.phase(phase, text)
-    # Who promoted a share before did not approve what only now waits.
-    world.control.skip_old("promote")
     deadline = world.clock() + seconds
     while world.clock() < deadline:
         request = world.control.take("promote")
@@ -190,15 +197,14 @@ def _require_public(world: World) -> None:
         )
 
 
-def _until(world: World, seconds: float, step: Callable[[], object]) -> None:
+def _until(world: World, seconds: float, step: Callable[[], T]) -> T:
+    """What the step gives at last; it is tried for so long, and at least once."""
     deadline = world.clock() + seconds
     while True:
         stop_if_aborted(world)
         try:
-            step()
+            return step()
         except OperatorError:
             if world.clock() >= deadline:
                 raise
-        else:
-            return
         world.sleep(min(1.0, world.plan.look_seconds))

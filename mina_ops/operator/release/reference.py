@@ -38,7 +38,7 @@ _TRIGGERS = {
     "websocket_percent": ("percent", "Fewer Socket.IO handshakes succeed: gradual rollback."),
     "tolerated": ("share", "A rate must surely be above this share of its limit, too."),
     "least_samples": ("samples", "Before that a rate has no verdict."),
-    "streak": ("looks", "So many looks in a row before a state or the database's latency counts."),
+    "streak": ("looks", "Looks in a row before a state counts; checks for the database's latency."),
 }
 # fmt: on
 

@@ -8,7 +8,7 @@ from mina_ops.errors import OperatorError
 from mina_ops.operator.release.analysis import judge
 from mina_ops.operator.release.control import Request
 from mina_ops.operator.release.measure import WINDOWS_SECONDS, look, with_baseline
-from mina_ops.operator.release.model import Figures, Judgement, Phase, Response, Verdict
+from mina_ops.operator.release.model import Figures, Judgement, Phase, Response, Streak, Verdict
 from mina_ops.operator.release.world import World
 
 
@@ -30,7 +30,7 @@ class Watch:
     world: World
     phase: Phase
     baseline: Figures | None = None
-    streaks: dict[str, int] = field(default_factory=dict)
+    streaks: dict[str, Streak] = field(default_factory=dict)
     paused: bool = False
     _promoted: bool = False
     _waiting_since: float = 0.0

@@ -5,7 +5,14 @@ from dataclasses import replace
 import pytest
 
 from mina_ops.operator.release.analysis import judge
-from mina_ops.operator.release.model import Figures, Judgement, Response, Triggers, Verdict
+from mina_ops.operator.release.model import (
+    Figures,
+    Judgement,
+    Response,
+    Streak,
+    Triggers,
+    Verdict,
+)
 
 # 1,000 durations, 1 to 100 ms and twice that: P95 is 95 ms and 190 ms.
 _FAST = tuple((1.0 * ms, 10) for ms in range(1, 101))
@@ -101,6 +108,17 @@ def test_a_state_counts_when_it_stays_for_three_looks(
     assert not first.conclusive
 
 
+def test_a_slow_check_of_the_database_counts_once_however_often_it_is_seen() -> None:
+    streaks: dict[str, Streak] = {}
+    responses = []
+    for measured_at in (100.0, 100.1, 99.9, 105.0, 104.9, 110.0):
+        sick = replace(HEALTHY, database_ms=800.0, database_at=measured_at)
+        judgement = judge(sick, HEALTHY, streaks=streaks)
+        responses.append(judgement.response)
+        streaks = dict(judgement.streaks)
+    assert responses == [Response.NONE] * 5 + [Response.GRADUAL]
+
+
 def test_a_state_that_recovers_starts_to_count_anew() -> None:
     sick = replace(HEALTHY, database="unhealthy")
     second = judge(sick, HEALTHY, streaks=judge(sick, HEALTHY).streaks)
@@ -112,7 +130,7 @@ def test_a_state_that_recovers_starts_to_count_anew() -> None:
 @pytest.mark.parametrize("field", ["database", "ai"])
 def test_a_shared_dependency_that_both_colours_lack_is_held(field: str) -> None:
     sick = replace(HEALTHY, **{field: "unhealthy"})
-    judgement = judge(sick, sick, streaks={"database": 5, "ai_service": 5})
+    judgement = judge(sick, sick, streaks={"database": Streak(5), "ai_service": Streak(5)})
     assert judgement.response is Response.HOLD
 
 
@@ -123,7 +141,7 @@ def test_a_part_that_is_not_used_passes() -> None:
 
 def test_a_colour_that_stops_answering_is_taken_back_after_three_looks() -> None:
     gone = Figures(fault="connection refused")
-    streaks: dict[str, int] = {}
+    streaks: dict[str, Streak] = {}
     responses = []
     for _ in range(3):
         judgement = judge(gone, HEALTHY, streaks=streaks)
@@ -134,7 +152,7 @@ def test_a_colour_that_stops_answering_is_taken_back_after_three_looks() -> None
 
 def test_stale_figures_are_never_a_pass_and_never_a_rollback() -> None:
     stale = replace(HEALTHY, errors=500, stale=True)
-    judgement = judge(stale, HEALTHY, streaks={"figures": 50})
+    judgement = judge(stale, HEALTHY, streaks={"figures": Streak(50)})
     assert judgement.response is Response.NONE
     assert not judgement.conclusive
 
