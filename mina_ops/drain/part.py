@@ -178,10 +178,10 @@ class Drain(Part):
         for colour in self._connections.colours:
             if colour != self.environment:
                 self._seen[colour] = self._orders.read(colour)
-        found = self._orders.read()
-        if found is None and self._active() is not None:
+        ours, found = self._active(), self._orders.read()
+        if found is None and ours is not None:
             # A cancelled order would still lie there: the store lost ours.
-            self._orders.keep(self._order, now)  # type: ignore[arg-type]
+            self._orders.keep(ours, now)
             return
         if found is not None and self._is_of_the_last_release(found, now):
             self.cancel("mina_ops: a new release started")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 import shlex
 import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +23,7 @@ from mina_ops.errors import OperatorError, ToolMissing
 _SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _LINES_KEPT = 200
 _GOODBYE_SECONDS = 5.0
+_LAST_WORDS_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def follow(
         ) from exc
     finally:
         _end_group(process)
-        reader.join(1.0)
+        _hear_out(reader, process.stdout)
     return Result(tuple(command), process.returncode, "\n".join(kept), "")
 
 
@@ -152,6 +155,17 @@ def _read(stream: IO[str], kept: deque[str], on_line: Callable[[str], None]) -> 
         for line in stream:
             kept.append(line.rstrip())
             on_line(line.rstrip())
+
+
+def _hear_out(reader: threading.Thread, stream: IO[str]) -> None:
+    """Wait until all is read that was written; what lives on may keep the stream open, silent."""
+    deadline = time.monotonic() + _LAST_WORDS_SECONDS
+    reader.join(1.0)
+    while reader.is_alive() and time.monotonic() < deadline:
+        with suppress(ValueError):  # closed: the reader has just come to the end
+            if not select.select([stream], [], [], 0)[0]:
+                return
+        reader.join(1.0)
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:
