@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import hypothesis
 import psutil
 import pytest
 import redis
@@ -19,6 +20,7 @@ import redis
 from mina_ops.demo import programs
 from mina_ops.demo.processes import Server, ending_on_signals
 from mina_ops.demo.servers import start_redis
+from mina_ops.operator import patience
 from tests.support.hosts import Hosts, running_hosts
 from tests.support.needs import need
 from tests.support.postgres import Postgres, postgres_folder, running_postgres
@@ -40,6 +42,13 @@ _SERVERS = {
 # What a developer's shell may hold and a host or a command of ours would obey.
 _OURS = ("MINA_OPS_", "MINA_", "OPENAI_", "GUNICORN_", "FLASK_", "REDIS_URL", "DATABASE_URL")
 _OURS += ("ENVIRONMENT", "APP_VERSION", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "ASYNC_MODE")
+
+
+# A machine that builds, tests and measures at once is no reason for a test to fail.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_configure() -> None:
@@ -84,6 +93,8 @@ def _environment_of_nobody() -> Iterator[None]:
         for name in list(os.environ):
             if name.upper().startswith(_OURS):
                 patch.delenv(name)
+        # Nobody is called silent who is only slow; a test in which somebody hangs sets 1 again.
+        patch.setenv(patience.VARIABLE, "10")
         yield
 
 

@@ -131,10 +131,14 @@ def test_its_roles_say_who_may_set_a_flag(browser: httpx.Client) -> None:
 
 
 def test_its_namespaces_stream_and_are_counted(host: Server, browser: httpx.Client) -> None:
-    clients = [socketio.Client(reconnection=False) for _ in ("websocket", "polling")]
+    clients = [
+        socketio.Client(reconnection=False, request_timeout=30) for _ in ("websocket", "polling")
+    ]
     try:
         for client, transport in zip(clients, ("websocket", "polling"), strict=True):
-            client.connect(host.url, transports=[transport], namespaces=list(NAMESPACES))
+            client.connect(
+                host.url, transports=[transport], namespaces=list(NAMESPACES), wait_timeout=30
+            )
             assert client.transport() == transport
             for namespace in NAMESPACES:
                 assert client.call("echo", transport, namespace=namespace) == transport
@@ -174,6 +178,7 @@ def test_its_own_sigterm_handler_runs_and_the_process_ends(
     start_host: Hosts, tmp_path: Path, worker: str
 ) -> None:
     host = _start(start_host, worker, tmp_path / "mina.db")
+    host.stop_seconds = 40
     host.stop()
     assert host.process.returncode == 0
     assert "the host's own SIGTERM handler ran" in host.log.read_text()

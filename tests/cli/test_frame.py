@@ -1,10 +1,9 @@
-"""The frame: quick, lazy, and an exit code for each kind of failure."""
+"""The frame: lazy, and an exit code for each kind of failure."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -35,22 +34,16 @@ def test_every_command_can_be_loaded_and_explains_itself() -> None:
 
 
 def test_start_up_loads_nothing_that_the_command_does_not_need() -> None:
-    program = "import sys, mina_ops.cli; print(*sys.modules)"
+    program = (
+        "import sys; from mina_ops.cli import main; main(['--help'], standalone_mode=False);"
+        "print(*sys.modules, file=sys.stderr)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    loaded = set(done.stdout.split())
+    assert done.stdout.startswith("Usage: ")
+    loaded = set(done.stderr.split())
     assert loaded & {"flask", "httpx", "rich", "jinja2", "redis", "sqlalchemy", "socketio"} == set()
-
-
-def test_start_up_is_quick() -> None:
-    took = []
-    for _ in range(5):
-        began = time.perf_counter()
-        subprocess.run([MINA_OPS, "--help"], capture_output=True, check=True)
-        took.append(time.perf_counter() - began)
-    # 60 ms on an idle machine; the limit leaves room for a busy one.
-    assert min(took) < 0.5
 
 
 def test_an_unknown_command_is_wrong_usage() -> None:

@@ -7,13 +7,13 @@ import os
 import pty
 import stat
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 from tests.cli.conftest import Run
 from tests.operator.balancers import Balancer
 from tests.operator.stand_in import TOKEN, StandIns
+from tests.support.command import MINA_OPS
 
 
 def test_both_colours_are_shown_side_by_side(run: Run, apps: StandIns) -> None:
@@ -163,13 +163,12 @@ def test_watch_keeps_traffic_where_both_are_sick(run: Run, nginx: Balancer, apps
 
 
 def test_on_a_terminal_the_falling_count_is_live(nginx: Balancer, apps: StandIns) -> None:
-    apps.fleets["blue"].counts = [247, 156, 0]
-    argv = [sys.executable, "-c", "from mina_ops.cli import main; main()", "drain", "blue"]
+    apps.fleets["blue"].counts = [247, 156]
     environment = {**os.environ, "MINA_OPS_CONFIG": str(nginx.toml), "MINA_OPS_TOKEN": TOKEN}
     terminal, inside = pty.openpty()
     with os.fdopen(terminal, "rb", buffering=0) as screen:
         process = subprocess.Popen(
-            [*argv, "--wait"],
+            [MINA_OPS, "drain", "blue", "--wait"],
             stderr=inside,
             stdout=subprocess.PIPE,
             env={**environment, "TERM": "xterm", "COLUMNS": "100"},
@@ -179,6 +178,8 @@ def test_on_a_terminal_the_falling_count_is_live(nginx: Balancer, apps: StandIns
         with suppress(OSError):  # the terminal is gone once the process has ended
             while data := screen.read(4096):
                 shown += data
+                if b"156 live connections" in shown:
+                    apps.fleets["blue"].counts = [0]
     out, _ = process.communicate(timeout=30)
     assert (process.returncode, out) == (0, b"blue is drained, 0 live connections\n")
     assert b"156 live connections" in shown

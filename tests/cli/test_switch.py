@@ -192,11 +192,15 @@ def test_an_unreadable_state_folder_is_named(run: Run, nginx: Balancer) -> None:
     assert "traffic check" in ran.err
 
 
-def test_a_frozen_nginx_is_exit_7(run: Run, nginx: Balancer) -> None:
+def test_a_frozen_nginx_is_exit_7(
+    run: Run, nginx: Balancer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINA_OPS_PATIENCE", "0.2")
     nginx.server.pause()
     try:
         ran = run("switch", "blue", "green", "--instant")
     finally:
         nginx.server.resume()
+    monkeypatch.setenv("MINA_OPS_PATIENCE", "10")
     assert ran.code == 7
     assert green(nginx) == 0

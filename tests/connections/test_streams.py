@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mina_ops.connections import marks
 from mina_ops.connections import streams as module
 from mina_ops.connections.streams import OutOfOrder, Streams
 from mina_ops.errors import InvalidRequest, StateUnavailable
@@ -123,7 +124,11 @@ def test_the_mark_is_in_the_store_when_the_body_has_ended(
     assert store.get(keys.stream_mark("s")) == b"1"
 
 
-def test_chunks_that_arrive_in_any_order_are_handled_in_order(blue: Streams) -> None:
+def test_chunks_that_arrive_in_any_order_are_handled_in_order(
+    blue: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GAP_SECONDS", 60.0)
+    monkeypatch.setattr(module, "UNSURE_GAP_SECONDS", 60.0)
     handled: list[int] = []
 
     def handle(seq: int) -> None:
@@ -136,7 +141,7 @@ def test_chunks_that_arrive_in_any_order_are_handled_in_order(blue: Streams) -> 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert handled == list(range(1, 31))
 
 
@@ -147,18 +152,18 @@ def test_a_repeat_waits_for_the_first_and_is_no_longer_fresh(blue: Streams) -> N
     def first() -> None:
         with blue.receive("s", 1):
             entered.set()
-            leave.wait(5)
+            leave.wait(60)
 
     thread = threading.Thread(target=first)
     thread.start()
-    entered.wait(5)
+    entered.wait(60)
     repeat = threading.Thread(target=lambda: seen.append(take(blue, 1)))
     repeat.start()
     eventually(lambda: blue._streams["s"].arrived == [1])
     assert seen == []
     leave.set()
-    thread.join(5)
-    repeat.join(5)
+    thread.join(60)
+    repeat.join(60)
     assert seen == [False]
 
 
@@ -194,20 +199,25 @@ def test_a_chunk_whose_mark_is_slow_to_read_is_not_passed_by_a_later_one(
 
     def slow() -> int:
         asked.set()
-        answer.wait(5)
+        answer.wait(60)
         return 9
 
     first = threading.Thread(target=handle, args=(10, slow))
     first.start()
-    asked.wait(5)
+    asked.wait(60)
+    waits, changed = list[float](), blue._streams["s"].changed
+    wait = changed.wait
+    monkeypatch.setattr(changed, "wait", lambda seconds: waits.append(seconds) or wait(seconds))
     second = threading.Thread(target=handle, args=(12, lambda: 9))
     second.start()
-    second.join(0.3)  # six times what it would wait for a chunk that has not arrived
+    # Each wait is as long as it would wait for a chunk that has not arrived.
+    eventually(lambda: len(waits) > 5)
     assert handled == []
+    monkeypatch.setattr(module, "GAP_SECONDS", 60.0)
     answer.set()
-    first.join(5)
+    first.join(60)
     handle(11, lambda: 9)
-    second.join(5)
+    second.join(60)
     assert handled == [10, 11, 12]
 
 
@@ -220,8 +230,9 @@ def test_without_the_store_memory_decides_and_nothing_is_refused(
 
 
 def test_a_store_that_is_away_is_not_asked_for_every_chunk(
-    blue: Streams, store: FailingStore
+    blue: Streams, store: FailingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(marks, "STORE_PAUSE_SECONDS", 3600.0)
     store.away = True
     for seq in range(1, 50):
         take(blue, seq)

@@ -14,6 +14,7 @@ from mina_ops.demo.stage import Keys, app_environment, prepare_database, start_s
 from tests.support.hosts import Hosts
 
 APP = "mina_ops.demo.app:create_app()"
+SECONDS = 30
 
 
 @pytest.fixture
@@ -27,7 +28,6 @@ def stand(tmp_path: Path) -> Iterator[tuple[dict[str, str], Keys]]:
         yield environment, keys
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("worker", ["gthread", "gevent", "eventlet"])
 def test_it_serves_and_streams_under_every_worker(
     start_host: Hosts, stand: tuple[dict[str, str], Keys], worker: str
@@ -38,7 +38,7 @@ def test_it_serves_and_streams_under_every_worker(
         worker = "gevent-websocket"
     app = start_host(APP, worker=worker, environment=environment)
     token = {"Authorization": f"Bearer {keys.test_token}"}
-    with httpx.Client(base_url=app.url, headers=token, timeout=30) as api:
+    with httpx.Client(base_url=app.url, headers=token, timeout=SECONDS) as api:
         session_id = api.post("/api/sessions", json={}).json()["session_id"]
         for transport in ("websocket", "polling"):
             stream(app.url, keys.test_token, transport, session_id)
@@ -48,10 +48,16 @@ def test_it_serves_and_streams_under_every_worker(
 
 def stream(url: str, token: str, transport: str, session_id: int) -> None:
     """Send enough chunks for a segment, each acknowledged as new."""
-    with socketio.SimpleClient() as client:
-        client.connect(url, auth={"token": token}, namespace="/live", transports=[transport])
+    with socketio.SimpleClient(request_timeout=SECONDS) as client:
+        client.connect(
+            url,
+            auth={"token": token},
+            namespace="/live",
+            transports=[transport],
+            wait_timeout=SECONDS,
+        )
         for seq in range(1, CHUNKS_PER_SEGMENT + 1):
             chunk = {"stream": transport, "seq": seq, "data": b"audio", "session_id": session_id}
-            ack = client.call("audio:chunk", chunk, timeout=10)
+            ack = client.call("audio:chunk", chunk, timeout=SECONDS)
             assert (ack["seq"], ack["fresh"]) == (seq, True)
-        assert client.receive(timeout=10)[0] == "transcript"
+        assert client.receive(timeout=SECONDS)[0] == "transcript"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -100,10 +101,11 @@ def test_a_wrong_status_is_a_failure_with_its_reason(app: Any) -> None:
 
 
 def test_no_answer_is_a_failure_with_its_reason() -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as closed:
-        address = closed.server_address
-    nobody: Any = type("Nobody", (), {"server_address": address})
-    tally = run(nobody, requests=3)
+    with socket.socket() as silent:
+        # Held but not listened on, so that nobody else listens there.
+        silent.bind(("127.0.0.1", 0))
+        nobody: Any = type("Nobody", (), {"server_address": silent.getsockname()})
+        tally = run(nobody, requests=3)
     assert tally.failed == tally.requests
     assert all("ConnectionRefusedError" in reason for reason in tally.reasons)
 

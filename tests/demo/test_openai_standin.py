@@ -17,7 +17,7 @@ MESSAGES: Any = [{"role": "user", "content": "we ship on Friday"}]
 @pytest.fixture
 def model(standin: OpenAIStandIn) -> Any:
     with openai.OpenAI(
-        base_url=standin.base_url, api_key="demo", max_retries=0, timeout=5
+        base_url=standin.base_url, api_key="demo", max_retries=0, timeout=30
     ) as client:
         yield client
 

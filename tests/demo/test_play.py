@@ -7,9 +7,9 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from mina_ops.demo.servers import GREEN_WORKERS
+from tests.support.command import MINA_OPS
 from tests.support.needs import need_worker
 from tests.support.wait import eventually
 
@@ -40,7 +41,7 @@ FIGURES = {
 @contextmanager
 def demo(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """A running `mina-ops demo`, whose output is in two files of the folder."""
-    argv = [Path(sys.executable).with_name("mina-ops"), "demo", *SMALL, *arguments]
+    argv = [MINA_OPS, "demo", *SMALL, *arguments]
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         process = subprocess.Popen(
@@ -54,20 +55,34 @@ def demo(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
             yield process
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(60)
+            process.wait(120)
 
 
-def family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    return psutil.Process(process.pid).children(recursive=True)
+@dataclass(frozen=True)
+class Family:
+    """The processes of a demo: those that it started itself, and all."""
+
+    own: list[psutil.Process]
+    everyone: list[psutil.Process]
+
+    def assert_ended(self) -> None:
+        # A demo waits for its own; what one of those killed as it ended may die a moment later.
+        assert running(self.own) == []
+        eventually(lambda: not running(self.everyone), 30, "what it started runs on")
 
 
-def family_on_stage(process: subprocess.Popen[bytes], folder: Path) -> list[psutil.Process]:
+def family(process: subprocess.Popen[bytes]) -> Family:
+    parent = psutil.Process(process.pid)
+    return Family(parent.children(), parent.children(recursive=True))
+
+
+def family_on_stage(process: subprocess.Popen[bytes], folder: Path) -> Family:
     """Every process of a demo whose stage stands."""
     eventually(
         lambda: "everything stands" in (folder / "out").read_text(), 60, "the stage did not stand"
     )
     started = family(process)
-    assert len(started) >= 10
+    assert len(started.everyone) >= 10
     return started
 
 
@@ -84,7 +99,7 @@ def result_of(folder: Path) -> dict[str, float]:
     return dict(json.loads(last_line(folder)))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("worker", GREEN_WORKERS)
 def test_two_plays_at_once_lose_nothing_and_leave_nothing(
     tmp_path: Path, nginx_binary: Path, worker: str
@@ -93,7 +108,7 @@ def test_two_plays_at_once_lose_nothing_and_leave_nothing(
     folders = [tmp_path / "one", tmp_path / "two"]
     how = ("--worker", worker)
     with demo(folders[0], *how) as one, demo(folders[1], *how, "--json") as two:
-        codes = [process.wait(200) for process in (one, two)]
+        codes = [process.wait(400) for process in (one, two)]
     assert codes == [0, 0], [(folder / "err").read_text() for folder in folders]
     for folder in folders:
         result = result_of(folder)
@@ -108,7 +123,6 @@ def test_two_plays_at_once_lose_nothing_and_leave_nothing(
     assert len((folders[1] / "out").read_text().splitlines()) == 1
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_everything_that_was_started(
     tmp_path: Path, nginx_binary: Path, number: signal.Signals
@@ -116,22 +130,20 @@ def test_a_signal_ends_everything_that_was_started(
     with demo(tmp_path) as process:
         started = family_on_stage(process, tmp_path)
         process.send_signal(number)
-        assert process.wait(60) == 128 + number
-    assert running(started) == []
+        assert process.wait(120) == 128 + number
+    started.assert_ended()
 
 
-@pytest.mark.timeout(120)
 def test_killed_it_leaves_its_logs_and_nothing_that_runs(
     tmp_path: Path, nginx_binary: Path
 ) -> None:
     with demo(tmp_path) as process:
         started = family_on_stage(process, tmp_path)
         process.kill()
-    eventually(lambda: not running(started), 30, "what it started runs on")
+    eventually(lambda: not running(started.everyone), 30, "what it started runs on")
     assert list(tmp_path.glob("mina-demo-*/blue/*.log"))
 
 
-@pytest.mark.timeout(120)
 def test_kept_it_prints_where_to_look_and_stays_until_it_is_told_to_end(
     tmp_path: Path, nginx_binary: Path
 ) -> None:
@@ -141,14 +153,14 @@ def test_kept_it_prints_where_to_look_and_stays_until_it_is_told_to_end(
         text = (tmp_path / "out").read_text()
         started = family(process)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
     assert "login admin" in text
     assert "/live" in text
     assert set(result_of(tmp_path)) == FIGURES
-    assert running(started) == []
+    started.assert_ended()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_bad_releases_are_taken_back_and_a_sound_green_stays_to_be_looked_at(
     tmp_path: Path, nginx_binary: Path
 ) -> None:
@@ -160,10 +172,11 @@ def test_bad_releases_are_taken_back_and_a_sound_green_stays_to_be_looked_at(
         assert green is not None, text
         for address in green.groups():
             eventually(
-                lambda ready=f"{address}/api/health/ready": httpx.get(ready).status_code == 200
+                lambda ready=f"{address}/api/health/ready": httpx.get(ready).status_code == 200,
+                ignoring=(httpx.TransportError,),
             )
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
     verdicts = [line for line in text.splitlines() if "verdict: v2.5.0 was rolled back" in line]
     assert len(verdicts) == 2
     assert "the limit is 5 %" in verdicts[0]

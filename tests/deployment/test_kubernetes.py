@@ -64,7 +64,8 @@ def client() -> Iterator[FlaskClient]:
     client = app.test_client()
     client.get("/").close()
     runtime.metrics.websocket("accepted")
-    eventually(lambda: (client.get("/api/metrics/errors").json or {})["samples"])
+    for name in ("errors", "websockets"):
+        eventually(lambda name=name: (client.get(f"/api/metrics/{name}").json or {})["samples"])
     eventually(lambda: (client.get("/api/health/db").json or {})["status"] == "connected")
     yield client
     runtime.heartbeat.stop()

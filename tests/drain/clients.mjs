@@ -5,9 +5,12 @@
 //              idle: nothing is sent
 // interval_ms  between two chunks of a client
 // acknowledge  false: nobody acknowledges a hand-off
+// handoff_wait_ms  how long mina-stream.js lets its chunks hold up a hand-off; default: its own
+// ack_timeout_ms   until mina-stream.js sends a chunk again; default: its own
 // One JSON line on stdout every 100 ms; a line on stdin stops the chunks, waits for the last
 // acknowledgements and reports with "final": true.
 
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { join } from "node:path";
@@ -16,12 +19,12 @@ import { createInterface } from "node:readline";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const require = createRequire(join(root, "package.json"));
 const { io } = require("socket.io-client");
-const MinaStream = require(join(root, "mina_ops/static/mina-stream.js"));
 
 const options = {
   clients: 1, transports: [["websocket"]], mode: "idle", interval_ms: 100, acknowledge: true,
   ramp_ms: 500, last_acks_ms: 15000, ...JSON.parse(process.argv[2]),
 };
+const MinaStream = load(join(root, "mina_ops/static/mina-stream.js"));
 const clients = [];
 const reasons = {};
 const reconnectedAt = [];
@@ -32,6 +35,16 @@ let handoffs = 0;
 let notices = 0;
 let stopped = false;
 
+function load(script) {
+  if (options.handoff_wait_ms === undefined) return require(script);
+  const [wait, mine] = [/HANDOFF_WAIT_MS = \d+;/, `HANDOFF_WAIT_MS = ${options.handoff_wait_ms};`];
+  const shipped = readFileSync(script, "utf8");
+  if (!wait.test(shipped)) throw new Error("mina-stream.js has another name for its wait");
+  const module = { exports: {} };
+  new Function("module", shipped.replace(wait, mine))(module);
+  return module.exports;
+}
+
 function count(object, key) { object[key] = (object[key] ?? 0) + 1; }
 
 function start(number) {
@@ -40,7 +53,9 @@ function start(number) {
   const socket = io(options.url, { forceNew: true, reconnectionDelay: 500, ...more });
   const client = { socket, connects: 0, sent: 0, acknowledged: 0, stream: `s${process.pid}-${number}` };
   if (options.mode === "stream") {
-    client.sender = new MinaStream(socket, { event: "chunk", stream: client.stream });
+    client.sender = new MinaStream(socket, {
+      event: "chunk", stream: client.stream, ackTimeout: options.ack_timeout_ms,
+    });
   }
   socket.on("connect", () => {
     client.connects += 1;

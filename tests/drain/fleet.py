@@ -29,6 +29,15 @@ CLIENTS = Path(__file__).with_name("clients.mjs")
 APP = "tests.drain.host:app"
 # As in that module, which cannot be imported without its environment.
 LEDGER = "test:ledger:"
+# For colours and clients whose drain shall force nobody and lose no connection, although any
+# process may stand still for seconds: a hand-off is acknowledged once its chunks were answered.
+PATIENT = {"MINA_OPS_DRAIN_ACK": "10", "MINA_OPS_DRAIN_CUT": "30"}
+PATIENT_STREAMS = {
+    "mode": "stream",
+    "handoff_wait_ms": 8000,
+    "ack_timeout_ms": 10_000,
+    "last_acks_ms": 40_000,
+}
 
 # A small copy of what mina-ops writes for nginx: sids go home, refused handshakes go on.
 _SITE = """
@@ -79,8 +88,12 @@ class Colour:
 
     def active(self) -> int:
         """Its live sessions."""
-        figures = self.http.get("/api/metrics/connections").raise_for_status().json()
-        return int(figures["active_connections"])
+        return int(self._figures()["active_connections"])
+
+    def by_transport(self) -> dict[str, int]:
+        """Its live sessions by their transport, which an upgrade changes."""
+        found: dict[str, int] = self._figures()["by_transport"]
+        return found
 
     def wait_until_drained(self, timeout: float) -> dict[str, Any]:
         """Its status once it is drained."""
@@ -94,10 +107,16 @@ class Colour:
             timeout,
             f"{self.name} is not drained",
             interval=0.5,
-            ignoring=(httpx.TimeoutException,),
+            # A worker that a test kills may be the one that was asked.
+            ignoring=(httpx.TransportError,),
         )
         assert found is not None
         return found
+
+    def _figures(self) -> dict[str, Any]:
+        answer = self.http.get("/api/metrics/connections").raise_for_status()
+        figures: dict[str, Any] = answer.json()
+        return figures
 
 
 def colour(
@@ -122,6 +141,8 @@ def colour(
         "MINA_OPS_ADMIN_TOKENS": ADMIN_TOKENS,
         "MINA_OPS_REQUEST_LOG": "0",
         "MINA_OPS_SIGTERM_GRACE": "1",
+        # An order is refused while Redis is silent for longer.
+        "MINA_OPS_REDIS_TIMEOUT": "5",
         **(environment or {}),
     }
     server = hosts(more.pop("app", APP), worker=worker, environment=variables, **more)
@@ -129,7 +150,7 @@ def colour(
     http = httpx.Client(
         base_url=server.url,
         headers={"Authorization": f"Bearer {TOKEN}", "Connection": "close"},
-        timeout=10,
+        timeout=30,
     )
     return Colour(name, server, http)
 
@@ -252,6 +273,8 @@ class Fleet:
         self.proxy = self._running.enter_context(proxy(folder, self.blue, self.green))
         for one in (self.blue, self.green):
             self._running.callback(one.http.close)
+            # Not `stop`: a patient colour waits for clients that are gone.
+            self._running.callback(one.server.kill)
 
     def __enter__(self) -> Self:
         return self

@@ -5,8 +5,8 @@ LEDGER_URL      a Redis where what was handled is written down; default: REDIS_U
 MESSAGE_QUEUE   a Redis URL for Flask-SocketIO's message queue
 OWN_SIGTERM     `before` or `after`: the host installs its own handler before or after MinaOps
 DEAF            with 1 the host never lets a disconnect handler end
-DIES_AT         number of a chunk: the first process that has handled one such is killed before
-                anybody is told
+MORTAL          with 1 the first process that has handled a chunk once `test:dies` is in the ledger
+                is killed before anybody is told
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from tests.support.own_sigterm import install_sigterm_handler
 COLOUR = os.environ.get("ENVIRONMENT", "production")
 LEDGER = "test:ledger:"
 FLUSHED = "test:flushed"
+DIES = "test:dies"
 DIED = "test:died"
 
 app = Flask(__name__)
@@ -68,7 +69,8 @@ def _chunk(message: dict[str, Any]) -> dict[str, Any]:
         if fresh:
             socketio.sleep(message.get("work", 0))
             ledger.rpush(LEDGER + stream, f"{seq} {COLOUR}")
-            if str(seq) == os.environ.get("DIES_AT") and ledger.set(DIED, stream, nx=True):
+            if os.environ.get("MORTAL") == "1" and ledger.delete(DIES):
+                ledger.hset(DIED, mapping={"stream": stream, "seq": seq})
                 os.kill(os.getpid(), signal.SIGKILL)
     return {"seq": seq, "fresh": fresh, "environment": COLOUR}
 
@@ -91,8 +93,10 @@ def _reject(message: dict[str, Any]) -> dict[str, Any]:
 
 
 @socketio.on("slow")
-def _slow(seconds: float) -> str:
-    socketio.sleep(seconds)
+def _slow(until: str) -> str:
+    """Runs until this key is in the ledger."""
+    while not ledger.exists(until):
+        socketio.sleep(0.02)
     emit("slow:done", COLOUR)
     return COLOUR
 

@@ -17,7 +17,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     if request.param == "memory":
         yield MemoryStore()
         return
-    opened = RedisStore.from_url(request.getfixturevalue("redis_url"), timeout_seconds=1.0)
+    opened = RedisStore.from_url(request.getfixturevalue("redis_url"), timeout_seconds=10.0)
     yield opened
     opened.close()
 

@@ -38,8 +38,10 @@ def states(client: FlaskClient) -> tuple[str, int]:
     return body["state"], client.get("/socket.io/?EIO=4&transport=polling").status_code
 
 
-def test_begin_watch_and_cancel(client: FlaskClient) -> None:
+def test_begin_watch_and_cancel(client: FlaskClient, ops: MinaOps) -> None:
     assert states(client) == ("serving", 200)
+    # Until it is cancelled the drain has something left to wait for.
+    ops.hold("work", "of a test")
     begun = client.post("/admin/drain", json={"grace_seconds": 60}, headers=TOKEN)
     assert begun.status_code == 202
     body = begun.get_json()

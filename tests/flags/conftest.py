@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from hypothesis import HealthCheck, settings
 
 from mina_ops import MinaOps
 from mina_ops.flags import Flags
@@ -18,10 +17,6 @@ from mina_ops.flags.evaluate import Place
 from mina_ops.flags.repository import Author, Repository
 from mina_ops.state import MemoryStore, Store
 from mina_ops.state.redis import RedisStore
-
-# A machine that builds, tests and measures at once is no reason for a test to fail.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
 
 TOKEN = "the-token-of-the-tests"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -35,7 +30,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
         opened: Store = MemoryStore()
     else:
         url = request.getfixturevalue("redis_url")
-        opened = RedisStore.from_url(url, timeout_seconds=2.0)
+        opened = RedisStore.from_url(url, timeout_seconds=10.0)
     yield opened
     opened.close()
 

@@ -184,7 +184,7 @@ def provider(ofrep_app: Flask) -> Iterator[OFREPProvider]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{server.server_port}"
-    made = OFREPProvider(url, headers_factory=lambda: dict(BEARER))
+    made = OFREPProvider(url, headers_factory=lambda: dict(BEARER), timeout=45.0)
     api.set_provider_and_wait(made)
     yield made
     api.clear_providers()

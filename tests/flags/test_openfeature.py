@@ -132,7 +132,7 @@ class Slow(MinaOpsProvider):
     release = threading.Event()
 
     def initialize(self, evaluation_context: EvaluationContext) -> None:
-        self.release.wait(5)
+        self.release.wait(60)
 
 
 class World:

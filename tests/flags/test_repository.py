@@ -151,7 +151,7 @@ def test_undo_restores_the_state_before_to_the_byte(before: list[Any], last: Any
 def test_undo_restores_what_redis_held_to_the_byte(
     redis_url: str, before: list[Any], last: Any
 ) -> None:
-    store = RedisStore.from_url(redis_url, timeout_seconds=2.0)
+    store = RedisStore.from_url(redis_url, timeout_seconds=10.0)
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
 

@@ -33,9 +33,13 @@ class Host:
         return answer.status_code, body
 
     def started(self) -> Host:
-        """The same, when its first round of checks is over."""
-        eventually(lambda: self.get("/started")[0] == 200)
+        """The same, when its first round of checks is over, and none of them was held up."""
+        eventually(lambda: self.get("/started")[0] == 200 and not self._held_up())
         return self
+
+    def _held_up(self) -> bool:
+        checks = self.get("?verbose")[1]["checks"].values()
+        return any(check.get("error") == "timeout" for check in checks)
 
 
 MakeHost = Callable[..., Host]

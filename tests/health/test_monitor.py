@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
 
 from mina_ops.health.model import Check, Rule, Unhealthy
-from mina_ops.health.monitor import Monitor
+from mina_ops.health.monitor import CONFIRM_SECONDS, Monitor
 from mina_ops.health.threads import Threads
 from tests.support.wait import eventually
 
@@ -21,13 +21,18 @@ class Watched:
     """A monitor that is driven as the heartbeat and the requests drive it."""
 
     def __init__(self, run: Callable[[], object], rule: Rule = ONE, **options: object) -> None:
-        options = {"deadline_seconds": 5.0, "ttl_seconds": 0.01, **options}
+        options = {"deadline_seconds": 600.0, "ttl_seconds": 0.01, **options}
         check = Check(name="thing", run=run, **options)  # type: ignore[arg-type]
         self.monitor = Monitor(check, rule, critical=True)
         self._threads = Threads()
 
     def beat(self) -> Watched:
         self.monitor.start_if_due(self._threads)
+        return self
+
+    def overdue(self) -> Watched:
+        """Let the time be over at which a run that hangs fails, or fails again."""
+        self.monitor.settle(self.monitor.overdue_at)
         return self
 
     def until(self, state: str) -> Watched:
@@ -59,9 +64,10 @@ def test_a_run_over_its_deadline_is_a_timeout_and_none_is_started_beside_it() ->
 
     def hang() -> None:
         begun.append(1)
-        released.wait(30)
+        released.wait(60)
 
     watched = Watched(hang, deadline_seconds=0.05).until("unhealthy")
+    eventually(lambda: begun, message="the run")
     for _ in range(20):
         watched.beat()
     reading = watched.monitor.reading
@@ -77,17 +83,14 @@ def test_a_run_over_its_deadline_is_a_timeout_and_none_is_started_beside_it() ->
 
 
 def test_a_hanging_run_turns_a_healthy_state_though_it_never_ends() -> None:
-    released = threading.Event()
-    ways = iter([lambda: None])
+    released, ways = threading.Event(), iter([lambda: None])
     rule = Rule(needed=2, window=3)
-    watched = Watched(
-        lambda: next(ways, lambda: released.wait(30) and None)(),
-        rule,
-        deadline_seconds=0.05,
-        ttl_seconds=0.02,
-    )
-    watched.until("healthy").until("unhealthy")
-    assert watched.monitor.reading.abandoned == 1
+    watched = Watched(lambda: next(ways, lambda: released.wait(60) and None)(), rule)
+    watched.until("healthy")
+    eventually(lambda: watched.beat().monitor.overdue_at < math.inf, message="the next run")
+    assert watched.overdue().monitor.reading.state == "healthy"
+    assert watched.overdue().monitor.reading.state == "unhealthy"
+    assert (watched.monitor.reading.failures, watched.monitor.reading.abandoned) == (2, 1)
     released.set()
     eventually(lambda: not watched.monitor.reading.hangs)
 
@@ -99,8 +102,9 @@ def test_what_a_run_waits_for_is_broken_once_by_its_cancel() -> None:
         cancelled.append(1)
         released.set()
 
-    watched = Watched(lambda: released.wait(30) and None, deadline_seconds=0.05, cancel=cancel)
-    watched.until("unhealthy").until("healthy")
+    watched = Watched(lambda: released.wait(60) and None, cancel=cancel).beat()
+    assert watched.overdue().monitor.reading.state == "unhealthy"
+    watched.until("healthy")
     assert cancelled == [1]
 
 
@@ -116,10 +120,15 @@ def test_a_contradiction_is_confirmed_sooner_than_the_time_to_live() -> None:
     results = iter([True, False, False])
     watched = Watched(lambda: next(results, False), Rule(needed=2, window=3), ttl_seconds=60.0)
     watched.until("healthy")
-    watched.monitor._due_at = 0.0
-    eventually(lambda: watched.beat().monitor.reading.failures == 1)
-    assert watched.monitor.reading.state == "healthy"
-    assert watched.monitor._due_at - time.monotonic() <= 1.0
+    with watched.monitor._lock:  # the run that ended may still say when the next one is due
+        watched.monitor._due_at = 0.0
+    watched.beat()
+    eventually(lambda: watched.monitor.reading.failures == 1)
+    reading = watched.monitor.reading
+    assert reading.state == "healthy"
+    assert reading.last is not None
+    with watched.monitor._lock:
+        assert watched.monitor._due_at == reading.last.ended + CONFIRM_SECONDS
 
 
 def test_a_failure_is_logged_once_with_the_id_that_clients_see(
@@ -142,7 +151,8 @@ def test_a_failure_is_logged_once_with_the_id_that_clients_see(
 
 def test_after_a_fork_nothing_of_the_parents_runs_counts() -> None:
     released = threading.Event()
-    watched = Watched(lambda: released.wait(30) and None, deadline_seconds=0.05).until("unhealthy")
+    watched = Watched(lambda: released.wait(60) and None).beat().overdue()
+    assert watched.monitor.reading.state == "unhealthy"
     watched.monitor.reset()
     released.set()
     assert watched.monitor.reading.state == "unknown"

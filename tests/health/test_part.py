@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -84,24 +83,24 @@ def test_before_its_first_results_it_is_neither_started_nor_ready_nor_healthy(
     make_host: MakeHost,
 ) -> None:
     host, released = make_host(), threading.Event()
-    host.ops.health_check("slow")(lambda: released.wait(30))
+    host.ops.health_check("slow", deadline=60.0)(lambda: released.wait(60))
     assert host.get("/started")[0] == 503
-    assert host.get("/started")[1]["waiting"] == ["slow"]
-    assert host.get("/ready")[1]["reasons"] == ["starting"]
+    eventually(lambda: host.get("/started")[1]["waiting"] == ["slow"])
+    eventually(lambda: host.get("/ready")[1]["reasons"] == ["starting"])
     status, body = host.get()
     assert (status, body["checks"]["slow"]["status"]) == (503, "unknown")
     released.set()
     eventually(lambda: host.get()[0] == 200)
-    assert host.get("/ready")[0] == 200
+    eventually(lambda: host.get("/ready")[0] == 200)
 
 
 def test_a_request_never_waits_for_a_check(make_host: MakeHost) -> None:
     host, released = make_host(), threading.Event()
-    host.ops.health_check("hung", deadline=10.0)(lambda: released.wait(30))
-    began = time.monotonic()
+    host.ops.health_check("hung", deadline=60.0)(lambda: released.wait(60))
     for path in ("", "/ready", "/hung", "/live", "/started"):
         host.get(path)
-    assert time.monotonic() - began < 5.0
+    # It neither ended nor was given up, so nobody waited for either.
+    assert host.get("/hung")[1]["status"] == "unknown"
     released.set()
 
 

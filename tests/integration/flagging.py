@@ -13,10 +13,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mina_ops.demo.processes import HOST, Server
+from mina_ops.flags.confirm import MOST_SECONDS
+from mina_ops.state import keys
+from mina_ops.state.redis import RedisStore
+from tests.support.wait import PATIENCE, eventually
 
 APP = "tests.integration.flags_host:app"
 TOKEN = "of-the-tests"
 DIGEST = hashlib.sha256(TOKEN.encode()).hexdigest()
+# Where no outage is part of a test, nobody is given up who is only slow.
+PATIENT = {"MINA_OPS_REDIS_TIMEOUT": "5", "MINA_OPS_PRESENCE_TTL": "30"}
+# A server may close a connection that was idle for 2 s, as a visitor who was held up leaves it.
+LASTING = ("--keep-alive", "60")
 
 
 def environment(redis_url: str, colour: str = "blue", **more: str) -> dict[str, str]:
@@ -26,12 +34,13 @@ def environment(redis_url: str, colour: str = "blue", **more: str) -> dict[str, 
         "ENVIRONMENT": colour,
         "APP_VERSION": "v2.5.0",
         "MINA_OPS_ADMIN_TOKENS": f"ops:{DIGEST}",
+        **PATIENT,
         **more,
     }
 
 
 def call(
-    server: Server, method: str, path: str, body: Any = None, seconds: float = 15
+    server: Server, method: str, path: str, body: Any = None, seconds: float = 45
 ) -> tuple[int, dict[str, Any]]:
     """Status and body of one request over a connection of its own."""
     connection = http.client.HTTPConnection(HOST, server.port, timeout=seconds)
@@ -49,15 +58,26 @@ def change(server: Server, key: str, **values: Any) -> tuple[int, dict[str, Any]
     return call(server, "POST", "/admin/flags", {"key": key, **values})
 
 
-def count_up(port: int, times: int) -> int:
-    """Raise a number in a flag that others raise too; how often one of them came first."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=15)
+def kill(server: Server, key: str) -> tuple[int, dict[str, Any]]:
+    """Turn a flag off, and wait as long as may be until every process has applied that."""
+    return change(server, key, enabled=False, confirm_seconds=MOST_SECONDS)
+
+
+def count_up(port: int, times: int, together: threading.Barrier) -> int:
+    """Raise a number in a flag that others raise too; how often one of them came first.
+
+    All of them read it once before one of them writes.
+    """
+    connection = http.client.HTTPConnection(HOST, port, timeout=45)
     allowed = {"Authorization": f"Bearer {TOKEN}"}
-    refused = 0
+    refused, alone = 0, False
     while times:
         connection.request("GET", "/admin/flags/audio", headers=allowed)
         answer = connection.getresponse()
         n, revision = json.loads(answer.read())["metadata"]["n"], answer.headers["ETag"]
+        if not alone:
+            together.wait()
+            alone = True
         body = json.dumps({"key": "audio", "metadata": {"n": n + 1}})
         connection.request("POST", "/admin/flags", body, {**allowed, "If-Match": revision})
         answer = connection.getresponse()
@@ -79,12 +99,29 @@ def told(server: Server, key: str) -> dict[str, Any]:
 def told_by_all(server: Server, key: str, processes: int) -> dict[int, dict[str, Any]]:
     """What each process believes: its first answer after the call, pid -> body."""
     found: dict[int, dict[str, Any]] = {}
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE * 20
     while len(found) < processes:
         body = told(server, key)
         found.setdefault(body["pid"], body)
         assert time.monotonic() < deadline, f"only {len(found)} of {processes} processes answer"
     return found
+
+
+@contextmanager
+def opened(redis_url: str) -> Iterator[RedisStore]:
+    """The store, as another program sees it."""
+    store = RedisStore.from_url(redis_url, timeout_seconds=10.0)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def processes_known(redis_url: str, count: int, colour: str = "blue") -> None:
+    """Wait until so many processes of a colour are on the roster, so that a change awaits them."""
+    with opened(redis_url) as store:
+        roster = keys.presence(colour)
+        eventually(lambda: len(store.members(roster)) >= count, 15.0, f"{count} processes")
 
 
 @dataclass
@@ -124,7 +161,7 @@ def loaded(server: Server, key: str, visitors: int = 4, pause: float = 0.01) -> 
 
 
 def _visit(server: Server, key: str, load: Load, ended: threading.Event, pause: float) -> None:
-    connection = http.client.HTTPConnection(HOST, server.port, timeout=10)
+    connection = http.client.HTTPConnection(HOST, server.port, timeout=45)
     while not ended.wait(pause):
         began = time.perf_counter()
         try:

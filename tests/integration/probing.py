@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from mina_ops.demo.openai_standin import OpenAIStandIn
-from mina_ops.demo.processes import HOST, Server
+from mina_ops.demo.processes import HOST, Server, free_port
 
 
 @dataclass
@@ -42,11 +42,10 @@ class Probing:
         found = self.ask("")[1]["checks"][check]
         return found["status"], found.get("error")
 
-    @property
-    def p99(self) -> float:
-        """The 99th percentile of all answers so far, in seconds."""
-        ordered = sorted(self.seconds)
-        return ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
+    def quantile(self, share: float, last: int = 0) -> float:
+        """A quantile of the last answers' durations, or of all so far, in seconds."""
+        ordered = sorted(self.seconds[-last:])
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 @contextmanager
@@ -56,6 +55,7 @@ def frozen(server: Server) -> Iterator[None]:
     PostgreSQL's backends lead groups of their own, which `Server.pause` does not reach.
     """
     leader = psutil.Process(server.pid)
+    leader.suspend()  # first, so that it neither starts nor buries another child
     family = [leader, *leader.children(recursive=True)]
     for process in family:
         process.suspend()
@@ -81,3 +81,14 @@ def silent_port() -> Iterator[int]:
     """A port that accepts connections and never says a word."""
     with socket.create_server((HOST, 0), backlog=512) as listener:
         yield listener.getsockname()[1]
+
+
+@contextmanager
+def reserved(port: int | None = None) -> Iterator[int]:
+    """A port that refuses connections, kept for a server of ours that may take it meanwhile."""
+    chosen = free_port() if port is None else port
+    with socket.socket() as holder:
+        # Two who both allow it may have one port, as long as only one of them listens.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind((HOST, chosen))
+        yield chosen

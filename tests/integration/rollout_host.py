@@ -25,5 +25,5 @@ def work(unit: str) -> str:
     if HARM == "errors":
         abort(500)
     if HARM == "slow":
-        time.sleep(0.1)
+        time.sleep(0.5)
     return "new"

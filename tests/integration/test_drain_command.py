@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import socketio
 
-from tests.drain.fleet import TOKEN, Clients, Colour, colour
+from tests.drain.fleet import PATIENT, TOKEN, Clients, Colour, colour
 from tests.support.hosts import Hosts
 from tests.support.wait import eventually
 
@@ -38,13 +38,21 @@ def command(blue: Colour, folder: Path, *arguments: str) -> subprocess.Popen[str
     )
 
 
-def test_it_waits_and_shows_a_falling_count(blue: Colour, node: Path, tmp_path: Path) -> None:
-    with Clients.start(node, blue.server.url, clients=8) as clients:
-        clients.wait_for(connected=8)
-        running = command(blue, tmp_path, "--wait", "--grace", "5")
-        out, err = running.communicate(timeout=40)
+def test_it_waits_and_shows_a_falling_count(
+    start_host: Hosts, redis_url: str, node: Path, tmp_path: Path
+) -> None:
+    blue = colour(start_host, "blue", redis_url=redis_url, worker="gthread", environment=PATIENT)
+    with Clients.start(node, blue.server.url, clients=30) as clients:
+        clients.wait_for(connected=30)
+        running = command(blue, tmp_path, "--wait", "--grace", "60")
+        assert running.stderr is not None
+        first = [running.stderr.readline() for _ in range(3)]
+        # The others need not take their time.
+        assert blue.drain(grace_seconds=1).is_success
+        out, err = running.communicate(timeout=50)
     assert running.returncode == 0, err
-    counts = [int(number) for number in re.findall(r"(\d+) live connections", err)]
+    lines = "".join(first) + err
+    counts = [int(number) for number in re.findall(r"(\d+) live connections", lines)]
     assert counts[0] > 1
     assert len(counts) > 2
     assert counts == sorted(counts, reverse=True)
@@ -52,8 +60,8 @@ def test_it_waits_and_shows_a_falling_count(blue: Colour, node: Path, tmp_path: 
 
 
 def test_it_says_that_something_was_forced(blue: Colour, tmp_path: Path) -> None:
-    holder = socketio.Client(reconnection=False)
-    holder.connect(blue.server.url, transports=["websocket"])
+    holder = socketio.Client(reconnection=False, request_timeout=30)
+    holder.connect(blue.server.url, transports=["websocket"], wait_timeout=30)
     assert holder.call("hold", ("meeting", "fail")) == "held"
     running = command(blue, tmp_path, "--wait", "--grace", "1")
     _, err = running.communicate(timeout=40)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -15,13 +15,25 @@ import pytest
 import redis
 import socketio
 
-from mina_ops.demo.processes import Server
-from tests.drain.fleet import APP, Clients, Colour, Fleet, colour, losses
-from tests.support.hosts import Hosts
+from mina_ops.demo.processes import HOST, Server, on_free_port, start
+from mina_ops.demo.servers import answers
+from tests.drain.fleet import (
+    APP,
+    PATIENT,
+    PATIENT_STREAMS,
+    Clients,
+    Colour,
+    Fleet,
+    colour,
+    losses,
+    proxy,
+)
+from tests.support.hosts import READY_PATH, REPOSITORY, Hosts
 from tests.support.needs import missing
 from tests.support.wait import eventually
 
 FLUSHED = "test:flushed"
+DIES = "test:dies"
 DIED = "test:died"
 
 
@@ -34,12 +46,16 @@ def test_a_worker_killed_during_the_drain_takes_its_sessions_off_the_count(
     ):
         clients.wait_for(connected=20, colours={"blue": 20})
         eventually(lambda: fleet.blue.active() == 20, 5, "not all are counted")
-        fleet.blue.drain(grace_seconds=8)
-        eventually(
-            lambda: len(fleet.blue.status()["processes"]) == 2, 5, "one process is not heard of"
-        )
-        pids = [int(one["process"].rsplit(":", 1)[1]) for one in fleet.blue.status()["processes"]]
-        os.kill(pids[0], signal.SIGKILL)
+        fleet.blue.drain(grace_seconds=60)
+
+        def both() -> list[dict[str, Any]]:
+            processes: list[dict[str, Any]] = fleet.blue.status()["processes"]
+            return processes if len(processes) == 2 else []
+
+        processes = eventually(both, 5, "one process is not heard of")
+        victim = max(processes, key=lambda process: process["remaining"])
+        kill(int(victim["process"].rsplit(":", 1)[1]))
+        fleet.blue.drain(grace_seconds=6)
         status = fleet.blue.wait_until_drained(20)
         assert status["remaining"] == 0
         clients.wait_for(25, connected=20, colours={"green": 20})
@@ -47,27 +63,34 @@ def test_a_worker_killed_during_the_drain_takes_its_sessions_off_the_count(
         assert (result.lost, result.twice, result.out_of_order) == (0, 0, 0)
 
 
+def kill(pid: int) -> None:
+    """Kill a worker; afterwards it takes no requests."""
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not psutil.pid_exists(pid), 5, "nobody has reaped it")
+
+
 def test_a_worker_killed_between_an_effect_and_its_mark_has_nothing_handled_twice(
     start_host: Hosts, redis_url: str, node: Path, tmp_path: Path
 ) -> None:
-    dies = {"DIES_AT": "10"}
     with (
         Fleet(
             *(start_host, tmp_path / "nginx", redis_url),
             worker="gevent",
             workers=2,
-            environment=dies,
+            environment={"MORTAL": "1"},
         ) as fleet,
         Clients.start(node, fleet.proxy.url, clients=4, mode="stream", interval_ms=200) as clients,
     ):
         clients.wait_for(connected=4, colours={"blue": 4})
-        fleet.blue.drain(grace_seconds=8)
+        fleet.blue.drain(grace_seconds=60)
         with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-            victim = eventually(lambda: client.get(DIED), 10, "no worker died")
+            client.set(DIES, 1)
+            died = eventually(lambda: client.hgetall(DIED), 10, "no worker died")
+        fleet.blue.drain(grace_seconds=6)
         fleet.blue.wait_until_drained(20)
         clients.wait_for(25, connected=4, colours={"green": 4})
         final = clients.finish()
-        assert final["streams"][victim] > 10
+        assert final["streams"][died["stream"]] > int(died["seq"])
         result = losses(redis_url, final["streams"])
         assert (result.lost, result.twice, result.out_of_order) == (0, 0, 0)
 
@@ -83,17 +106,15 @@ def test_a_drain_ends_by_its_deadline_although_redis_is(
             tmp_path / "nginx",
             own_redis.url,
             worker="gevent",
-            environment={"LEDGER_URL": redis_url},
+            environment={**PATIENT, "LEDGER_URL": redis_url, "MINA_OPS_REDIS_TIMEOUT": "0.2"},
         ) as fleet,
-        Clients.start(node, fleet.proxy.url, clients=12, mode="stream") as clients,
+        Clients.start(node, fleet.proxy.url, clients=12, **PATIENT_STREAMS) as clients,
     ):
         clients.wait_for(connected=12, colours={"blue": 12})
-        began = time.monotonic()
-        fleet.blue.drain(grace_seconds=4)
+        eventually(lambda: fleet.blue.drain(grace_seconds=4).is_success, 5, "it takes no order")
         own_redis.kill() if fault == "killed" else own_redis.pause()
         status = fleet.blue.wait_until_drained(12)
         assert (status["remaining"], status["forced"]) == (0, 0)
-        assert time.monotonic() - began < 30
         clients.wait_for(25, connected=12, colours={"green": 12})
         result = losses(redis_url, clients.finish()["streams"])
         assert (result.lost, result.twice, result.out_of_order) == (0, 0, 0)
@@ -116,7 +137,18 @@ def test_an_order_that_redis_forgot_still_stands(start_host: Hosts, own_redis: S
 def test_stalled_clients_leave_nothing_behind_and_the_process_can_end(
     peers: str, worker: str, start_host: Hosts, redis_url: str, node: Path
 ) -> None:
-    blue = colour(start_host, "blue", redis_url=redis_url, worker=worker)
+    # Under eventlet the reader ends with the close, so a peer that took everything that was sent
+    # has its orderly end; only what a peer did not take is forced.
+    orderly = worker == "eventlet" and peers == "idle"
+    blue = colour(
+        start_host,
+        "blue",
+        redis_url=redis_url,
+        worker=worker,
+        environment={"MINA_OPS_DRAIN_CUT": "30"} if orderly else None,
+        # Longer than this test may take: gunicorn itself would bear with the peers that long.
+        options=["--graceful-timeout", "600"],
+    )
     with Clients.start(node, blue.server.url, clients=3) as clients:
         clients.wait_for(connected=3)
         clients.process.send_signal(signal.SIGSTOP)
@@ -132,12 +164,8 @@ def test_stalled_clients_leave_nothing_behind_and_the_process_can_end(
         finally:
             clients.process.send_signal(signal.SIGCONT)
         assert status["remaining"] == 0
-        # Under eventlet the reader ends with the close, so a peer that took everything that was
-        # sent has its orderly end; only what a peer did not take is forced.
-        orderly = worker == "eventlet" and peers == "idle"
         assert status["forced"] == (0 if orderly else 3)
         blue.server.process.send_signal(signal.SIGTERM)
-        # gunicorn itself would bear with them for 30 s.
         eventually(lambda: not blue.server.alive, 15, "cut clients keep the process alive")
 
 
@@ -152,7 +180,8 @@ def _connections_of(client_pid: int, one: Colour) -> list[int]:
 def test_clients_that_never_acknowledge_are_closed_after_the_acknowledgement_time(
     start_host: Hosts, redis_url: str, node: Path
 ) -> None:
-    blue = colour(start_host, "blue", redis_url=redis_url, worker="gthread")
+    patient = {"MINA_OPS_DRAIN_CUT": "30"}
+    blue = colour(start_host, "blue", redis_url=redis_url, worker="gthread", environment=patient)
     with Clients.start(node, blue.server.url, clients=5, acknowledge=False) as clients:
         clients.wait_for(connected=5)
         blue.drain(grace_seconds=2)
@@ -165,17 +194,18 @@ def test_clients_that_never_acknowledge_are_closed_after_the_acknowledgement_tim
 def test_a_hold_that_never_ends_is_flushed_at_the_deadline_or_named(
     start_host: Hosts, redis_url: str
 ) -> None:
-    blue = colour(start_host, "blue", redis_url=redis_url, worker="gthread")
-    holders = {name: socketio.Client(reconnection=False) for name in ("ok", "fail", "none")}
+    # So long may a flush take.
+    patient = {"MINA_OPS_DRAIN_CUT": "6"}
+    blue = colour(start_host, "blue", redis_url=redis_url, worker="gthread", environment=patient)
+    holders = {name: connected(blue) for name in ("ok", "fail", "none")}
     for name, client in holders.items():
-        client.connect(blue.server.url, transports=["websocket"])
         assert client.call("hold", (f"work-{name}", name)) == "held"
-    idle = socketio.Client(reconnection=False)
-    idle.connect(blue.server.url, transports=["websocket"])
-    blue.drain(grace_seconds=3)
+    idle = connected(blue)
+    blue.drain(grace_seconds=60)
     eventually(lambda: not idle.connected, 5, "an idle session waits for those with holds")
     assert all(client.connected for client in holders.values())
     assert sorted(blue.status()["holds"]) == ["work:work-fail", "work:work-none", "work:work-ok"]
+    blue.drain(grace_seconds=0)
     status = blue.wait_until_drained(12)
     assert sorted(status["unflushed"]) == ["work:work-fail", "work:work-none"]
     assert status["holds"] == []
@@ -188,19 +218,28 @@ def test_a_hold_that_never_ends_is_flushed_at_the_deadline_or_named(
 def test_a_handler_in_flight_ends_and_its_acknowledgement_arrives(
     start_host: Hosts, redis_url: str
 ) -> None:
-    blue = colour(start_host, "blue", redis_url=redis_url, worker="gthread")
-    client = socketio.Client(reconnection=False)
-    heard: list[str] = []
+    blue = colour(start_host, "blue", redis_url=redis_url, worker="gthread", environment=PATIENT)
+    client = connected(blue)
+    handed, heard, answered = threading.Event(), list[str](), list[str]()
+    client.on("session:handoff", lambda _: handed.set())
     client.on("slow:done", heard.append)
-    client.connect(blue.server.url, transports=["websocket"])
-    answers: list[str] = []
-    client.emit("slow", 2, callback=answers.append)
+    client.emit("slow", "test:enough", callback=answered.append)
     eventually(lambda: blue.status()["in_flight"] == 1, 5, "the handler does not run")
-    blue.drain(grace_seconds=6)
+    blue.drain(grace_seconds=60)
+    eventually(handed.is_set, 5, "no hand-off came")
+    with redis.Redis.from_url(redis_url) as ledger:
+        ledger.set("test:enough", 1)
     status = blue.wait_until_drained(12)
     assert status["forced"] == 0
     eventually(lambda: not client.connected, 5, "the client is still there")
-    assert (answers, heard) == (["blue"], ["blue"])
+    assert (answered, heard) == (["blue"], ["blue"])
+
+
+def connected(one: Colour) -> socketio.Client:
+    """A stock client that is there; its own patience is 1 s."""
+    client = socketio.Client(reconnection=False, request_timeout=30)
+    client.connect(one.server.url, transports=["websocket"], wait_timeout=30)
+    return client
 
 
 def test_a_disconnect_handler_that_hangs_does_not_keep_the_drain_from_ending(
@@ -219,7 +258,9 @@ def test_a_disconnect_handler_that_hangs_does_not_keep_the_drain_from_ending(
 def test_a_drain_may_be_ordered_twice_cancelled_and_ordered_again(
     start_host: Hosts, redis_url: str, node: Path
 ) -> None:
-    blue = colour(start_host, "blue", redis_url=redis_url, worker="gevent", workers=2)
+    blue = colour(
+        start_host, "blue", redis_url=redis_url, worker="gevent", workers=2, environment=PATIENT
+    )
     with Clients.start(node, blue.server.url, clients=6) as clients:
         clients.wait_for(connected=6)
         eventually(lambda: blue.active() == 6, 5, "not all are counted")
@@ -241,8 +282,8 @@ def test_a_drain_may_be_ordered_twice_cancelled_and_ordered_again(
 
         eventually(both_serve, 5, "a process still drains")
         clients.wait_for(15, connected=6)
-        ready = httpx.get(f"{blue.server.url}/api/health/ready")
-        assert ready.status_code == 200
+        ready = f"{blue.server.url}/api/health/ready"
+        eventually(lambda: httpx.get(ready).status_code == 200, 10, "not ready again")
         third = blue.drain(grace_seconds=2)
         assert third.status_code == 202
         assert third.json()["order_id"] != first.json()["order_id"]
@@ -295,49 +336,44 @@ def test_colours_with_different_socketio_versions_share_one_message_queue(
     start_host: Hosts, redis_url: str, node: Path, tmp_path: Path
 ) -> None:
     """Each drains by itself: nothing that a drain says travels over the queue."""
-    other = _other_environment()
-    queue = {"MESSAGE_QUEUE": redis_url}
-    with Fleet(
-        start_host, tmp_path / "nginx", redis_url, worker="gthread", environment=queue
-    ) as fleet:
-        log = (tmp_path / "other.log").open("wb")
-        port = int(fleet.green.server.port)
-        fleet.green.server.stop()
-        options = ["--threads", "100", "--bind", f"127.0.0.1:{port}"]
-        old = subprocess.Popen(
-            [str(other), "-m", "gunicorn", APP, "-k", "gthread", *options],
-            env={
-                **os.environ,
+    other, queue = _other_environment(), {"MESSAGE_QUEUE": redis_url}
+
+    def start_on(port: int) -> Server:
+        gunicorn = [other, "-m", "gunicorn", APP, "--pythonpath", str(REPOSITORY)]
+        return start(
+            "other",
+            [*gunicorn, "-k", "gthread", "--threads", "100", "--bind", f"{HOST}:{port}"],
+            tmp_path / "other",
+            port=port,
+            environment={
                 **queue,
                 "ENVIRONMENT": "green",
                 "REDIS_URL": redis_url,
                 "ASYNC_MODE": "threading",
-                "MINA_OPS_ADMIN_TOKENS": "",
             },
-            cwd=Path(__file__).parents[2],
-            stdout=log,
-            stderr=log,
+            ready=lambda server: answers(server, READY_PATH),
         )
-        try:
-            live = f"http://127.0.0.1:{port}/api/health/live"
-            eventually(
-                lambda: httpx.get(live).status_code == 200,
-                20,
-                "the other version does not start",
-                ignoring=(httpx.HTTPError,),
-            )
-            with Clients.start(node, fleet.proxy.url, clients=8, mode="stream") as clients:
-                clients.wait_for(connected=8, colours={"blue": 8})
-                fleet.blue.drain(grace_seconds=3)
-                assert fleet.blue.wait_until_drained(12)["forced"] == 0
-                report = clients.wait_for(20, connected=8, colours={"green": 8})
-                assert report["notices"] == 8
-                result = losses(redis_url, clients.finish()["streams"])
-                assert (result.lost, result.twice, result.out_of_order) == (0, 0, 0)
-        finally:
-            old.terminate()
-            old.wait(20)
-            log.close()
+
+    blue = colour(
+        start_host,
+        "blue",
+        redis_url=redis_url,
+        worker="gthread",
+        environment={**PATIENT, **queue},
+    )
+    with (
+        on_free_port(start_on) as server,
+        httpx.Client(base_url=server.url) as http,
+        proxy(tmp_path / "nginx", blue, Colour("green", server, http)) as front,
+        Clients.start(node, front.url, clients=8, **PATIENT_STREAMS) as clients,
+    ):
+        clients.wait_for(connected=8, colours={"blue": 8})
+        blue.drain(grace_seconds=3)
+        assert blue.wait_until_drained(12)["forced"] == 0
+        report = clients.wait_for(20, connected=8, colours={"green": 8})
+        assert report["notices"] == 8
+        result = losses(redis_url, clients.finish()["streams"])
+        assert (result.lost, result.twice, result.out_of_order) == (0, 0, 0)
 
 
 def _other_environment() -> Path:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from mina_ops.demo import stream_client
 from mina_ops.demo.stream_client import Rejected, StreamClient
-from tests.drain.fleet import LEDGER, Fleet, colour, losses
+from tests.drain.fleet import LEDGER, PATIENT, Fleet, colour, losses
 from tests.support.hosts import Hosts
 from tests.support.wait import eventually
 
@@ -27,33 +28,44 @@ def connected(running: ExitStack, url: str, count: int) -> list[StreamClient]:
     """Clients of both transports, each with an acknowledged chunk."""
     transports = (["websocket"], ["polling"])
     clients = [
-        running.enter_context(StreamClient(url, event="chunk", transports=transports[number % 2]))
+        running.enter_context(
+            StreamClient(url, event="chunk", transports=transports[number % 2], ack_seconds=10)
+        )
         for number in range(count)
     ]
     for client in clients:
-        assert client.send().result(15)["environment"] == "blue"
+        assert client.send().result(40)["environment"] == "blue"
     return clients
 
 
 def finish(clients: Sequence[StreamClient]) -> dict[str, int]:
     """The number of chunks of each stream, all of them answered."""
     for client in clients:
-        assert client.flush(20), f"{client.waiting} chunks wait; {client.errors}"
+        assert client.flush(40), f"{client.waiting} chunks wait; {client.errors}"
         assert (client.acknowledged, client.rejected) == (client.sent, 0)
     return {client.stream: client.sent for client in clients}
 
 
 @pytest.mark.parametrize("worker", EVERY_WORKER)
 def test_a_drain_moves_python_clients_without_a_loss(
-    worker: str, start_host: Hosts, redis_url: str, tmp_path: Path, running: ExitStack
+    worker: str,
+    start_host: Hosts,
+    redis_url: str,
+    tmp_path: Path,
+    running: ExitStack,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fleet = running.enter_context(Fleet(start_host, tmp_path / "nginx", redis_url, worker=worker))
+    # A hand-off is acknowledged once its chunks were answered, however long that takes.
+    monkeypatch.setattr(stream_client, "HANDOFF_WAIT_SECONDS", 8.0)
+    fleet = running.enter_context(
+        Fleet(start_host, tmp_path / "nginx", redis_url, worker=worker, environment=PATIENT)
+    )
     clients = connected(running, fleet.proxy.url, 4)
     assert fleet.blue.drain(grace_seconds=4).status_code == 202
 
     def all_moved() -> bool:
         answers = [client.send({"work": 0.01}) for client in clients]
-        return all(answer.result(20)["environment"] == "green" for answer in answers)
+        return all(answer.result(40)["environment"] == "green" for answer in answers)
 
     eventually(all_moved, 30, "not all clients are on green")
     assert fleet.blue.wait_until_drained(10)["forced"] == 0
@@ -64,18 +76,26 @@ def test_a_drain_moves_python_clients_without_a_loss(
 
 
 def test_nothing_is_sent_after_a_hand_off_until_the_client_is_back(
-    start_host: Hosts, redis_url: str, running: ExitStack
+    start_host: Hosts, redis_url: str, running: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(stream_client, "HANDOFF_LASTS_SECONDS", 600.0)
     blue = colour(start_host, "blue", redis_url=redis_url, worker="gthread")
     (client,) = connected(running, blue.server.url, 1)
     # A handler in flight keeps the session until it has ended.
-    client.socket.emit("slow", 3)
+    client.socket.emit("slow", "test:enough")
     eventually(lambda: blue.status()["in_flight"] == 1, 5, "the handler does not run")
-    blue.drain(grace_seconds=10)
+    blue.drain(grace_seconds=60)
     eventually(lambda: client.handoffs == 1, 5, "no hand-off came")
+    looks, look = list[object](), client._next
+    monkeypatch.setattr(client, "_next", lambda: looks.append(look()))
     client.send()
-    blue.wait_until_drained(15)
+    # The first may have begun before the chunk was there.
+    eventually(lambda: len(looks) > 2, 5, "nobody looks for chunks to send")
+    assert not any(looks)
+    monkeypatch.setattr(client, "_next", look)
     with redis.Redis.from_url(redis_url) as ledger:
+        ledger.set("test:enough", 1)
+        blue.wait_until_drained(15)
         assert ledger.llen(LEDGER + client.stream) == 1
     assert client.waiting == 1
     blue.cancel()
@@ -101,5 +121,5 @@ def test_an_answer_with_an_error_rejects_the_chunk_and_the_stream_goes_on(
     blue = colour(start_host, "blue", redis_url=redis_url, worker="gthread")
     client = running.enter_context(StreamClient(blue.server.url, event="reject"))
     with pytest.raises(Rejected, match="no thanks"):
-        client.send().result(10)
+        client.send().result(40)
     assert (client.rejected, client.acknowledged, client.waiting) == (1, 0, 0)

@@ -6,6 +6,7 @@ import http.client
 from collections import Counter
 
 from mina_ops.demo.processes import HOST, Server
+from tests.integration.flagging import LASTING
 from tests.integration.probing import Probing
 from tests.support.hosts import Hosts
 from tests.support.wait import eventually
@@ -14,7 +15,7 @@ HOST_APP = "tests.integration.health_host:app"
 
 
 def _statuses(server: Server, path: str, requests: int) -> Counter[int]:
-    connection = http.client.HTTPConnection(HOST, server.port, timeout=10)
+    connection = http.client.HTTPConnection(HOST, server.port, timeout=45)
     found: Counter[int] = Counter()
     for _ in range(requests):
         connection.request("GET", path)
@@ -26,7 +27,8 @@ def _statuses(server: Server, path: str, requests: int) -> Counter[int]:
 
 
 def test_a_thousand_probes_pass_a_limiter_of_a_hundred(start_host: Hosts) -> None:
-    host = start_host(HOST_APP, environment={"MINA_OPS_HEALTH_INTERVAL": "0.2"})
+    quick = {"MINA_OPS_HEALTH_INTERVAL": "0.2"}
+    host = start_host(HOST_APP, environment=quick, options=LASTING)
     eventually(lambda: Probing(host).ask("/ready")[0] == 200)
     assert _statuses(host, "/api/health/ready", 500) == {200: 500}
     assert _statuses(host, "/api/health", 500) == {200: 500}
@@ -35,8 +37,8 @@ def test_a_thousand_probes_pass_a_limiter_of_a_hundred(start_host: Hosts) -> Non
 
 
 def test_wrong_methods_and_unknown_checks_get_our_answer_not_the_hosts(start_host: Hosts) -> None:
-    host = start_host(HOST_APP)
-    connection = http.client.HTTPConnection(HOST, host.port, timeout=10)
+    host = start_host(HOST_APP, options=LASTING)
+    connection = http.client.HTTPConnection(HOST, host.port, timeout=45)
     for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
         connection.request(method, "/api/health/ready")
         answer = connection.getresponse()

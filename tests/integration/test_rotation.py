@@ -38,10 +38,9 @@ def test_rotation_under_load_loses_no_request_and_no_session(rig: Rig) -> None:
         done = rig.rotate("--all", "--force", "--json")
         assert done.exit_code == 0, done.output
         mark = load.requests
-        eventually(lambda: load.requests > mark + 40, 20)
+        eventually(lambda: load.requests > max(mark + 40, 100), 20)
     assert load.failures == []
     assert RELOADS_CUT or load.cut == 0
-    assert load.requests > 100
 
     after = rig.secrets()
     assert after["OTHER"] == "kept"

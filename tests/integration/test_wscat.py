@@ -33,7 +33,7 @@ def type_into_wscat(node: Path, url: str, *lines: str, answers: int = 1) -> list
         [node, wscat, "-c", url], stdin=terminal, stdout=terminal, stderr=terminal, close_fds=True
     )
     os.close(terminal)
-    shown, typed, deadline = "", False, time.monotonic() + 15
+    shown, typed, deadline = "", False, time.monotonic() + 40
     os.set_blocking(screen, False)
     try:
         while time.monotonic() < deadline and len(PONG.findall(shown)) < answers:
@@ -128,7 +128,8 @@ def test_a_frame_that_is_no_engine_io_leaves_no_ghost(
     blue = colour(start_host, "blue", redis_url=redis_url, worker=worker)
     url = f"ws://127.0.0.1:{blue.server.port}/socket.io/?EIO=4&transport=websocket"
     type_into_wscat(node, url, '{"type": "ping"}')
-    assert blue.active() == 0
+    # Engine.IO itself would count it for 45 s.
+    eventually(lambda: blue.active() == 0, 5, "a ghost is counted")
 
 
 @pytest.mark.parametrize("worker", ["gthread", "gevent", "eventlet"])
@@ -139,15 +140,16 @@ def test_a_full_worker_turns_sessions_away_and_still_answers_the_operator(
     blue = colour(
         start_host, "blue", redis_url=redis_url, worker=worker, threads=10, options=options
     )
-    with Clients.start(node, blue.server.url, clients=9) as clients:
+    with Clients.start(node, blue.server.url, clients=6) as clients:
         clients.wait_for(connected=6)
-        handshake = blue.http.get("/socket.io/", params={"EIO": "4", "transport": "polling"})
-        assert handshake.status_code == 503
-        assert blue.active() == 6
-
-        eventually(lambda: _failures(blue).get("capacity", 0) >= 1, 5, "no refusal is counted")
-        assert blue.drain(grace_seconds=1).status_code == 202
-        assert blue.wait_until_drained(10)["remaining"] == 0
+        # Only now, since handshakes that come at one moment may all find the last place free.
+        with Clients.start(node, blue.server.url, clients=3):
+            handshake = blue.http.get("/socket.io/", params={"EIO": "4", "transport": "polling"})
+            assert handshake.status_code == 503
+            eventually(lambda: _failures(blue).get("capacity", 0) > 1, 5, "no refusal is counted")
+            assert blue.active() == 6
+            assert blue.drain(grace_seconds=1).status_code == 202
+            assert blue.wait_until_drained(10)["remaining"] == 0
 
 
 def _failures(one: Colour) -> dict[str, int]:

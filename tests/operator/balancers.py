@@ -6,17 +6,17 @@ import http.client
 import json
 import os
 import re
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
-from mina_ops.demo.processes import Server, free_port, start
+from mina_ops.demo.processes import AddressInUse, Server, free_port, start
 from mina_ops.demo.servers import nginx_configuration, start_nginx
+from mina_ops.errors import TrafficError
 from mina_ops.operator import settings
 from mina_ops.operator.traffic import open_driver
 from mina_ops.operator.traffic.base import TrafficDriver
@@ -69,7 +69,7 @@ class Balancer:
         self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
     ) -> Answer:
         """One request on a connection of its own."""
-        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             link.request(method, path, body=body, headers=headers)
             response = link.getresponse()
@@ -97,9 +97,10 @@ class Balancer:
 
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on now, no two the same."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(probe.getsockname()[1]) for probe in probes]
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(free_port())
+    return list(ports)
 
 
 def write_toml(folder: Path, apps: Apps, port: int, traffic: str) -> Path:
@@ -120,24 +121,28 @@ def nginx_in_front(
         more: further keys of `[traffic.nginx]`.
         driver_more: further text at the end of mina-ops.toml.
     """
-    port, control = free_ports(2)
-    traffic = (
-        f'[traffic]\ndriver = "nginx"\n[traffic.nginx]\nstate = "state"\n'
-        f'listen = "127.0.0.1:{port}"\ncontrol = "127.0.0.1:{control}"\n'
-        f'program = "{binary}"\nmain = "nginx.conf"\nprefix = "."\n{more}\n{driver_more}'
-    )
-    toml = write_toml(folder, apps, port, traffic)
-    driver = open_driver(settings.load(toml))
-    driver.install()
-    main = folder / "nginx.conf"
-    main.write_text(nginx_configuration(folder, f"include {folder}/state/mina.conf;"))
 
-    def launch() -> Server:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PATH", f"{binary.parent}{os.pathsep}{os.environ['PATH']}")
-            return start_nginx(folder, main, port=control)
+    def begin() -> Balancer:
+        port, control = free_ports(2)
+        traffic = (
+            f'[traffic]\ndriver = "nginx"\n[traffic.nginx]\nstate = "state"\n'
+            f'listen = "127.0.0.1:{port}"\ncontrol = "127.0.0.1:{control}"\n'
+            f'program = "{binary}"\nmain = "nginx.conf"\nprefix = "."\n{more}\n{driver_more}'
+        )
+        toml = write_toml(folder, apps, port, traffic)
+        driver = open_driver(settings.load(toml))
+        driver.install()
+        main = folder / "nginx.conf"
+        main.write_text(nginx_configuration(folder, f"include {folder}/state/mina.conf;"))
 
-    balancer = Balancer(folder, port, toml, driver, launch, launch())
+        def launch() -> Server:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("PATH", f"{binary.parent}{os.pathsep}{os.environ['PATH']}")
+                return start_nginx(folder, main, port=control)
+
+        return Balancer(folder, port, toml, driver, launch, launch())
+
+    balancer = _on_free_ports(begin)
     try:
         yield balancer
     finally:
@@ -159,21 +164,47 @@ def tag_of(sid: str) -> str:
 @contextmanager
 def haproxy_in_front(folder: Path, apps: Apps, binary: Path, more: str = "") -> Iterator[Balancer]:
     """An HAProxy with the rendered configuration, in master-worker mode, serving 100 % blue."""
-    port = free_port()
-    traffic = (
-        f'[traffic]\ndriver = "haproxy"\n[traffic.haproxy]\nstate = "state"\n'
-        f'listen = "127.0.0.1:{port}"\nprogram = "{binary}"\npid_file = "haproxy.pid"\n{more}'
-    )
-    toml = write_toml(folder, apps, port, traffic)
-    driver = open_driver(settings.load(toml))
-    driver.install()
-    argv = [binary, "-W", "-p", folder / "haproxy.pid", "-f", folder / "state/haproxy.cfg"]
 
-    def launch() -> Server:
-        return start("haproxy", argv, folder, port=port)
+    def begin() -> Balancer:
+        port = free_port()
+        traffic = (
+            f'[traffic]\ndriver = "haproxy"\n[traffic.haproxy]\nstate = "state"\n'
+            f'listen = "127.0.0.1:{port}"\nprogram = "{binary}"\npid_file = "haproxy.pid"\n{more}'
+        )
+        toml = write_toml(folder, apps, port, traffic)
+        driver = open_driver(settings.load(toml))
+        driver.install()
+        _give_probes_time(folder / "state/haproxy.cfg")
+        argv = [binary, "-W", "-p", folder / "haproxy.pid", "-f", folder / "state/haproxy.cfg"]
 
-    balancer = Balancer(folder, port, toml, driver, launch, launch())
+        def launch() -> Server:
+            return start("haproxy", argv, folder, port=port, ready=lambda _: _is_read(driver))
+
+        return Balancer(folder, port, toml, driver, launch, launch())
+
+    balancer = _on_free_ports(begin)
     try:
         yield balancer
     finally:
         balancer.stop()
+
+
+def _give_probes_time(config: Path) -> None:
+    """By itself HAProxy takes a server out whose answer to a probe takes half a second."""
+    text = config.read_text()
+    config.write_text(text.replace("timeout check 2s", "timeout check 30s"))
+
+
+def _is_read(driver: TrafficDriver) -> bool:
+    with suppress(TrafficError):
+        driver.read()
+        return True
+    return False
+
+
+def _on_free_ports(begin: Callable[[], Balancer], attempts: int = 5) -> Balancer:
+    """What `begin` started; again, with other ports, where somebody took one meanwhile."""
+    for _ in range(attempts - 1):
+        with suppress(AddressInUse):
+            return begin()
+    return begin()

@@ -28,12 +28,16 @@ _REASONS = {200: "OK", 202: "Accepted", 503: "Service Unavailable"}
 
 @dataclass
 class Fleet:
-    """What the instances of one colour share, as Redis would."""
+    """What the instances of one colour share, as Redis would.
+
+    One that is `refusing` refuses handshakes while its probes still say that it is ready.
+    """
 
     colour: str
     version: str = "v1.0.0"
     status: str = "healthy"
     failing: tuple[str, ...] = ()
+    refusing: bool = False
     drain: dict[str, Any] = field(default_factory=lambda: {"state": "serving"})
     report: dict[str, Any] = field(default_factory=dict)
     # Each look at a drain takes the next count; the last one stays.
@@ -118,11 +122,12 @@ class Instance:
         headers: dict[str, str],
     ) -> bool:
         """A tunnel that echoes, which is all that a proxy can tell a websocket by."""
-        if "sid=" not in query and self.fleet.drain["state"] != "serving":
+        fleet = self.fleet
+        if "sid=" not in query and (fleet.refusing or fleet.drain["state"] != "serving"):
             self._send(writer, 503, {"status": 503, "detail": "draining"}, False)
             await writer.drain()
             return False
-        who = f"{self.fleet.colour}.{self.name}\n".encode()
+        who = f"{fleet.colour}.{self.name}\n".encode()
         key = headers.get("sec-websocket-key", "") + _WEBSOCKET_GUID
         accept = base64.b64encode(hashlib.sha1(key.encode()).digest())
         writer.write(
@@ -198,7 +203,7 @@ class Instance:
         if sid := given.get("sid", "").replace("%7E", "~"):
             known = sid in self.made
             return (200, {"sid": sid, "by": self.name}) if known else (400, "Invalid session")
-        if self.fleet.drain["state"] != "serving":
+        if self.fleet.refusing or self.fleet.drain["state"] != "serving":
             return 503, {"status": 503, "detail": "draining"}
         sid = f"{self.fleet.colour}.{self.name}~{next(self.sids)}"
         self.made.add(sid)
@@ -244,7 +249,7 @@ class StandIns:
         instance.server.close()
 
     def _call(self, work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -262,7 +267,7 @@ class StandIns:
             self._call(self._close(instance))
         self._call(self._cancel_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join()
         self._loop.close()
 
     async def _cancel_all(self) -> None:

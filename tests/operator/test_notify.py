@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,7 +32,7 @@ class Webhook(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"json://127.0.0.1:{self.server_port}"
+        return f"json://127.0.0.1:{self.server_port}/?rto=30&cto=30"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -66,7 +65,7 @@ def webhook() -> Iterator[Webhook]:
 def hung() -> Iterator[str]:
     """A channel that accepts and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"json://127.0.0.1:{server.getsockname()[1]}/?rto=30&cto=30"
+        yield f"json://127.0.0.1:{server.getsockname()[1]}/?rto=600&cto=600"
 
 
 def test_each_channel_that_hears_of_the_event_is_told(webhook: Webhook) -> None:
@@ -74,7 +73,8 @@ def test_each_channel_that_hears_of_the_event_is_told(webhook: Webhook) -> None:
         [
             Channel("all", webhook.url),
             Channel("releases", webhook.url, ("release",)),
-        ]
+        ],
+        deadline_seconds=60,
     )
     (delivery,) = notifier.send("rollback", "v2.5.0 rolled back\n8 % errors")
     assert (delivery.channel, delivery.delivered, delivery.tries) == ("all", True, 1)
@@ -86,7 +86,8 @@ def test_each_channel_that_hears_of_the_event_is_told(webhook: Webhook) -> None:
 
 def test_channel_that_fails_first_is_tried_again(webhook: Webhook) -> None:
     webhook.failures = 1
-    (delivery,) = Notifier([Channel("oncall", webhook.url)]).send("alert", "blue is unhealthy")
+    notifier = Notifier([Channel("oncall", webhook.url)], deadline_seconds=60)
+    (delivery,) = notifier.send("alert", "blue is unhealthy")
     assert (delivery.delivered, delivery.tries) == (True, 2)
 
 
@@ -94,12 +95,10 @@ def test_hung_channel_neither_blocks_nor_keeps_another_from_being_told(
     webhook: Webhook, hung: str
 ) -> None:
     notifier = Notifier([Channel("hung", hung), Channel("good", webhook.url)])
-    begun = time.monotonic()
-    deliveries = {d.channel: d for d in notifier.send("rollback", "now", deadline_seconds=3.0)}
-    assert time.monotonic() - begun < 20, "the channel itself waits for 30 s"
+    deliveries = {d.channel: d for d in notifier.send("rollback", "now", deadline_seconds=8.0)}
     assert deliveries["good"].delivered
     assert not deliveries["hung"].delivered
-    assert "no answer within 3 s" in deliveries["hung"].problem
+    assert "no answer within 8 s" in deliveries["hung"].problem
 
 
 def test_dead_and_nonsense_channels_are_reported_without_their_url() -> None:
@@ -139,7 +138,7 @@ def test_command_tells_and_says_who_was_missed(
     config.write_text(
         'public.url = "http://127.0.0.1:1"\ntraffic.driver = "command"\n'
         '[colours.blue]\nurl = "http://127.0.0.1:1"\n[colours.green]\nurl = "http://127.0.0.1:2"\n'
-        '[notify]\ntries = 1\n[notify.channels.oncall]\nurl_env = "ONCALL"\n'
+        '[notify]\ntries = 1\ndeadline_seconds = 60\n[notify.channels.oncall]\nurl_env = "ONCALL"\n'
         '[notify.channels.dead]\nurl = "json://127.0.0.1:1"\nevents = ["alert"]\n'
     )
     arguments = ["--config", str(config), "notify"]

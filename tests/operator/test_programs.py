@@ -29,7 +29,7 @@ def test_lines_are_handed_on_while_the_program_runs(tmp_path: Path) -> None:
 def test_a_program_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     script = f"sleep 60 & echo $! > {tmp_path}/pid; wait"
     with pytest.raises(OperatorError, match="did not end within"):
-        programs.follow(["sh", "-c", script], lambda line: None, timeout_seconds=0.5)
+        programs.follow(["sh", "-c", script], lambda line: None, timeout_seconds=5)
     child = int((tmp_path / "pid").read_text())
     eventually(lambda: _is_gone(child), 10)
 

@@ -101,7 +101,6 @@ RULES = (
         r"watch -n \d .*",
         "the same endpoint, again and again; ended by Ctrl-C",
         r"\{",
-        codes=(124,),
     ),
     Rule(
         r"wscat .*",

@@ -21,10 +21,15 @@ from mina_ops.demo import programs
 from mina_ops.demo.processes import HOST, Server, on_free_port
 from mina_ops.demo.servers import nginx_configuration, start_nginx
 from mina_ops.demo.stage import Stage, environment_of, standing
+from tests.playbook.health import await_health
 from tests.playbook.lines import REPOSITORY, SESSION, Line, Rule, load, rule_of
 from tests.support.postgres import Postgres
 
 ENDED = "@@ended"
+# A command that runs until Ctrl-C, which it gets once it has shown something.
+_UNTIL_SEEN = """bash -c {line} > watched &
+for _ in {{1..600}}; do grep -q '{{' watched && break; sleep 0.1; done
+kill -INT $!; wait $!; code=$?; cat watched; (exit $code)"""
 _APP = """
 from flask_migrate import Migrate
 from mina_ops.demo.app import create_app
@@ -45,8 +50,9 @@ class Desk:
         """The exit code and the output of each line, typed one after the other into one shell."""
         script = ["exec 2>&1"]
         for line in lines:
-            limit = f"timeout 3 bash -c {shlex.quote(line)}" if line.startswith("watch") else line
-            script += [limit, f'printf "\\n{ENDED} %s\\n" "$?"']
+            if line.startswith("watch"):
+                line = _UNTIL_SEEN.format(line=shlex.quote(line))
+            script += [line, f'printf "\\n{ENDED} %s\\n" "$?"']
         done = subprocess.run(
             ["bash", "-c", "\n".join(script)],
             cwd=self.folder,
@@ -55,7 +61,7 @@ class Desk:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=280,
+            timeout=800,
             check=False,
         )
         parts = re.split(rf"\n{ENDED} (\d+)\n", done.stdout)
@@ -70,6 +76,7 @@ def desk(tmp_path: Path, postgres: Postgres) -> Iterator[Desk]:
         stage = running.enter_context(
             standing(tmp_path / "stage", lambda _: None, {"DATABASE_URL": production})
         )
+        await_health(*stage.instances["blue"], *stage.instances["green"])
         front = running.enter_context(_front(tmp_path / "front", stage))
         folder = _checkout(tmp_path / "mina")
         urls = [url.replace("+psycopg", "") for url in (production, staging, restore)]
@@ -93,7 +100,8 @@ def desk(tmp_path: Path, postgres: Postgres) -> Iterator[Desk]:
                 ]
             ),
             "MINA_OPS_CONFIG": str(stage.settings.file),
-            "MINA_OPS": str(Path(sys.executable).with_name("mina-ops")),
+            "MINA_OPS_PATIENCE": os.environ["MINA_OPS_PATIENCE"],
+            "BLUE": " ".join(server.url for server in stage.instances["blue"]),
             "FLASK_APP": "app.py",
             "PRODUCTION_DATABASE_URL": urls[0],
             "STAGING_DATABASE_URL": urls[1],
@@ -247,7 +255,8 @@ def _typed() -> list[tuple[Line, str]]:
         ),
         # A colour that was drained must serve again before it gets traffic.
         "./scripts/switch_traffic.sh blue green --canary 10": (
-            "./scripts/admin_drain.sh mina-blue --cancel"
+            "./scripts/admin_drain.sh mina-blue --cancel; for url in $BLUE; do"
+            " until curl -q -sf $url/api/health/ready; do sleep 0.2; done; done"
         ),
         # Blue says itself for which revision it was written; the fix that was just made suits it.
         "replit deployments create --version v2.5.1-hotfix": (
@@ -274,7 +283,7 @@ _AFTER = {
 
 
 @pytest.mark.integration
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_playbook_runs_as_it_is_typed(desk: Desk) -> None:
     wanted: list[Rule | None] = []
     commands: list[str] = []

@@ -40,8 +40,8 @@ def run(nginx: Balancer) -> Run:
     """Runs a script with the settings of `nginx` and an admin's token."""
 
     def runs(name: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        environment = {"MINA_OPS_CONFIG": str(nginx.toml), "MINA_OPS_TOKEN": TOKEN, **more}
-        return script(name, *arguments, **environment)
+        environment = {"MINA_OPS_CONFIG": str(nginx.toml), "MINA_OPS_TOKEN": TOKEN}
+        return script(name, *arguments, **{**environment, **more})
 
     return runs
 
@@ -175,7 +175,8 @@ def test_a_drain_shows_the_count_falling(run: Run, apps: StandIns) -> None:
 
 def test_a_drain_is_ordered_cancelled_and_rehearsed(run: Run, apps: StandIns) -> None:
     fleet = apps.fleets["blue"]
-    assert "POST http" in run("admin_drain.sh", "blue", "--dry-run").stdout
+    # Without the variable it is the checkout's command.
+    assert "POST http" in run("admin_drain.sh", "blue", "--dry-run", MINA_OPS="").stdout
     assert fleet.drain == {"state": "serving"}
     fleet.counts = [5]
     assert run("admin_drain.sh", "blue", "--no-wait", "--grace", "7").returncode == 0
@@ -245,7 +246,8 @@ def test_an_alert_reaches_the_channels(
 ) -> None:
     url = f"json://127.0.0.1:{webhook.server_port}/"
     nginx.toml.write_text(
-        nginx.toml.read_text() + '\n[notify.channels.chat]\nurl_env = "CHAT_URL"\n'
+        nginx.toml.read_text()
+        + '\n[notify]\ndeadline_seconds = 60\n[notify.channels.chat]\nurl_env = "CHAT_URL"\n'
     )
     dry = run("send_alert.sh", "Blue is sick", "--dry-run", CHAT_URL=url)
     assert (dry.returncode, dry.stdout, dry.stderr) == (0, "Would tell chat.\n", "")

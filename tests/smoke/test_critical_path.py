@@ -43,12 +43,15 @@ def test_ai_insights_generation(api: httpx.Client, session_id: int) -> None:
 def test_websocket_reconnection(target: Target) -> None:
     """A client whose connection breaks comes back by itself and goes on with its stream."""
     stream = f"smoke-{uuid.uuid4()}"
-    with socketio.SimpleClient(reconnection_delay=0.1, reconnection_delay_max=1) as client:
+    with socketio.SimpleClient(
+        request_timeout=SECONDS, reconnection_delay=0.1, reconnection_delay_max=1
+    ) as client:
         client.connect(
             target.base_url,
             auth={"token": target.token},
             namespace="/live",
             transports=["websocket"],
+            wait_timeout=SECONDS,
         )
         first_sid = client.sid
         assert send(client, stream, 1)["fresh"] is True

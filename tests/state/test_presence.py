@@ -12,7 +12,8 @@ def _process(store: MemoryStore, environment: str, instance: str) -> Presence:
 
 
 def _settings(environment: str, instance: str) -> Settings:
-    return settings.load({"ENVIRONMENT": environment, "MINA_OPS_INSTANCE": instance}, {})
+    config = {"ENVIRONMENT": environment, "MINA_OPS_INSTANCE": instance}
+    return settings.load({**config, "MINA_OPS_PRESENCE_TTL": 30}, {})
 
 
 def test_both_colours_are_seen_from_either() -> None:

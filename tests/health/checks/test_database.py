@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +16,9 @@ from mina_ops.health.checks.database import database_check
 from mina_ops.health.checks.engine import OwnConnection
 from mina_ops.health.faults import classify
 from mina_ops.health.model import Check
-from tests.integration.probing import frozen
+from tests.integration.probing import frozen, reserved
 from tests.support.postgres import Postgres
+from tests.support.wait import eventually
 
 APPLICATION = (
     "SELECT count(*) FROM pg_stat_activity "
@@ -36,6 +36,13 @@ def silent_port() -> Iterator[int]:
     """A port that accepts connections and never says a word."""
     with socket.create_server(("127.0.0.1", 0), backlog=16) as listener:
         yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits that a database keeps which is only held up."""
+    monkeypatch.setattr("mina_ops.health.checks.engine._CONNECT_SECONDS", 45)
+    monkeypatch.setattr("mina_ops.health.checks.database.DEADLINE_SECONDS", 45.0)
 
 
 def test_without_a_url_it_is_disabled() -> None:
@@ -66,6 +73,7 @@ def test_a_missing_folder_is_an_error_not_a_crash(tmp_path: Path) -> None:
     assert classify(caught.value) == "error"
 
 
+@pytest.mark.usefixtures("patient")
 def test_it_keeps_a_single_connection_of_its_own(database_url: str) -> None:
     check = database_check(database_url, ttl_seconds=5)
     engine = create_engine(database_url)
@@ -76,6 +84,7 @@ def test_it_keeps_a_single_connection_of_its_own(database_url: str) -> None:
     engine.dispose()
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_connection_that_was_cut_is_replaced_without_a_false_alarm(database_url: str) -> None:
     check = database_check(database_url, ttl_seconds=5)
     _run(check)
@@ -88,13 +97,12 @@ def test_a_connection_that_was_cut_is_replaced_without_a_false_alarm(database_ur
 
 
 def test_a_refused_and_a_silent_database_are_told_apart(silent_port: int) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        closed_port = gone.getsockname()[1]
-    for port, expected in ((closed_port, "refused"), (silent_port, "timeout")):
-        check = database_check(f"postgresql+psycopg://m:pw@127.0.0.1:{port}/x", ttl_seconds=5)
-        with pytest.raises(DBAPIError) as caught:
-            _run(check)
-        assert classify(caught.value) == expected
+    with reserved() as closed_port:
+        for port, expected in ((closed_port, "refused"), (silent_port, "timeout")):
+            check = database_check(f"postgresql+psycopg://m:pw@127.0.0.1:{port}/x", ttl_seconds=5)
+            with pytest.raises(DBAPIError) as caught:
+                _run(check)
+            assert classify(caught.value) == expected
 
 
 def test_a_statement_that_takes_too_long_is_ended_by_the_server(database_url: str) -> None:
@@ -104,6 +112,7 @@ def test_a_statement_that_takes_too_long_is_ended_by_the_server(database_url: st
     assert classify(caught.value) == "timeout"
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_wrong_database_or_role_is_told_by_class(postgres: Postgres) -> None:
     check = database_check(postgres.url("nowhere"), ttl_seconds=5)
     with pytest.raises(DBAPIError) as caught:
@@ -113,7 +122,10 @@ def test_a_wrong_database_or_role_is_told_by_class(postgres: Postgres) -> None:
 
 def test_a_query_on_a_frozen_server_is_broken_by_abort(own_postgres: Postgres) -> None:
     own = OwnConnection(own_postgres.url(), statement_seconds=30)
-    own.use(lambda connection: connection.execute(text("SELECT 1")))
+    eventually(
+        lambda: own.use(lambda connection: connection.execute(text("SELECT 1")).scalar_one()),
+        ignoring=(DBAPIError,),
+    )
     ended, begun = threading.Event(), threading.Event()
 
     def ask() -> None:
@@ -125,30 +137,28 @@ def test_a_query_on_a_frozen_server_is_broken_by_abort(own_postgres: Postgres) -
     thread = threading.Thread(target=ask, daemon=True)
     with frozen(own_postgres.server):
         thread.start()
-        assert begun.wait(5)
-        deadline = time.monotonic() + 10
-        while not ended.is_set() and time.monotonic() < deadline:
-            # The statement may not have been sent yet when the first abort comes.
-            own.abort()
-            ended.wait(0.05)
-        assert ended.is_set()
+        assert begun.wait(30)
+        # The statement may not have been sent yet when the first abort comes.
+        eventually(lambda: own.abort() or ended.wait(0.05), 10.0, "the query to be broken")
     thread.join(10)
     own_postgres.server.kill()
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_hosts_own_driver_arguments_are_kept(database_url: str) -> None:
     own = OwnConnection(
         database_url,
-        statement_seconds=1,
+        statement_seconds=45,
         connect_args={"application_name": "x", "sslmode": "disable"},
     )
     found = own.use(lambda connection: connection.connection.driver_connection)
     assert found is not None
     parameters = found.info.get_parameters()
     assert parameters["sslmode"] == "disable"
-    assert "statement_timeout=1000" in parameters["options"]
+    assert "statement_timeout=45000" in parameters["options"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_pooler_that_takes_no_options_is_asked_without(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +169,6 @@ def test_a_pooler_that_takes_no_options_is_asked_without(
             raise psycopg.OperationalError("FATAL: unsupported startup parameter: options")
         return connect(*args, **kwargs)  # type: ignore[arg-type]
 
-    own = OwnConnection(database_url, statement_seconds=1)
+    own = OwnConnection(database_url, statement_seconds=45)
     monkeypatch.setattr(psycopg, "connect", as_pgbouncer)
     assert own.use(lambda connection: connection.execute(text("SELECT 1")).scalar_one()) == 1

@@ -13,6 +13,11 @@ from mina_ops.health.model import Check, Unhealthy
 from mina_ops.settings import load
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mina_ops.health.checks.openai.DEADLINE_SECONDS", 45.0)
+
+
 @pytest.fixture
 def standin() -> Iterator[OpenAIStandIn]:
     with OpenAIStandIn() as server:

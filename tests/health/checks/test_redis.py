@@ -15,7 +15,7 @@ from mina_ops.state import open_store
 
 
 def _check(url: str | None) -> Check:
-    settings = load({"REDIS_URL": url} if url else {}, {})
+    settings = load({"REDIS_URL": url, "MINA_OPS_REDIS_TIMEOUT": 5}, {})
     return redis_check(open_store(settings), settings, ttl_seconds=5)
 
 

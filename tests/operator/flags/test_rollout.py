@@ -57,7 +57,8 @@ class Stage:
         return flag.rollout_percent if flag.enabled else 0.0
 
     def run(self) -> dict[str, Any]:
-        with FlagsClient(AppClient("green", self.site.url, token=TOKEN)) as client:
+        app = AppClient("green", self.site.url, token=TOKEN, answer_seconds=30)
+        with FlagsClient(app) as client:
             rollout = Rollout(
                 client,
                 self.plan,

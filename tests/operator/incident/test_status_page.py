@@ -7,13 +7,14 @@ import os
 import stat
 import threading
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mina_ops.errors import ConfigurationError
 from mina_ops.operator.files import NotWritten
-from mina_ops.operator.incident import status_page
+from mina_ops.operator.incident import locking, status_page
 
 NOW = datetime(2025, 10, 25, 9, 55, tzinfo=UTC)
 
@@ -62,7 +63,9 @@ def test_history_is_bounded(tmp_path: Path) -> None:
     assert len(status_page.read(tmp_path)) == 50
 
 
-def test_two_writers_lose_no_update(tmp_path: Path) -> None:
+def test_two_writers_lose_no_update(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status_page, "held", partial(locking.held, wait_seconds=50))
+
     def write(name: str) -> None:
         for number in range(10):
             status_page.update(tmp_path, f"{name} {number}", "outage", NOW)

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -22,18 +21,19 @@ import redis
 from mina_ops.demo import programs
 from mina_ops.demo.processes import HOST, Server, free_port, start
 from mina_ops.demo.servers import nginx_configuration, start_nginx, start_redis
+from mina_ops.errors import OperatorError, TrafficError
 from mina_ops.operator.app_client import AppClient
 from mina_ops.operator.settings import OperatorSettings, load
 from mina_ops.operator.traffic import open_driver
 from mina_ops.operator.traffic.base import TrafficDriver
 from mina_ops.operator.traffic.model import Split
 from tests.support.clock import Clock
+from tests.support.command import MINA_OPS
 from tests.support.hosts import Hosts
 from tests.support.needs import need
 from tests.support.wait import eventually
 
 TOKEN = "release-tests"
-MINA_OPS = (str(Path(sys.executable).with_name("mina-ops")),)
 VERSIONS = {"blue": "v1", "green": "v2"}
 QUICK = """
 [release]
@@ -47,8 +47,10 @@ health_looks = 1
 watch_seconds = 0.3
 drain_grace_seconds = 0.2
 gradual_seconds = 0.2
-ready_seconds = 3
+ready_seconds = 20
 warm_up = ["/"]
+[release.triggers]
+p95_increase_ms = 60000
 """
 
 
@@ -91,9 +93,16 @@ class Stand:
             "MINA_OPS_ADMIN_TOKENS": f"t:{hashlib.sha256(TOKEN.encode()).hexdigest()}",
             "MINA_OPS_FLAGS_FILE": str(self.folder / f"flags-{colour}.json"),
             "MINA_OPS_BEAT": "0.2",
+            "MINA_OPS_REDIS_TIMEOUT": "2",
             "MINA_OPS_REQUEST_LOG": "0",
         }
-        return self._hosts("tests.operator.release.host:app", environment=environment, port=port)
+        return self._hosts(
+            "tests.operator.release.host:app",
+            environment=environment,
+            port=port,
+            # One that was not run for 2 seconds would close a connection that just got a request.
+            options=("--keep-alive", "300"),
+        )
 
     def start_redis(self) -> None:
         """Redis again, empty, on the port that it had."""
@@ -146,7 +155,8 @@ class Stand:
 
     def share_of_green(self) -> int:
         """What the plan's load balancer itself says that green gets, in percent."""
-        return open_driver(load(self.file)).read().split.percent["green"]
+        driver = open_driver(load(self.file))
+        return eventually(driver.read, 10, ignoring=(TrafficError,)).split.percent["green"]
 
     def start(
         self, *arguments: str, within: Sequence[str] = (), clock: Clock | None = None
@@ -157,7 +167,7 @@ class Stand:
             within: a command that runs it, such as `prlimit`.
             clock: its wall clock; default: the machine's.
         """
-        argv = [*within, *MINA_OPS, "--config", str(self.file), *arguments]
+        argv = [*within, MINA_OPS, "--config", str(self.file), *arguments]
         process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
@@ -177,7 +187,7 @@ class Stand:
     def run(
         self, *arguments: str, within: Sequence[str] = (), clock: Clock | None = None
     ) -> Outcome:
-        """`mina-ops ARGUMENTS` to its end, at most 50 seconds; else as `start`."""
+        """`mina-ops ARGUMENTS` to its end; else as `start`."""
         return ended(self.start(*arguments, within=within, clock=clock))
 
     def status(self) -> dict[str, Any]:
@@ -187,7 +197,8 @@ class Stand:
     def entries(self) -> list[dict[str, Any]]:
         """The newest journal's lines."""
         newest = sorted((self.folder / "releases").glob("*/journal.jsonl"))[-1:]
-        lines = newest[0].read_text().splitlines() if newest else []
+        # What follows the last line's end is being written.
+        lines = newest[0].read_text().split("\n")[:-1] if newest else []
         return [json.loads(line) for line in lines]
 
     def settle(self) -> None:
@@ -207,15 +218,23 @@ class Stand:
             client.flushall()
         for name, server in self.colours.items():
             with AppClient(name, server.url, token=TOKEN) as app:
-                app.cancel_drain()
-                eventually(lambda app=app: app.ready().ready, 20, f"{name} to be ready")
-        self.driver.apply(Split.all_to("blue", self.settings.colours))
+                eventually(
+                    lambda app=app: app.cancel_drain() and app.ready().ready,
+                    20,
+                    f"{name} to be ready",
+                    ignoring=(OperatorError,),
+                )
+        self._all_to_blue(self.driver)
         if self._haproxy is not None:
             self.plan(QUICK, balancer="haproxy")
-            open_driver(load(self.file)).apply(Split.all_to("blue", self.settings.colours))
+            self._all_to_blue(open_driver(load(self.file)))
             self.plan(QUICK)
         for folder in (self.folder / "releases").glob("*-*"):
             shutil.rmtree(folder)
+
+    def _all_to_blue(self, driver: TrafficDriver) -> None:
+        split = Split.all_to("blue", self.settings.colours)
+        eventually(lambda: driver.apply(split), 10, ignoring=(TrafficError,))
 
     def stop(self) -> None:
         """End every server of the stand; the hosts are ended by their fixture."""
@@ -236,7 +255,7 @@ class Outcome:
         self.code, self.out, self.err = code, out, err
 
 
-def ended(process: subprocess.Popen[str], seconds: float = 50.0) -> Outcome:
+def ended(process: subprocess.Popen[str], seconds: float = 200.0) -> Outcome:
     """The outcome of a command that was started."""
     try:
         out, err = process.communicate(timeout=seconds)
@@ -248,34 +267,40 @@ def ended(process: subprocess.Popen[str], seconds: float = 50.0) -> Outcome:
 
 
 @contextmanager
-def traffic(port: int, *, a_second: float = 150.0) -> Iterator[Mapping[str, Counter[str]]]:
-    """New visitors at a steady rate while the body runs; counts answers by colour and status."""
+def traffic(
+    port: int, *, a_second: float = 150.0, visitors: int = 3
+) -> Iterator[Mapping[str, Counter[str]]]:
+    """Visitors at a steady rate while the body runs; counts answers by colour and status.
+
+    Args:
+        visitors: how many requests there may be at once.
+    """
     seen = {"colour": Counter[str](), "status": Counter[str]()}
     stop = threading.Event()
 
     def visit() -> None:
         due = time.monotonic()
         while not stop.is_set():
-            due += 3 / a_second
-            connection = http.client.HTTPConnection(HOST, port, timeout=5)
+            due += visitors / a_second
+            connection = http.client.HTTPConnection(HOST, port, timeout=30)
             try:
                 connection.request("GET", "/")
                 response = connection.getresponse()
                 body = response.read().decode()
                 seen["status"][str(response.status)] += 1
                 seen["colour"][body] += 1
-            except OSError as error:
+            except (OSError, http.client.HTTPException) as error:
                 seen["status"][type(error).__name__] += 1
             finally:
                 connection.close()
             stop.wait(max(0.0, due - time.monotonic()))
 
-    visitors = [threading.Thread(target=visit) for _ in range(3)]
-    for visitor in visitors:
-        visitor.start()
+    threads = [threading.Thread(target=visit) for _ in range(visitors)]
+    for thread in threads:
+        thread.start()
     try:
         yield seen
     finally:
         stop.set()
-        for visitor in visitors:
-            visitor.join(10)
+        for thread in threads:
+            thread.join()

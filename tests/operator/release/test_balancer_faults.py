@@ -10,7 +10,9 @@ import pytest
 from tests.operator.release.stand import QUICK, Stand, ended
 from tests.support.wait import eventually
 
-WATCHED = QUICK.replace("step_seconds = 0.3", "step_seconds = 400")
+WATCHED = QUICK.replace("step_seconds = 0.3", "step_seconds = 400").replace(
+    "ready_seconds = 20", "ready_seconds = 3"
+)
 
 
 def _kill_nginx(stand: Stand) -> None:
@@ -51,9 +53,10 @@ def _at_fifty(stand: Stand, balancer: str) -> Popen[str]:
 
 @pytest.mark.parametrize(("balancer", "fault"), FAULTS)
 def test_a_step_that_cannot_be_given_leaves_the_share_and_is_taken_back_later(
-    stand: Stand, balancer: str, fault: str
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, balancer: str, fault: str
 ) -> None:
     begin, end = FAULTS[balancer, fault]
+    monkeypatch.setenv("MINA_OPS_PATIENCE", "1")
     release = _at_fifty(stand, balancer)
     begin(stand)
     try:
@@ -61,6 +64,7 @@ def test_a_step_that_cannot_be_given_leaves_the_share_and_is_taken_back_later(
         outcome = ended(release)
     finally:
         end(stand)
+    monkeypatch.setenv("MINA_OPS_PATIENCE", "10")
     assert outcome.code == 7, outcome.err
     assert "Mend the load balancer, then resume" in outcome.err
     # It serves what it served before, whatever it was asked while it could not answer.

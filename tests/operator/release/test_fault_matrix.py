@@ -28,7 +28,7 @@ PLAN = (
     .replace("watch_seconds = 0.3", "watch_seconds = 0.1")
     .replace("look_seconds = 0.1", "look_seconds = 0.05")
     .replace("health_seconds = 20", "health_seconds = 1")
-    .replace("ready_seconds = 3", "ready_seconds = 0.5")
+    .replace("ready_seconds = 20", "ready_seconds = 0.5")
 )
 # Exit code and green's share -> what a person would say. Nothing else may come of a fault.
 ENDS = {(0, 100): "done", (5, 0): "taken back", (1, 0): "not begun"}
@@ -73,6 +73,7 @@ class Fault:
         breaks: a file of the stand that the fault damages, and that is put back.
         then: the command that follows where the release did not end.
         until_paged: the stand is healed once somebody was paged.
+        silent: the load balancer hangs, so nobody waits long for it.
     """
 
     inject: str
@@ -81,6 +82,7 @@ class Fault:
     breaks: str | None = None
     then: str | None = None
     until_paged: bool = False
+    silent: bool = False
 
 
 FAULTS = {
@@ -96,7 +98,10 @@ FAULTS = {
     ),
     "nginx dies": Fault("kill -9 -{nginx}", heal=_restart_nginx, then="resume"),
     "nginx hangs": Fault(
-        "kill -STOP -{nginx}", heal=lambda stand: stand.nginx.resume(), then="resume"
+        "kill -STOP -{nginx}",
+        heal=lambda stand: stand.nginx.resume(),
+        then="resume",
+        silent=True,
     ),
     "nginx would refuse its configuration": Fault("echo zap >>{breaks}", breaks="nginx/nginx.conf"),
     "HAProxy dies": Fault(
@@ -107,6 +112,7 @@ FAULTS = {
         heal=lambda stand: stand.haproxy.resume(),
         balancer="haproxy",
         then="resume",
+        silent=True,
     ),
     "HAProxy would refuse its configuration": Fault(
         "echo zap >>{breaks}", balancer="haproxy", breaks="haproxy/haproxy.cfg"
@@ -124,9 +130,11 @@ def clock(tmp_path: Path) -> Clock:
 @pytest.mark.parametrize("phase", FORWARD)
 @pytest.mark.parametrize("title", FAULTS)
 def test_no_fault_leaves_traffic_on_an_unproven_colour(
-    stand: Stand, clock: Clock, title: str, phase: Phase
+    stand: Stand, clock: Clock, monkeypatch: pytest.MonkeyPatch, title: str, phase: Phase
 ) -> None:
     fault = FAULTS[title]
+    if fault.silent:
+        monkeypatch.setenv("MINA_OPS_PATIENCE", "1")
     with _unbroken(stand, fault):
         outcome = _run_with(stand, clock, fault, phase)
     fault.heal(stand)
@@ -157,7 +165,8 @@ def _run_with(stand: Stand, clock: Clock, fault: Fault, phase: Phase) -> Outcome
     once.unlink(missing_ok=True)
     hook = f"sh -c 'test -e {once} || {{{{ touch {once}; {line}; }}}}'"
     # Figures are stale 3.5 s after Redis went, so that fault is given longer looks.
-    plan = PLAN.replace("_seconds = 0.1", "_seconds = 4") if fault.until_paged else PLAN
+    looks = "watch_seconds" if phase in (Phase.DRAIN, Phase.WATCH) else "step_seconds"
+    plan = PLAN.replace(f"{looks} = 0.1", f"{looks} = 8") if fault.until_paged else PLAN
     stand.plan(plan + f'[release.hooks]\nbefore_{phase} = ["{hook}"]\n', balancer=fault.balancer)
     release = stand.start("release", "start", "v2", clock=clock)
     if fault.until_paged:

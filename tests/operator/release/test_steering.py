@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from mina_ops.demo.processes import free_port
-from mina_ops.errors import ConfigurationError, RolledBack
-from mina_ops.operator.release import setup
+from mina_ops.errors import AppUnreachable, ConfigurationError, RolledBack
+from mina_ops.operator import gate
+from mina_ops.operator.release import phases, setup
 from mina_ops.operator.release.model import Phase, Response
 from mina_ops.operator.release.rollback import roll_back
 from mina_ops.operator.release.world import Observer, World
-from mina_ops.operator.settings import load
+from mina_ops.operator.settings import Colour, load
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.model import Split
 from tests.operator.release.stand import QUICK, TOKEN, Stand, ended
@@ -79,6 +80,26 @@ def test_an_abort_ends_the_wait_of_a_gradual_rollback(
         with pytest.raises(RolledBack):
             roll_back(world, Response.GRADUAL, ["slow"])
     assert seen.green == [10, 0]
+
+
+def test_one_answer_that_does_not_come_before_a_share_takes_nothing_back(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINA_OPS_TOKEN", TOKEN)
+    stand.plan(QUICK)
+    asked = gate.require_ready
+    silent = iter([True, False, True])
+
+    def busy(colour: Colour) -> None:
+        if next(silent, False):
+            raise AppUnreachable(f"{colour.name} does not answer in time")
+        asked(colour)
+
+    monkeypatch.setattr(gate, "require_ready", busy)
+    with closing(_at_ten_percent(stand)) as world:
+        phases.switch(world)
+    assert stand.share_of_green() == 100
+    assert not list(silent)
 
 
 class AllOrNothing(TrafficDriver):
@@ -173,11 +194,15 @@ def test_a_hooks_missing_program_is_found_before_anything_is_touched(stand: Stan
     assert _begun(stand) == ["checks", "failed"]
 
 
-def test_a_hooks_output_is_seen_while_it_runs(stand: Stand) -> None:
-    go = stand.folder / "go"
-    go.unlink(missing_ok=True)
-    hook = f"sh -c 'echo half way; until test -e {go}; do sleep 0.05; done'"
-    stand.plan(QUICK + f'[release.hooks]\nmigrate = ["{hook}"]\n')
+def _hook_until(go: Path, phase: str) -> str:
+    """A table of hooks whose only one, a phase's, ends when the file is there."""
+    line = f"sh -c 'echo half way; until test -e {go}; do sleep 0.05; done'"
+    return f'[release.hooks]\n{phase} = ["{line}"]\n'
+
+
+def test_a_hooks_output_is_seen_while_it_runs(stand: Stand, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    stand.plan(QUICK + _hook_until(go, "migrate"))
     release = stand.start("release", "start", "v2")
     assert release.stderr is not None
     lines = iter(release.stderr.readline, "")
@@ -186,11 +211,15 @@ def test_a_hooks_output_is_seen_while_it_runs(stand: Stand) -> None:
     assert ended(release).code == 0
 
 
-def test_an_abort_during_a_hook_before_the_switch_moves_no_traffic(stand: Stand) -> None:
-    stand.plan(QUICK + '[release.hooks]\nsmoke = ["sleep 3"]\n')
+def test_an_abort_during_a_hook_before_the_switch_moves_no_traffic(
+    stand: Stand, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    stand.plan(QUICK + _hook_until(go, "smoke"))
     release = stand.start("release", "start", "v2")
     eventually(lambda: "smoke" in _begun(stand), 20)
     assert stand.run("release", "abort").code == 0
+    go.touch()
     assert ended(release).code == 1
     assert "switch" not in _begun(stand)
 
@@ -209,7 +238,8 @@ def test_an_old_colour_that_dies_in_its_drain_does_not_take_a_good_release_back(
 ) -> None:
     blue = stand.colours["blue"]
     kill = f"sh -c 'kill -9 -{blue.pid}'"
-    stand.plan(QUICK + f'[release.hooks]\nbefore_drain = ["{kill}"]\n')
+    quick = QUICK.replace("ready_seconds = 20", "ready_seconds = 1")
+    stand.plan(quick + f'[release.hooks]\nbefore_drain = ["{kill}"]\n')
     try:
         outcome = stand.run("release", "start", "v2")
     finally:
@@ -220,12 +250,13 @@ def test_an_old_colour_that_dies_in_its_drain_does_not_take_a_good_release_back(
     assert stand.share_of_green() == 100
 
 
-def test_a_promote_from_before_the_wait_approves_nothing(stand: Stand) -> None:
-    plan = QUICK + '[release.hooks]\nsmoke = ["sleep 2"]\n[release.approvals]\nswitch = 2\n'
-    stand.plan(plan)
+def test_a_promote_from_before_the_wait_approves_nothing(stand: Stand, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    stand.plan(QUICK + _hook_until(go, "smoke") + "[release.approvals]\nswitch = 2\n")
     release = stand.start("release", "start", "v2")
     eventually(lambda: "smoke" in _begun(stand), 20)
-    stand.run("release", "promote")
+    assert stand.run("release", "promote").code == 0
+    go.touch()
     assert ended(release).code == 1
     assert "switch" not in _begun(stand)
 
@@ -300,7 +331,7 @@ def test_people_are_told_and_a_hung_or_dead_channel_delays_no_rollback(
             # message, for which the command waits.
             assert stand.share_of_green() == 0
             assert release.poll() is None
-            assert "Mina rollback" in good.titles
+            eventually(lambda: "Mina rollback" in good.titles, 20)
         hung.close()
         assert ended(release).code == 5
 

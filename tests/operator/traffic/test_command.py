@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mina_ops.errors import ConfigurationError, ToolMissing, TrafficError
 from mina_ops.operator import settings
-from mina_ops.operator.traffic import open_driver
+from mina_ops.operator.traffic import command, open_driver
 from mina_ops.operator.traffic.base import TrafficDriver
 from mina_ops.operator.traffic.model import Split
 from tests.operator.balancers import Balancer, nginx_in_front, write_toml
 from tests.operator.stand_in import StandIns
-
-MINA_OPS = Path(sys.executable).with_name("mina-ops")
+from tests.support.command import MINA_OPS
 
 
 def green(percent: int, **cohorts: str) -> Split:
@@ -36,7 +36,7 @@ class Platform:
     monkeypatch: pytest.MonkeyPatch
 
     def driver(self, table: str) -> TrafficDriver:
-        traffic = f'[traffic]\ndriver = "command"\n[traffic.command]\nseconds = 3\n{table}'
+        traffic = f'[traffic]\ndriver = "command"\n[traffic.command]\nseconds = 60\n{table}'
         toml = write_toml(self.folder, self.apps, self.nginx.port, traffic)
         return open_driver(settings.load(toml))
 
@@ -129,9 +129,13 @@ def test_a_command_that_fails_is_undone(platform: Platform) -> None:
     assert platform.nginx.get("/").colour == "blue"
 
 
-def test_a_command_that_only_claims_is_found_out(platform: Platform) -> None:
+def test_a_command_that_only_claims_is_found_out(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
     platform.program("replit", "exit 0")
-    with pytest.raises(TrafficError, match=r"ended well and after 3 s traffic is not blue 0 %"):
+    later = itertools.count(step=20)
+    monkeypatch.setattr(command, "time", SimpleNamespace(monotonic=lambda: next(later)))
+    with pytest.raises(TrafficError, match=r"ended well and after 60 s traffic is not blue 0 %"):
         platform.driver('preset = "replit"').apply(green(100))
     assert platform.nginx.get("/").colour == "blue"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,8 +18,7 @@ from mina_ops.operator.traffic.base import TrafficDriver
 from mina_ops.operator.traffic.model import Split
 from tests.operator.balancers import Balancer, free_ports, nginx_in_front, write_toml
 from tests.operator.stand_in import StandIns
-
-MINA_OPS = Path(sys.executable).with_name("mina-ops")
+from tests.support.command import MINA_OPS
 
 
 def green(percent: int, **cohorts: str) -> Split:

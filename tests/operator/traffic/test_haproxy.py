@@ -18,9 +18,10 @@ from mina_ops.operator.traffic.haproxy.runtime import HaproxyRuntime
 from mina_ops.operator.traffic.model import Split
 from tests.operator.balancers import Balancer, haproxy_in_front, sid_of, tag_of
 from tests.operator.stand_in import StandIns
+from tests.support.hosts import REPOSITORY
 from tests.support.wait import eventually
 
-APPLIER = Path(__file__).with_name("killed_applier.py")
+APPLIER = [sys.executable, "-m", "tests.operator.traffic.killed_applier"]
 HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
 
 
@@ -88,8 +89,8 @@ def test_a_controller_killed_at_any_step_leaves_a_whole_split(haproxy: Balancer)
     whole = [green(0), green(3, **{"12345": "green"})]
     killed = 0
     while True:
-        command = [sys.executable, str(APPLIER), str(haproxy.toml), "3", str(killed + 1)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        command = [*APPLIER, str(haproxy.toml), "3", str(killed + 1)]
+        done = subprocess.run(command, cwd=REPOSITORY, check=False, capture_output=True, text=True)
         assert haproxy.driver.read().split in whole, f"killed before step {killed + 1}"
         if done.returncode == 0:
             break
