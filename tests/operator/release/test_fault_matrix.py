@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from mina_ops.operator.release.model import FORWARD, Phase
-from tests.operator.release.stand import MINA_OPS, QUICK, Outcome, Stand, ended
+from tests.operator.release.stand import QUICK, Outcome, Stand, ended
 from tests.support.clock import Clock
+from tests.support.command import MINA_OPS
 from tests.support.wait import eventually
 
 PAGE = Path(__file__).parents[3] / "docs" / "fault-matrix.md"
@@ -159,7 +160,7 @@ def _run_with(stand: Stand, clock: Clock, fault: Fault, phase: Phase) -> Outcome
         redis=stand.redis.pid,
         clock=clock.file,
         breaks=stand.folder / (fault.breaks or ""),
-        mina_ops=shlex.join([*MINA_OPS, "--config", str(stand.file)]),
+        mina_ops=shlex.join([str(MINA_OPS), "--config", str(stand.file)]),
     )
     once = stand.folder / "once"
     once.unlink(missing_ok=True)
