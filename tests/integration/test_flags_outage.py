@@ -31,7 +31,6 @@ from tests.integration.flagging import (
     told,
 )
 from tests.integration.probing import reserved
-from tests.state.clusters import keep_calm, take_over
 from tests.support.hosts import Hosts
 from tests.support.needs import need
 from tests.support.redis_cluster import running_cluster
@@ -315,7 +314,6 @@ def test_a_clusters_failover_keeps_flags_and_takes_changes_again(
 ) -> None:
     need(programs.redis_server)
     with running_cluster(tmp_path / "cluster", replicated=True) as cluster:
-        keep_calm(cluster)
         blue = start_host(APP, environment=environment(cluster.url, "blue"))
         green = start_host(APP, environment=environment(cluster.url, "green"))
         assert change(blue, "audio", enabled=True, owner="ana")[0] == 201
@@ -326,7 +324,7 @@ def test_a_clusters_failover_keeps_flags_and_takes_changes_again(
             client.execute_command("READONLY")
             eventually(lambda: b"ben" in client.hget("mina:{flags}", "audio"), message="the copy")
         cluster.masters[number].kill()
-        take_over(cluster, number)
+        cluster.take_over(number)
         assert told(green, "audio")["on"] is True
         for host in (blue, green):
             eventually(lambda host=host: works(host, 1), 20.0, "changes through the replica")

@@ -11,7 +11,6 @@ import pytest
 from mina_ops.demo import programs
 from mina_ops.state import Change, MemoryStore, Store
 from mina_ops.state.redis import RedisStore
-from tests.state.clusters import keep_calm
 from tests.support.needs import need
 from tests.support.redis_cluster import RedisCluster, running_cluster
 from tests.support.wait import eventually
@@ -23,7 +22,6 @@ REGISTER, LOG, HINT = "mina:{t}", "mina:{t}:log", "mina:hint:t"
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
     need(programs.redis_server)
     with running_cluster(tmp_path_factory.mktemp("cluster")) as running:
-        keep_calm(running)
         yield running
 
 

@@ -18,7 +18,6 @@ from mina_ops.errors import ConfigurationError, StateUnavailable
 from mina_ops.state import Change, MemoryStore, open_store
 from mina_ops.state.connect import connect
 from mina_ops.state.redis import RedisStore
-from tests.state.clusters import keep_calm, take_over
 from tests.support.needs import need
 from tests.support.redis_cluster import running_cluster
 from tests.support.wait import eventually
@@ -123,7 +122,6 @@ def test_a_store_is_opened_while_nobody_is_there(url: str) -> None:
 def test_any_node_of_a_cluster_that_is_named_will_do(tmp_path: Path) -> None:
     need(programs.redis_server)
     with running_cluster(tmp_path) as cluster:
-        keep_calm(cluster)
         ports = [node.port for node in cluster.masters]
         with socket.socket() as held:
             held.bind(("127.0.0.1", 0))
@@ -138,7 +136,6 @@ def test_any_node_of_a_cluster_that_is_named_will_do(tmp_path: Path) -> None:
 def test_a_clusters_master_may_hang_and_be_replaced(tmp_path: Path) -> None:
     need(programs.redis_server)
     with running_cluster(tmp_path, replicated=True) as cluster:
-        keep_calm(cluster)
         patient = RedisStore.from_url(cluster.url, timeout_seconds=10.0)
         done = patient.change_register("mina:{t}", Change(put={"a": b"1"}))
         assert done is not None
@@ -157,7 +154,7 @@ def test_a_clusters_master_may_hang_and_be_replaced(tmp_path: Path) -> None:
         with pytest.raises(StateUnavailable):
             store.read_register("mina:{t}")
         assert time.monotonic() - began < 15.0
-        take_over(cluster, number)
+        cluster.take_over(number)
         eventually(
             lambda: store.read_version("mina:{t}") == (done.epoch, 1),
             20.0,

@@ -15,12 +15,15 @@ from tests.support.wait import eventually
 
 _SLOTS = 16_384
 _BUS = 10_000  # a node's bus listens so far above its port
-_TIMEOUT_MS = 1_000
+_JOINING_MS = 1_000
+# Once all have joined, no failover comes of a node that is only held up.
+_PATIENT_MS = 120_000
+_FIRST_OUTGOING = 32_768
 
 
 @dataclass(frozen=True)
 class RedisCluster:
-    """Running nodes; `replicas[n]` follows `masters[n]`."""
+    """Running nodes; `replicas[n]` follows `masters[n]`, and takes its place when told to."""
 
     masters: list[Server]
     replicas: list[Server]
@@ -42,6 +45,12 @@ class RedisCluster:
             slot = int(client.cluster("KEYSLOT", key))
         return slot * len(self.masters) // _SLOTS
 
+    def take_over(self, number: int) -> None:
+        """Make a replica the master of what it copies, whatever became of its master."""
+        with redis.Redis(port=self.replicas[number].port) as client:
+            client.cluster("FAILOVER", "TAKEOVER")
+            eventually(lambda: client.role()[0] == b"master", 20.0, "the replica to take over")
+
 
 @contextmanager
 def running_cluster(folder: Path, *, replicated: bool = False) -> Iterator[RedisCluster]:
@@ -59,8 +68,9 @@ def running_cluster(folder: Path, *, replicated: bool = False) -> Iterator[Redis
 
 
 def _start(folder: Path, port: int) -> Server:
-    usable = port if port + _BUS < 65_536 else port - _BUS
-    options = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(_TIMEOUT_MS)]
+    # Both lie below what outgoing connections get.
+    usable = port if port + _BUS < _FIRST_OUTGOING else port - _BUS
+    options = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(_JOINING_MS)]
     return start_redis(folder, port=usable, options=options)
 
 
@@ -82,6 +92,9 @@ def _join(cluster: RedisCluster) -> None:
         with redis.Redis(port=replica.port) as client:
             client.cluster("REPLICATE", name)
     eventually(lambda: all(map(_follows, cluster.replicas)), 20.0, "the replicas to follow")
+    for node in everyone:
+        with redis.Redis(port=node.port) as client:
+            client.config_set("cluster-node-timeout", _PATIENT_MS)
 
 
 def _agrees(node: Server, count: int) -> bool:

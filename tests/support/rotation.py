@@ -94,7 +94,7 @@ def standing_rig(
         f'public.url = "{blue.url}"\ntoken.file = "token"\ntraffic.driver = "command"\n'
         f'[colours.blue]\nurl = "{blue.url}"\n[colours.green]\nurl = "{green.url}"\n'
         f'[incident.secrets]\nfile = "secrets.env"\nreload = ["{script}", "{{colour}}"]\n'
-        "settle_seconds = 20\n"
+        "settle_seconds = 60\n"
     )
     monkeypatch.setenv("ADMIN_DATABASE_URL", admin.url.render_as_string(hide_password=False))
     yield Rig(tmp_path, file, admin, own_redis.port, hosts, login)
@@ -173,7 +173,7 @@ class Load:
 
 def request(host: Server, method: str, path: str, **headers: str) -> tuple[int, str]:
     """Status and cookie of one request on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", host.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", host.port, timeout=45)
     try:
         connection.request(method, path, headers={**headers, "Connection": "close"})
         answer = connection.getresponse()
