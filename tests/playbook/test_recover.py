@@ -19,6 +19,7 @@ import pytest
 from mina_ops.demo import programs
 from mina_ops.demo.processes import HOST
 from mina_ops.demo.stage import APP, Stage, environment_of, standing
+from tests.operator.release.stand import QUICK
 from tests.playbook.health import await_health
 from tests.playbook.lines import REPOSITORY
 from tests.support.command import MINA_OPS
@@ -39,24 +40,13 @@ for port in $ports; do
     --pid $file --log-file {folder}/$port.log &
 done
 """
-# Quick, and judged by nothing that a busy machine spoils.
-_RELEASE = """
-[release]
-steps = [50, 100]
-step_seconds = 0.3
-look_seconds = 0.1
-patience_seconds = 0
-no_data = "continue"
-health_seconds = 120
-health_looks = 1
-watch_seconds = 0.3
-drain_grace_seconds = 0.2
-gradual_seconds = 0.2
-ready_seconds = 60
-warm_up = ["/"]
-[release.triggers]
-database_ms = 30_000
-"""
+# Quick, patient with servers that start, and judged by nothing that a busy machine spoils.
+_RELEASE = (
+    QUICK.replace("health_seconds = 20", "health_seconds = 120").replace(
+        "ready_seconds = 20", "ready_seconds = 60"
+    )
+    + "database_ms = 30_000\n"
+)
 
 
 @dataclass(frozen=True)
