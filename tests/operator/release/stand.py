@@ -201,6 +201,13 @@ class Stand:
         lines = newest[0].read_text().split("\n")[:-1] if newest else []
         return [json.loads(line) for line in lines]
 
+    def until_given(self, percent: int) -> None:
+        """Wait until the release has given green this share, and has seen that it is served.
+
+        The load balancer serves it a moment before; what a release has not seen, it takes back.
+        """
+        eventually(lambda: any(e.get("applied") == percent for e in self.entries()), 45)
+
     def settle(self) -> None:
         """Bring everything back: no faults, no drain, traffic on blue, no release open."""
         for colour in VERSIONS:

@@ -8,7 +8,6 @@ from subprocess import Popen
 import pytest
 
 from tests.operator.release.stand import QUICK, Stand, ended
-from tests.support.wait import eventually
 
 WATCHED = QUICK.replace("step_seconds = 0.3", "step_seconds = 400").replace(
     "ready_seconds = 20", "ready_seconds = 3"
@@ -47,7 +46,7 @@ def _at_fifty(stand: Stand, balancer: str) -> Popen[str]:
         assert stand.haproxy.alive
     stand.plan(WATCHED, balancer)
     release = stand.start("release", "start", "v2")
-    eventually(lambda: stand.share_of_green() == 50, 45)
+    stand.until_given(50)
     return release
 
 
@@ -83,7 +82,7 @@ def test_a_fault_that_is_over_before_the_next_share_harms_nothing(
     end(stand)
     assert stand.share_of_green() == 50
     stand.run("release", "promote")
-    eventually(lambda: stand.share_of_green() == 100, 45)
+    stand.until_given(100)
     stand.run("release", "promote")
     assert ended(release).code == 0
     assert stand.share_of_green() == 100

@@ -32,7 +32,7 @@ def test_a_clock_that_is_set_while_a_share_is_watched_changes_nothing(
 ) -> None:
     stand.plan(WATCHED)
     release = stand.start("release", "start", "v2", clock=clock)
-    eventually(lambda: stand.share_of_green() == 50, 45)
+    stand.until_given(50)
     clock.set(hours * HOURS)
     refused = stand.run("release", "start", "v3")
     assert refused.code == 4, refused.err
@@ -40,7 +40,7 @@ def test_a_clock_that_is_set_while_a_share_is_watched_changes_nothing(
     assert release.poll() is None
     assert stand.share_of_green() == 50
     stand.run("release", "promote")
-    eventually(lambda: stand.share_of_green() == 100, 45)
+    stand.until_given(100)
     stand.run("release", "promote")
     assert ended(release).code == 0
     moments = _moments(stand)
@@ -86,7 +86,7 @@ def test_a_killed_release_is_ended_under_an_earlier_clock(
 ) -> None:
     stand.plan(WATCHED)
     release = stand.start("release", "start", "v2")
-    eventually(lambda: stand.share_of_green() == 50, 45)
+    stand.until_given(50)
     release.kill()
     ended(release)
     clock.set(-2 * HOURS)

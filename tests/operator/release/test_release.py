@@ -104,7 +104,7 @@ def test_green_that_crashes_in_a_canary_step_is_rolled_back(stand: Stand) -> Non
     try:
         with traffic(stand.port):
             release = stand.start("release", "start", "v2")
-            eventually(lambda: stand.share_of_green() == 50, 20)
+            stand.until_given(50)
             green.kill()
             outcome = ended(release)
         assert outcome.code == 5, outcome.err
@@ -117,7 +117,7 @@ def test_green_that_crashes_in_a_canary_step_is_rolled_back(stand: Stand) -> Non
 def test_without_redis_traffic_neither_grows_nor_goes_back(stand: Stand) -> None:
     stand.plan(JUDGED.replace("step_seconds = 40", "step_seconds = 0.2"))
     release = stand.start("release", "start", "v2")
-    eventually(lambda: stand.share_of_green() == 50, 20)
+    stand.until_given(50)
     stand.redis.pause()
     try:
         eventually(lambda: _newest_look_is_blind(stand), 20)
@@ -154,7 +154,7 @@ def test_green_of_another_version_is_refused(stand: Stand) -> None:
 def test_an_unready_old_colour_gets_no_traffic_back_until_it_is_ready(stand: Stand) -> None:
     stand.plan(JUDGED.replace("ready_seconds = 20", "ready_seconds = 3"))
     release = stand.start("release", "start", "v2")
-    eventually(lambda: stand.share_of_green() == 50, 20)
+    stand.until_given(50)
     stand.faults("blue", unready=1)
     eventually(lambda: not _is_ready(stand, "blue"), 20)
     stand.run("release", "abort")
@@ -192,13 +192,13 @@ def _one_ended(first: object, second: object) -> bool:
 def test_it_can_be_paused_promoted_and_watched_from_another_shell(stand: Stand) -> None:
     stand.plan(JUDGED.replace("patience_seconds = 60", "patience_seconds = 0"))
     release = stand.start("release", "start", "v2")
-    eventually(lambda: stand.share_of_green() == 50, 20)
+    stand.until_given(50)
     assert stand.run("release", "pause").code == 0
     eventually(lambda: any(e.get("kind") == "pause" for e in stand.entries()))
     status = stand.status()
     assert (status["phase"], status["percent"], status["running"]) == ("switch", 50, True)
     stand.run("release", "promote")
-    eventually(lambda: stand.share_of_green() == 100, 20)
+    stand.until_given(100)
     stand.run("release", "promote")
     eventually(lambda: "drain" in _phases(stand, "begin"), 20)
     assert ended(release).code == 0
@@ -244,7 +244,7 @@ def test_a_new_release_waits_for_an_unfinished_one(stand: Stand) -> None:
 def test_a_full_disk_in_the_middle_of_the_switch_takes_traffic_back(stand: Stand) -> None:
     stand.plan(JUDGED)
     release = stand.start("release", "start", "v2")
-    eventually(lambda: any(entry.get("applied") == 50 for entry in stand.entries()), 20)
+    stand.until_given(50)
     size = next((stand.folder / "releases").glob("*/journal.jsonl")).stat().st_size
     resource.prlimit(release.pid, resource.RLIMIT_FSIZE, (size, size))
     stand.run("release", "promote")

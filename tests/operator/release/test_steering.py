@@ -174,7 +174,7 @@ def test_of_two_resumes_at_once_one_goes_on_and_the_other_says_so(
 def test_a_release_that_ctrl_c_interrupts_stays_open_and_says_how_to_go_on(stand: Stand) -> None:
     stand.plan(SLOW)
     release = stand.start("release", "start", "v2")
-    eventually(lambda: stand.share_of_green() == 50, 20)
+    stand.until_given(50)
     release.send_signal(signal.SIGINT)
     outcome = ended(release)
     assert outcome.code == 130
@@ -227,7 +227,7 @@ def test_an_abort_during_a_hook_before_the_switch_moves_no_traffic(
 def test_a_second_start_in_the_middle_of_a_canary_is_told_who_runs(stand: Stand) -> None:
     stand.plan(SLOW)
     release = stand.start("release", "start", "v2")
-    eventually(lambda: stand.share_of_green() == 50, 20)
+    stand.until_given(50)
     assert stand.run("release", "start", "v3").code == 4
     stand.run("release", "abort")
     assert ended(release).code == 5
@@ -324,7 +324,7 @@ def test_people_are_told_and_a_hung_or_dead_channel_delays_no_rollback(
         first, _ = hung.accept()
         with first:
             stand.run("release", "promote")
-            eventually(lambda: stand.share_of_green() == 50, 20)
+            stand.until_given(50)
             stand.run("release", "abort")
             eventually(lambda: _begun(stand)[-1] == "rolled_back", 20)
             # Traffic is back, the journal says so, and the channel still hangs on the first
@@ -339,7 +339,7 @@ def test_people_are_told_and_a_hung_or_dead_channel_delays_no_rollback(
 def test_nobody_switches_by_hand_while_a_release_runs(stand: Stand) -> None:
     stand.plan(QUICK.replace("step_seconds = 0.3", "step_seconds = 40"))
     release = stand.start("release", "start", "v2")
-    eventually(lambda: stand.share_of_green() == 50, 20)
+    stand.until_given(50)
     refused = stand.run("switch", "green", "blue", "--instant")
     assert refused.code == 4
     assert "A release is running" in refused.err
