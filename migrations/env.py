@@ -10,7 +10,7 @@ from typing import Any
 
 from alembic import context
 
-from mina_ops.operator.database.guard import refuse_downgrade
+from mina_ops.app.downgrade_guard import refuse_downgrade
 
 VERSION_TABLE = "mina_ops_alembic_version"
 

@@ -20,7 +20,7 @@ import redis
 from mina_ops.demo import programs
 from mina_ops.demo.processes import Server, ending_on_signals
 from mina_ops.demo.servers import start_redis
-from mina_ops.operator import patience
+from mina_ops.operator.system import patience
 from tests.support.hosts import Hosts, running_hosts
 from tests.support.needs import need
 from tests.support.postgres import Postgres, postgres_folder, running_postgres

@@ -16,9 +16,9 @@ from mina_ops.cli.db_migrations import check, failure, mapped, verdict
 from mina_ops.cli.session import Session
 
 if TYPE_CHECKING:
-    from mina_ops.operator.database.connect import Database
-    from mina_ops.operator.database.options import DatabaseOptions
-    from mina_ops.operator.database.rules_of_data import Expectations
+    from mina_ops.operator.database.connection.connect import Database
+    from mina_ops.operator.database.connection.options import DatabaseOptions
+    from mina_ops.operator.database.integrity.rules_of_data import Expectations
 
 
 @click.group(name="db")
@@ -43,14 +43,14 @@ def url_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def options(session: Session) -> DatabaseOptions:
     """The table [database], or its defaults."""
-    from mina_ops.operator.database import options as database_options
+    from mina_ops.operator.database.connection import options as database_options
 
     return database_options.read(optional.table(session, "database"))
 
 
 def the_database(chosen: DatabaseOptions, url_env: str | None) -> Database:
     """The database that a command is about."""
-    from mina_ops.operator.database import connect
+    from mina_ops.operator.database.connection import connect
 
     return connect.from_variable(url_env or chosen.url_env)
 
@@ -73,7 +73,7 @@ def backup(
     as_json: bool,
 ) -> None:
     """Back the database up and prove it: dump, list, restore into scratch, compare every row."""
-    from mina_ops.operator.database import backup as backups
+    from mina_ops.operator.database.backup import backup as backups
 
     chosen = options(session)
     database = the_database(chosen, url_env)
@@ -126,8 +126,8 @@ def restore(
     without --force, and backed up first with it.
     """
     from mina_ops.errors import ConfigurationError
-    from mina_ops.operator.database import connect
-    from mina_ops.operator.database import restore as restoring
+    from mina_ops.operator.database.backup import restore as restoring
+    from mina_ops.operator.database.connection import connect
 
     chosen = options(session)
     if exact and not table:
@@ -160,7 +160,7 @@ def restore(
     )
     output.data(value, text, as_json=as_json)
     if differing:
-        from mina_ops.operator.database.errors import FaultsFound
+        from mina_ops.operator.database.connection.errors import FaultsFound
 
         raise FaultsFound("The restored rows are not those of the manifest.")
 
@@ -169,7 +169,8 @@ def _expectations(
     chosen: DatabaseOptions, manifest_of: Path | None, migrations: Path | None, *, exact: bool
 ) -> Expectations:
     from mina_ops.errors import ConfigurationError
-    from mina_ops.operator.database import manifest, rules_of_data
+    from mina_ops.operator.database.backup import manifest
+    from mina_ops.operator.database.integrity import rules_of_data
 
     known = manifest.read(manifest_of) if manifest_of else None
     if manifest_of and known is None:
@@ -210,8 +211,8 @@ def integrity(
     --manifest FILE compares with the backup FILE; --timeout limits each statement.
     """
     from mina_ops.errors import OperatorError
-    from mina_ops.operator.database import integrity as checks
-    from mina_ops.operator.database.errors import FaultsFound
+    from mina_ops.operator.database.connection.errors import FaultsFound
+    from mina_ops.operator.database.integrity import integrity as checks
 
     chosen = options(session)
     database = the_database(chosen, url_env)
@@ -243,8 +244,8 @@ def corruption(
     as_json: bool,
 ) -> None:
     """How far a corruption goes, and what to type next. Exit code 11 if there is one."""
-    from mina_ops.operator.database.errors import FaultsFound
-    from mina_ops.operator.incident import corruption as damage
+    from mina_ops.operator.database.connection.errors import FaultsFound
+    from mina_ops.operator.database.integrity import corruption as damage
 
     chosen = options(session)
     database = the_database(chosen, url_env)

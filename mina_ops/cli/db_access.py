@@ -37,8 +37,8 @@ def online(session: Session, table: str, url_env: str | None, dry_run: bool, as_
 def _turn(
     session: Session, table: str, state: str, url_env: str | None, *, dry_run: bool, as_json: bool
 ) -> None:
-    from mina_ops.operator.database import access, connect
-    from mina_ops.operator.database import options as database_options
+    from mina_ops.operator.database.connection import access, connect
+    from mina_ops.operator.database.connection import options as database_options
 
     chosen = database_options.read(optional.table(session, "database"))
     database = connect.from_variable(url_env or chosen.url_env)

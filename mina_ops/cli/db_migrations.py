@@ -11,14 +11,14 @@ from mina_ops.cli import optional, output
 from mina_ops.cli.session import Session
 
 if TYPE_CHECKING:
-    from mina_ops.operator.database.options import DatabaseOptions
+    from mina_ops.operator.database.connection.options import DatabaseOptions
 
 _FOLDER = click.option("--migrations", type=click.Path(path_type=Path), help="Alembic's folder.")
 _URL = click.option("--url-env", metavar="NAME", help="Variable with the database's URL.")
 
 
 def _options(session: Session) -> DatabaseOptions:
-    from mina_ops.operator.database import options
+    from mina_ops.operator.database.connection import options
 
     return options.read(optional.table(session, "database"))
 
@@ -54,8 +54,9 @@ def check(
     Judges the migrations between the database's revision (or --from) and the head, on the SQL
     that Alembic makes of them. Exit code 11 if one would break or block the running code.
     """
-    from mina_ops.operator.database import checking, connect, facts, revisions
-    from mina_ops.operator.database.errors import FaultsFound
+    from mina_ops.operator.database.connection import connect
+    from mina_ops.operator.database.connection.errors import FaultsFound
+    from mina_ops.operator.database.migrations import checking, facts, revisions
 
     chosen = _options(session)
     folder = migrations or chosen.migrations
@@ -109,7 +110,8 @@ def verdict(
     half done or damaged. Changes nothing. The old code's revision is asked of the colour itself
     unless --old-head names it.
     """
-    from mina_ops.operator.database import checking, connect
+    from mina_ops.operator.database.connection import connect
+    from mina_ops.operator.database.migrations import checking
 
     chosen = _options(session)
     database = connect.from_variable(url_env or chosen.url_env)
@@ -146,8 +148,9 @@ def failure(
     as_json: bool,
 ) -> None:
     """Where a failed migration stopped, what is half done, and who holds locks. Reads only."""
-    from mina_ops.operator.database import checking, connect
-    from mina_ops.operator.database import failure as failures
+    from mina_ops.operator.database.connection import connect
+    from mina_ops.operator.database.migrations import checking
+    from mina_ops.operator.database.migrations import failure as failures
 
     chosen = _options(session)
     database = connect.from_variable(url_env or chosen.url_env)
@@ -172,6 +175,6 @@ def mapped(code: str) -> None:
     MODULE:NAME is a Flask-SQLAlchemy `db`, a declarative base or a MetaData. Run it in the
     release's own environment:  mina-ops db mapped myapp.models:db > mapped/v2.4.5.json
     """
-    from mina_ops.operator.database import mapped as mapping
+    from mina_ops.operator.database.migrations import mapped as mapping
 
     click.echo(mapping.of_code(code).as_json(), nl=False)

@@ -58,7 +58,7 @@ def command(
     """
     from mina_ops.demo.performance import perform
     from mina_ops.demo.play import Script
-    from mina_ops.operator import patience
+    from mina_ops.operator.system import patience
 
     # The crowd and all servers share this machine with whoever asks them.
     os.environ.setdefault(patience.VARIABLE, "5")

@@ -13,8 +13,8 @@ from mina_ops.cli.session import Session
 from mina_ops.errors import DrainTimedOut
 
 if TYPE_CHECKING:
-    from mina_ops.operator.answers import DrainStatus
-    from mina_ops.operator.app_client import AppClient
+    from mina_ops.operator.api.answers import DrainStatus
+    from mina_ops.operator.api.client import AppClient
 
 
 @click.command(name="drain")
@@ -66,7 +66,7 @@ def command(
         text = _sentence(name, status)
         output.data({"colour": name, **status.body, "state": status.state}, text, as_json=as_json)
         if wait:
-            from mina_ops.operator.draining import judge
+            from mina_ops.operator.api.draining import judge
 
             judge(client, status)
 
@@ -78,7 +78,7 @@ def _sentence(name: str, status: DrainStatus) -> str:
 
 
 def _wait(client: AppClient, grace: float) -> DrainStatus:
-    from mina_ops.operator.draining import follow
+    from mina_ops.operator.api.draining import follow
 
     statuses = follow(client, grace)
     last = _show_live(client, statuses) if sys.stderr.isatty() else _show_lines(client, statuses)

@@ -88,7 +88,7 @@ def export(session: Session, file: Path | None, colour: str | None) -> None:
     if file is None:
         click.echo(text, nl=False)
     else:
-        from mina_ops.operator import files
+        from mina_ops import files
 
         files.write(file, text)
         output.say(f"{len(body['flags'])} flags written to {file}")

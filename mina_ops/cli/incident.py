@@ -13,8 +13,8 @@ from mina_ops.cli import optional, output
 from mina_ops.cli.session import Session
 
 if TYPE_CHECKING:
-    from mina_ops.operator.incident.options import IncidentOptions
-    from mina_ops.operator.notify import Delivery, Notifier
+    from mina_ops.operator.config.incident import IncidentOptions
+    from mina_ops.operator.notify.channels import Delivery, Notifier
 
 _SEVERITIES = click.Choice(["critical", "high", "medium", "low"])
 _STATES = click.Choice(["operational", "degraded", "outage", "maintenance"])
@@ -26,13 +26,13 @@ def command() -> None:
 
 
 def _options(session: Session) -> IncidentOptions:
-    from mina_ops.operator.incident import options
+    from mina_ops.operator.config import incident
 
-    return options.read(optional.table(session, "incident"))
+    return incident.read(optional.table(session, "incident"))
 
 
 def _notifier(session: Session) -> Notifier:
-    from mina_ops.operator import notify
+    from mina_ops.operator.notify import channels as notify
 
     return notify.from_table(optional.table(session, "notify"))
 
@@ -170,8 +170,10 @@ def logs(
     as_json: bool,
 ) -> None:
     """Suspicious patterns in access and audit logs. Exit code 11 if there is one."""
-    from mina_ops.operator.database.errors import FaultsFound
-    from mina_ops.operator.incident import access_lines, access_logs, moments
+    from mina_ops.operator.database.connection.errors import FaultsFound
+    from mina_ops.operator.logs import lines as access_lines
+    from mina_ops.operator.logs import review as access_logs
+    from mina_ops.operator.system import times as moments
 
     options, now = _options(session), datetime.now(UTC)
     begin = moments.moment(since, now)

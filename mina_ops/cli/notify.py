@@ -25,7 +25,7 @@ def command(
     Exit code 1 if a channel was not reached; never takes longer than the deadline.
     """
     from mina_ops.errors import OperatorError
-    from mina_ops.operator import notify
+    from mina_ops.operator.notify import channels as notify
 
     if not text.strip():
         raise click.UsageError("TEXT is empty.")

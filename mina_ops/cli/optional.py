@@ -10,8 +10,8 @@ from pathlib import Path
 from types import FrameType
 
 from mina_ops.cli.session import Session
-from mina_ops.operator.settings import CONFIG_VARIABLE, FILE_NAME, OperatorSettings
-from mina_ops.operator.tables import Table
+from mina_ops.operator.config.settings import CONFIG_VARIABLE, FILE_NAME, OperatorSettings
+from mina_ops.operator.config.tables import Table
 
 
 def settings(session: Session) -> OperatorSettings | None:

@@ -22,9 +22,9 @@ def command(session: Session, within: str, done: tuple[str, ...], as_json: bool)
     people can do is a reminder until it is ticked off. Exit code 11 if something is left.
     """
     from mina_ops.operator.checklist import model, postflight, ticks
-    from mina_ops.operator.database import options as database_options
-    from mina_ops.operator.database.errors import FaultsFound
-    from mina_ops.operator.people import whoami
+    from mina_ops.operator.database.connection import options as database_options
+    from mina_ops.operator.database.connection.errors import FaultsFound
+    from mina_ops.operator.system.people import whoami
 
     settings = session.settings
     release = postflight.last_release(settings)

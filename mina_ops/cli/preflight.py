@@ -29,9 +29,9 @@ def command(
     only people know is ticked off with --done. Exit code 11 if something fails or is left.
     """
     from mina_ops.operator.checklist import model, preflight, ticks
-    from mina_ops.operator.database import options as database_options
-    from mina_ops.operator.database.errors import FaultsFound
-    from mina_ops.operator.people import whoami
+    from mina_ops.operator.database.connection import options as database_options
+    from mina_ops.operator.database.connection.errors import FaultsFound
+    from mina_ops.operator.system.people import whoami
 
     database = database_options.read(optional.table(session, "database"))
     flight = preflight.Preflight(

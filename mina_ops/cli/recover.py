@@ -93,10 +93,10 @@ def _plan(
     session: Session, colour: str | None, version: str | None, file: Path | None, timeout: float
 ) -> Recovery:
     from mina_ops.errors import ConfigurationError
-    from mina_ops.operator import notify
     from mina_ops.operator.checklist import recovery
-    from mina_ops.operator.database import options as database_options
-    from mina_ops.operator.incident import options as incident_options
+    from mina_ops.operator.config import incident as incident_options
+    from mina_ops.operator.database.connection import options as database_options
+    from mina_ops.operator.notify import channels as notify
 
     settings = session.settings
     database = database_options.read(settings.section("database"))

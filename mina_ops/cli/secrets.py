@@ -43,9 +43,10 @@ def rotate(
     Until the old ones are revoked, a failure takes everything back by itself. Nothing secret is
     printed: new tokens are in the file NAME.tokens beside the file with the secrets.
     """
-    from mina_ops.operator.incident import options as incident_options
-    from mina_ops.operator.incident import secret_plan, secrets
-    from mina_ops.operator.incident.reload import Colours
+    from mina_ops.operator.config import incident as incident_options
+    from mina_ops.operator.secrets import replacements
+    from mina_ops.operator.secrets import rotation as secrets
+    from mina_ops.operator.secrets.reload import Colours
 
     if sum((everything, bool(only), resume, undo)) != 1:
         raise click.UsageError("Give one of --all, --only KIND, --resume and --undo.")
@@ -54,7 +55,7 @@ def rotate(
     rotation = secrets.Rotation(
         chosen,
         Colours(settings, chosen.reload, settle_seconds=chosen.settle_seconds),
-        admin=secret_plan.admin_database(chosen),
+        admin=replacements.admin_database(chosen),
         token_file=settings.token_file,
         say=output.say,
     )

@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mina_ops.operator.app_client import AppClient
+    from mina_ops.operator.api.client import AppClient
+    from mina_ops.operator.config.settings import OperatorSettings
     from mina_ops.operator.flags import FlagsClient
-    from mina_ops.operator.settings import OperatorSettings
     from mina_ops.operator.traffic.base import TrafficDriver
 
 
@@ -22,7 +22,7 @@ class Session:
     @cached_property
     def settings(self) -> OperatorSettings:
         """The settings of the file that was named or found."""
-        from mina_ops.operator import settings
+        from mina_ops.operator.config import settings
 
         return settings.load(settings.find(self.config_path))
 
@@ -41,7 +41,7 @@ class Session:
 
     def client(self, colour: str) -> AppClient:
         """A client for a colour by name or alias, with the operator's token."""
-        from mina_ops.operator.app_client import AppClient
+        from mina_ops.operator.api.client import AppClient
 
         found = self.settings.colour(colour)
         return AppClient(found.name, found.url, token=self.settings.token())

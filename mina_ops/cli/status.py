@@ -12,7 +12,7 @@ from mina_ops.cli.session import Session
 from mina_ops.errors import OperatorError
 
 if TYPE_CHECKING:
-    from mina_ops.operator.settings import Colour
+    from mina_ops.operator.config.settings import Colour
 
 
 @click.command(name="status")
@@ -38,7 +38,7 @@ def command(session: Session, as_json: bool) -> None:
 
 
 def _state(colour: Colour) -> dict[str, Any]:
-    from mina_ops.operator.app_client import AppClient
+    from mina_ops.operator.api.client import AppClient
 
     state: dict[str, Any] = {"url": colour.url, "reachable": False, "ready": False}
     try:

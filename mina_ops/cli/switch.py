@@ -97,7 +97,7 @@ def _wanted(
 
 def _gate(session: Session, before: Split, wanted: Split, *, force: bool) -> None:
     """Every colour that gets more visitors than before must be ready."""
-    from mina_ops.operator.gate import require_ready
+    from mina_ops.operator.traffic.gate import require_ready
 
     for name, colour in session.settings.colours.items():
         more = wanted.percent[name] > before.percent[name]

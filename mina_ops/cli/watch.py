@@ -14,7 +14,7 @@ from mina_ops.cli.session import Session
 from mina_ops.errors import OperatorError
 
 if TYPE_CHECKING:
-    from mina_ops.operator.watching import Sight, TakeOut
+    from mina_ops.operator.traffic.watching import Sight, TakeOut
 
 _ALERT_SECONDS = 10.0
 
@@ -55,7 +55,7 @@ def command(
     end: 3 if a colour is down.
     """
     from mina_ops.errors import AppUnhealthy
-    from mina_ops.operator.watching import TakeOut, watch
+    from mina_ops.operator.traffic.watching import TakeOut, watch
 
     settings = session.settings
     names = colours or tuple(settings.colours)
@@ -103,7 +103,7 @@ def _tell(sight: Sight, alert: str | None) -> None:
     output.say(message if sight.up else f"{message}: {sight.detail}")
     if alert is None:
         return
-    from mina_ops.operator import programs
+    from mina_ops.operator.system import programs
 
     variables = {"MINA_OPS_COLOUR": sight.colour, "MINA_OPS_STATE": "up" if sight.up else "down"}
     try:

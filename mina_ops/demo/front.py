@@ -8,7 +8,7 @@ from pathlib import Path
 from mina_ops.demo import programs
 from mina_ops.demo.processes import HOST, AddressInUse, Server, free_port
 from mina_ops.demo.servers import nginx_configuration, start_nginx
-from mina_ops.operator.settings import OperatorSettings, load
+from mina_ops.operator.config.settings import OperatorSettings, load
 from mina_ops.operator.traffic import open_driver
 
 SETTINGS_FILE = "mina-ops.toml"

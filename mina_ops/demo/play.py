@@ -19,7 +19,7 @@ from mina_ops.demo.stage import Stage
 from mina_ops.demo.switching import SWITCH_SECONDS, Switcher
 from mina_ops.demo.watching import Watching
 from mina_ops.errors import AppUnhealthy, DrainTimedOut, MinaOpsError
-from mina_ops.operator.app_client import AppClient
+from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.traffic import open_driver
 
 OLD, NEW = "blue", "green"

@@ -15,12 +15,12 @@ from mina_ops.demo.crowd import Reporter, start_load
 from mina_ops.demo.show import Show
 from mina_ops.demo.stage import VERSIONS, Stage
 from mina_ops.errors import OperatorError, RolledBack
-from mina_ops.operator.app_client import AppClient
+from mina_ops.operator.api.client import AppClient
+from mina_ops.operator.config.settings import OperatorSettings, load
 from mina_ops.operator.release import runner, setup
 from mina_ops.operator.release.model import Figures, Judgement, Phase, Response, Verdict
 from mina_ops.operator.release.statistics import quantile
 from mina_ops.operator.release.world import Observer, World
-from mina_ops.operator.settings import OperatorSettings, load
 from mina_ops.operator.traffic import open_driver
 from mina_ops.operator.traffic.model import Split
 

@@ -31,7 +31,7 @@ from mina_ops.demo.servers import (
     start_redis,
     websocket_worker,
 )
-from mina_ops.operator.settings import OperatorSettings
+from mina_ops.operator.config.settings import OperatorSettings
 
 APP = "mina_ops.demo.app:create_app()"
 INSTANCES = ("0", "1")

@@ -10,7 +10,7 @@ from mina_ops.demo.processes import ServerFailed
 from mina_ops.demo.show import Show, Status
 from mina_ops.demo.stage import Stage
 from mina_ops.errors import AppUnhealthy, OperatorError
-from mina_ops.operator.app_client import AppClient
+from mina_ops.operator.api.client import AppClient
 
 _BEAT_SECONDS = 0.25
 _PERSIST_SECONDS = 10.0

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from mina_ops.flags import Flags
+from mina_ops.app.flags import Flags
 
 Calls = Mapping[str, Callable[[], Any] | None]
 CASES = ("on", "off", "percent")
@@ -118,7 +118,7 @@ def openfeature(flags: Flags, count: int) -> Iterator[Calls]:
     from openfeature.evaluation_context import EvaluationContext
     from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
 
-    from mina_ops.flags.openfeature import MinaOpsProvider
+    from mina_ops.app.flags.openfeature import MinaOpsProvider
 
     both = {"on": True, "off": False}
     held = {f"flag_{n}": InMemoryFlag("on", both) for n in range(count)}

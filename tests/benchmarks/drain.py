@@ -29,9 +29,9 @@ import redis
 from mina_ops.demo import programs
 from mina_ops.demo.processes import Server
 from mina_ops.demo.servers import start_redis
+from tests.app.drain.fleet import Clients, Colour, Fleet, Losses, colour, losses, proxy
 from tests.benchmarks._cpu import Machine
 from tests.benchmarks._report import Report, arguments
-from tests.drain.fleet import Clients, Colour, Fleet, Losses, colour, losses, proxy
 from tests.support.hosts import Hosts
 from tests.support.wait import eventually
 

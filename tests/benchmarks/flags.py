@@ -29,11 +29,11 @@ from _report import Report, arguments
 from flask import Flask
 
 from mina_ops import MinaOps
+from mina_ops.app.flags import Flags
+from mina_ops.app.flags.cache import Cache
+from mina_ops.app.flags.repository import Author
+from mina_ops.app.state.redis import RedisStore
 from mina_ops.demo.servers import start_redis
-from mina_ops.flags import Flags
-from mina_ops.flags.cache import Cache
-from mina_ops.flags.repository import Author
-from mina_ops.state.redis import RedisStore
 
 BENCH = Author("benchmark")
 FLAGS = 200

@@ -26,14 +26,14 @@ from werkzeug.test import EnvironBuilder
 from mina_ops import MinaOps
 from mina_ops.demo.openai_standin import OpenAIStandIn
 from mina_ops.demo.servers import start_redis
+from tests.app.health.probing import Probing, frozen, misbehaving
 from tests.benchmarks._report import Report, arguments
-from tests.integration.probing import Probing, frozen, misbehaving
 from tests.support.hosts import Hosts
 from tests.support.needs import available_workers
 from tests.support.postgres import running_postgres
 from tests.support.wait import eventually
 
-HOST_APP = "tests.integration.health_host:app"
+HOST_APP = "tests.app.health.health_host:app"
 SHARE_LIMIT = 0.2
 HUNG_LIMIT_MS = 50.0
 QUICK = {"MINA_OPS_HEALTH_INTERVAL": "1", "MINA_OPS_HEALTH_NEEDED": "1", "OPENAI_API_KEY": "k"}

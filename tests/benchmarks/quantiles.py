@@ -22,12 +22,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from prometheus_client import Histogram
 
+from mina_ops.app.metrics import Metrics, fields
+from mina_ops.app.metrics.histogram import quantile
+from mina_ops.app.settings import Settings
+from mina_ops.app.state import open_store
+from mina_ops.app.state.presence import Presence
 from mina_ops.demo.servers import start_redis
-from mina_ops.metrics import Metrics, fields
-from mina_ops.metrics.histogram import quantile
-from mina_ops.settings import Settings
-from mina_ops.state import open_store
-from mina_ops.state.presence import Presence
 from tests.benchmarks._report import Report, arguments
 
 PROCESSES = 8

@@ -30,7 +30,7 @@ from prometheus_flask_exporter import PrometheusMetrics
 from werkzeug.test import EnvironBuilder
 
 from mina_ops import MinaOps
-from mina_ops.metrics.request_log import LOGGER
+from mina_ops.app.metrics.request_log import LOGGER
 from tests.benchmarks._report import Report, arguments
 
 GOAL_US = 3.0

@@ -6,7 +6,7 @@ from pathlib import Path
 from mina_ops.demo.front import settings_text
 from mina_ops.demo.processes import Server
 from mina_ops.demo.stage import VERSIONS, Keys, write_secret
-from mina_ops.operator.settings import load
+from mina_ops.operator.config.settings import load
 
 
 def test_the_settings_name_every_instance(tmp_path: Path, nginx_binary: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from mina_ops.demo.processes import AddressInUse, Server, free_port, start
 from mina_ops.demo.servers import nginx_configuration, start_nginx
 from mina_ops.errors import TrafficError
-from mina_ops.operator import settings
+from mina_ops.operator.config import settings
 from mina_ops.operator.traffic import open_driver
 from mina_ops.operator.traffic.base import TrafficDriver
 

@@ -105,7 +105,7 @@ RULES = (
     Rule(
         r"wscat .*",
         "the raw ping of the app, answered by its pong",
-        test="tests/integration/test_wscat.py::test_wscat_gets_its_pong_directly_and_through_nginx",
+        test="tests/app/sessions/test_wscat.py::test_wscat_gets_its_pong_directly_and_through_nginx",
     ),
     Rule(
         r"pytest tests/smoke/ .*",
@@ -223,7 +223,7 @@ RULES = (
     Rule(
         r"\./scripts/rotate_secrets\.sh --all --force",
         "`mina-ops secrets rotate --all --force`",
-        test="tests/integration/test_rotation.py::"
+        test="tests/operator/secrets/test_rotation_under_load.py::"
         "test_rotation_under_load_loses_no_request_and_no_session",
     ),
     Rule(

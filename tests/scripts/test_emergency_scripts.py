@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from mina_ops.operator.database.connect import Database
+from mina_ops.operator.database.connection.connect import Database
 from tests.operator.database.conftest import mina, mina_template, run
-from tests.operator.database.test_lint import SAFE, write
+from tests.operator.database.migrations.test_lint import SAFE, write
 
 __all__ = ["mina", "mina_template"]
 

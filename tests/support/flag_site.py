@@ -13,7 +13,7 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 from mina_ops import MinaOps
-from mina_ops.flags import Flags
+from mina_ops.app.flags import Flags
 
 TOKEN = "the-token-of-the-tests"
 

@@ -21,7 +21,7 @@ _WORKER_CLASSES = {"gevent-websocket": "geventwebsocket.gunicorn.workers.GeventW
 class Hosts:
     """Starts hosts in a folder and stops them all; what the fixture `start_host` gives.
 
-    Call it: `start_host("tests.health.host:app", worker="gevent", environment={...})`.
+    Call it: `start_host("tests.app.health.host:app", worker="gevent", environment={...})`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,7 +47,7 @@ class Hosts:
         `gevent` or `eventlet`, to be given as `SocketIO(async_mode=...)`.
 
         Args:
-            app: "module:name", importable from the repository, such as "tests.drain.host:app".
+            app: "module:name", importable from the repository, such as "tests.app.drain.host:app".
                 Under `socketio.run` the module must also have a `socketio`.
             worker: `sync`, `gthread`, `gevent`, `gevent-websocket` or `eventlet` under
                 gunicorn; `socketio.run` for Flask-SocketIO's own server, in the mode that

@@ -17,8 +17,8 @@ from click.testing import CliRunner, Result
 
 from mina_ops.cli import main
 from mina_ops.demo.processes import Server
-from mina_ops.operator.database.connect import Database, parse
-from mina_ops.operator.incident import secret_file
+from mina_ops.operator.database.connection.connect import Database, parse
+from mina_ops.operator.secrets import env_file as secret_file
 from tests.operator.database.conftest import ask, run
 from tests.support.hosts import Hosts
 
@@ -81,7 +81,7 @@ def standing_rig(
     (tmp_path / "token").write_text(TOKEN + "\n")
     hosts = [
         start_host(
-            "tests.operator.incident.host:app",
+            "tests.operator.secrets.host:app",
             worker=WORKER,
             threads=8,
             environment={"SECRETS_FILE": str(file), "ENVIRONMENT": colour},

@@ -25,7 +25,7 @@ class Module:
 
     @property
     def unit(self) -> str:
-        """The part that it belongs to: "drain", or "operator.traffic" in the operator's half."""
+        """The part that it belongs to: "app.drain", "operator.traffic", "cli"."""
         return unit_of(self.name)
 
     @cached_property
@@ -72,8 +72,8 @@ def modules() -> list[Module]:
 def unit_of(name: str) -> str:
     """The unit of a dotted name below mina_ops; a name of mina_ops itself, like MinaOps, is ""."""
     first, _, rest = name.partition(".")
-    if first == "operator" and rest:
-        return f"operator.{rest.partition('.')[0]}"
+    if first in ("app", "operator") and rest:
+        return f"{first}.{rest.partition('.')[0]}"
     is_module = (PACKAGE / first).is_dir() or (PACKAGE / f"{first}.py").is_file()
     return first if is_module else ""
 

@@ -7,7 +7,7 @@ from typing import Any
 from alembic import context
 from flask import current_app
 
-from mina_ops.operator.database.guard import refuse_downgrade
+from mina_ops.app.downgrade_guard import refuse_downgrade
 
 # mina_ops' own tables have their own Alembic tree and are none of this one's business.
 _FOREIGN_PREFIX = "mina_ops_"

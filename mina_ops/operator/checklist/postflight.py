@@ -8,17 +8,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mina_ops.errors import AppUnreachable, ConfigurationError
-from mina_ops.operator.app_client import AppClient
+from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.checklist.model import FAILED, OK, OPEN, SKIPPED, Item
-from mina_ops.operator.database import connect
-from mina_ops.operator.database.options import DatabaseOptions
+from mina_ops.operator.config.settings import OperatorSettings
+from mina_ops.operator.config.tables import Table
+from mina_ops.operator.database.connection import connect
+from mina_ops.operator.database.connection.options import DatabaseOptions
 from mina_ops.operator.flags.client import open_client
 from mina_ops.operator.release import plan
 from mina_ops.operator.release.journal import Journal, history
 from mina_ops.operator.release.model import Phase
 from mina_ops.operator.release.statistics import has_grown
-from mina_ops.operator.settings import OperatorSettings
-from mina_ops.operator.tables import Table
 
 WITHIN = ("1h", "24h", "1w")
 KEEP_DAYS = 7

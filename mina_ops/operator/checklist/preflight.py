@@ -11,15 +11,17 @@ from pathlib import Path
 import redis
 
 from mina_ops.errors import OperatorError, ToolMissing
-from mina_ops.operator import programs
-from mina_ops.operator.app_client import AppClient
+from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.checklist.model import FAILED, OK, OPEN, SKIPPED, Item
-from mina_ops.operator.database import checking, connect, facts, manifest, revisions
-from mina_ops.operator.database.options import DatabaseOptions
+from mina_ops.operator.config.settings import OperatorSettings
+from mina_ops.operator.config.tables import Table
+from mina_ops.operator.database.backup import manifest
+from mina_ops.operator.database.connection import connect
+from mina_ops.operator.database.connection.options import DatabaseOptions
+from mina_ops.operator.database.migrations import checking, facts, revisions
 from mina_ops.operator.flags.client import open_client
-from mina_ops.operator.patience import patient
-from mina_ops.operator.settings import OperatorSettings
-from mina_ops.operator.tables import Table
+from mina_ops.operator.system import programs
+from mina_ops.operator.system.patience import patient
 
 _GIT_SECONDS = 30.0
 _CI_SECONDS = 120.0

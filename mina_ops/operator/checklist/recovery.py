@@ -14,17 +14,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mina_ops.errors import ConfigurationError, MinaOpsError, OperatorError
-from mina_ops.operator import gate, programs
-from mina_ops.operator.app_client import AppClient
+from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.checklist.postflight import Released, last_release
-from mina_ops.operator.database import connect, integrity, manifest, restore
-from mina_ops.operator.database.options import DatabaseOptions
-from mina_ops.operator.incident import options as incident_options
+from mina_ops.operator.config import incident as incident_options
+from mina_ops.operator.config.incident import IncidentOptions
+from mina_ops.operator.config.settings import Colour, OperatorSettings
+from mina_ops.operator.database.backup import manifest, restore
+from mina_ops.operator.database.connection import connect
+from mina_ops.operator.database.connection.options import DatabaseOptions
+from mina_ops.operator.database.integrity import integrity
 from mina_ops.operator.incident import record, response, status_page
-from mina_ops.operator.incident.options import IncidentOptions
-from mina_ops.operator.notify import Notifier
+from mina_ops.operator.notify.channels import Notifier
 from mina_ops.operator.release import plan
-from mina_ops.operator.settings import Colour, OperatorSettings
+from mina_ops.operator.system import programs
+from mina_ops.operator.traffic import gate
 from mina_ops.operator.traffic.base import TrafficDriver
 from mina_ops.operator.traffic.model import Split
 

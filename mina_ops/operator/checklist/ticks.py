@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from mina_ops import files
 from mina_ops.errors import ConfigurationError
-from mina_ops.operator import files
 from mina_ops.operator.checklist.model import Item
 
 

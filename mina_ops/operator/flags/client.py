@@ -8,8 +8,8 @@ from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from mina_ops.errors import AccessDenied, AppUnhealthy, AppUnreachable, OperatorError
-from mina_ops.operator.app_client import AppClient
-from mina_ops.operator.settings import OperatorSettings
+from mina_ops.operator.api.client import AppClient
+from mina_ops.operator.config.settings import OperatorSettings
 
 CONFIRM_SECONDS = 5.0
 """How long a change may wait for every process to apply it."""

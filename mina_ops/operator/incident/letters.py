@@ -20,10 +20,11 @@ from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from pathlib import Path
 
+from mina_ops import files
 from mina_ops.errors import ConfigurationError, OperatorError
-from mina_ops.operator import files, programs
-from mina_ops.operator.database.connect import Database, rows
-from mina_ops.operator.incident.locking import held
+from mina_ops.operator.database.connection.connect import Database, rows
+from mina_ops.operator.system import programs
+from mina_ops.operator.system.locks import held
 
 SEND_SECONDS = 60.0
 # So many in a row mean that the mail server is at fault, not the address.

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from mina_ops import shipped
 from mina_ops.errors import ConfigurationError, OperatorError
-from mina_ops.operator import programs
-from mina_ops.operator.database import connect
+from mina_ops.operator.config.incident import IncidentOptions
+from mina_ops.operator.database.connection import connect
 from mina_ops.operator.incident import letters
 from mina_ops.operator.incident.letters import Letter, Recipient
-from mina_ops.operator.incident.options import IncidentOptions
+from mina_ops.operator.system import programs
 
 _SECONDS = 300.0
 

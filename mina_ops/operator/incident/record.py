@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from mina_ops import files
 from mina_ops.errors import ConfigurationError
-from mina_ops.operator import files
 
 SEVERITIES = ("critical", "high", "medium", "low")
 

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from mina_ops import files
 from mina_ops.errors import MinaOpsError, OperatorError
-from mina_ops.operator import files
-from mina_ops.operator.database.manifest import sha256
-from mina_ops.operator.incident import access_lines, record
-from mina_ops.operator.incident.options import IncidentOptions
+from mina_ops.operator.config.incident import IncidentOptions
+from mina_ops.operator.database.backup.manifest import sha256
+from mina_ops.operator.incident import record
 from mina_ops.operator.incident.record import Incident
-from mina_ops.operator.notify import Delivery, Notifier
+from mina_ops.operator.logs import lines as access_lines
+from mina_ops.operator.notify.channels import Delivery, Notifier
 
 SECURITY_STEPS = (
     "./scripts/rotate_secrets.sh --all --force",

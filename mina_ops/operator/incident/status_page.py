@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from mina_ops import files
 from mina_ops.errors import ConfigurationError
-from mina_ops.operator import files
-from mina_ops.operator.incident.locking import held
+from mina_ops.operator.system.locks import held
 
 STATES: Mapping[str, tuple[str, str]] = {
     "operational": ("All systems operational", "#1a7f37"),

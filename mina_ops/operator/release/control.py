@@ -11,9 +11,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from mina_ops import files
 from mina_ops.errors import OperatorError
-from mina_ops.operator import files
-from mina_ops.operator.people import whoami
+from mina_ops.operator.system.people import whoami
 
 _FILE = "requests.jsonl"
 KINDS = ("pause", "resume", "promote", "abort")

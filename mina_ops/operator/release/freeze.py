@@ -7,9 +7,9 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mina_ops import files
 from mina_ops.errors import Locked, OperatorError
-from mina_ops.operator import files
-from mina_ops.operator.people import whoami
+from mina_ops.operator.system.people import whoami
 
 _FILE = "freeze.json"
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mina_ops import files
 from mina_ops.errors import ConfigurationError, OperatorError
-from mina_ops.operator import files
 from mina_ops.operator.release.model import ENDED, FORWARD, Phase
 
 _FILE = "journal.jsonl"

@@ -19,9 +19,9 @@ from typing import Any
 
 import psutil
 
+from mina_ops import files
 from mina_ops.errors import Locked
-from mina_ops.operator import files
-from mina_ops.operator.people import whoami
+from mina_ops.operator.system.people import whoami
 
 TTL_SECONDS = 30.0
 _OWNER = "owner.json"

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from mina_ops.errors import OperatorError
-from mina_ops.operator.app_client import AppClient
+from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.release.model import Figures
 from mina_ops.operator.release.statistics import Z_PER_LOOK
 

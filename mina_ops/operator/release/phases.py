@@ -8,11 +8,12 @@ from functools import partial
 from typing import TypeVar
 
 from mina_ops.errors import AppUnhealthy, AppUnreachable, DrainForced, DrainTimedOut, OperatorError
-from mina_ops.operator import draining, gate
+from mina_ops.operator.api import draining
 from mina_ops.operator.release.measure import figures, missing_figures
 from mina_ops.operator.release.model import Figures, Phase, Response
 from mina_ops.operator.release.watching import Bad, Watch, aborted, stop_if_aborted
 from mina_ops.operator.release.world import World
+from mina_ops.operator.traffic import gate
 
 _BASELINE_SECONDS = 300
 # One answer that is late, of a process that is busy for a moment, takes nothing back.

@@ -9,9 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 
+from mina_ops.operator.config.settings import OperatorSettings
+from mina_ops.operator.config.tables import Table
 from mina_ops.operator.release.model import FORWARD, Phase, Triggers
-from mina_ops.operator.settings import OperatorSettings
-from mina_ops.operator.tables import Table
 
 STRATEGIES = ("canary", "instant", "cohort")
 NO_DATA = ("pause", "continue", "rollback")

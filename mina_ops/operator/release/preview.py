@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from mina_ops.operator import programs
+from mina_ops.operator.config.settings import Colour, OperatorSettings
 from mina_ops.operator.release import plan as plans
 from mina_ops.operator.release.control import Control
 from mina_ops.operator.release.journal import Journal, check_version
 from mina_ops.operator.release.model import FORWARD, Phase
 from mina_ops.operator.release.world import World
-from mina_ops.operator.settings import Colour, OperatorSettings
+from mina_ops.operator.system import programs
 from mina_ops.operator.traffic.base import TrafficDriver
 
 

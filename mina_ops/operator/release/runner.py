@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from mina_ops import files
 from mina_ops.errors import (
     AccessDenied,
     ConfigurationError,
@@ -11,12 +12,12 @@ from mina_ops.errors import (
     OperatorError,
     ToolMissing,
 )
-from mina_ops.operator import files, gate
 from mina_ops.operator.release import phases
 from mina_ops.operator.release.model import WITH_TRAFFIC, Phase, Response
 from mina_ops.operator.release.rollback import roll_back
 from mina_ops.operator.release.watching import Bad, stop_if_aborted
 from mina_ops.operator.release.world import World
+from mina_ops.operator.traffic import gate
 
 _log = logging.getLogger(__name__)
 

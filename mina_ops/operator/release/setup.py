@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 
 from mina_ops.errors import ConfigurationError
-from mina_ops.operator import notify
+from mina_ops.operator.config.settings import Colour, OperatorSettings
+from mina_ops.operator.notify import channels as notify
 from mina_ops.operator.release import freeze
 from mina_ops.operator.release import plan as plans
 from mina_ops.operator.release.control import Control
@@ -13,7 +14,6 @@ from mina_ops.operator.release.journal import Journal, latest
 from mina_ops.operator.release.lock import ReleaseLock
 from mina_ops.operator.release.model import Phase
 from mina_ops.operator.release.world import Tell, World
-from mina_ops.operator.settings import Colour, OperatorSettings
 from mina_ops.operator.traffic.base import TrafficDriver
 
 

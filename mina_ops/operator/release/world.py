@@ -9,13 +9,13 @@ from functools import cached_property, partial
 from typing import Any
 
 from mina_ops.errors import OperatorError
-from mina_ops.operator import programs
-from mina_ops.operator.app_client import AppClient
+from mina_ops.operator.api.client import AppClient
+from mina_ops.operator.config.settings import Colour, OperatorSettings
 from mina_ops.operator.release.control import Control
 from mina_ops.operator.release.journal import Journal
 from mina_ops.operator.release.model import Figures, Judgement, Phase
 from mina_ops.operator.release.plan import Plan
-from mina_ops.operator.settings import Colour, OperatorSettings
+from mina_ops.operator.system import programs
 from mina_ops.operator.traffic.base import Applied, TrafficDriver
 from mina_ops.operator.traffic.model import Split
 

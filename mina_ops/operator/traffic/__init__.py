@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mina_ops.operator.settings import OperatorSettings
+    from mina_ops.operator.config.settings import OperatorSettings
     from mina_ops.operator.traffic.base import TrafficDriver
 
 

@@ -15,10 +15,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mina_ops import files
 from mina_ops.errors import ConfigurationError, OperatorError, ToolMissing, TrafficError
-from mina_ops.operator import files, programs
-from mina_ops.operator.settings import OperatorSettings
-from mina_ops.operator.tables import Table
+from mina_ops.operator.config.settings import OperatorSettings
+from mina_ops.operator.config.tables import Table
+from mina_ops.operator.system import programs
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.locking import exclusive
 from mina_ops.operator.traffic.model import Split
@@ -233,7 +234,7 @@ class CommandDriver(TrafficDriver):
 
     def _serving(self) -> str:
         """The colour that the public address answers with."""
-        from mina_ops.operator.app_client import AppClient
+        from mina_ops.operator.api.client import AppClient
 
         url = self._settings.public_url
         try:

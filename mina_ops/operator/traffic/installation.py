@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mina_ops import files
 from mina_ops.errors import OperatorError, TrafficError
-from mina_ops.operator import files
-from mina_ops.operator.programs import Result
+from mina_ops.operator.system.programs import Result
 from mina_ops.operator.traffic.templates import Rendering
 
 PROOF_SECONDS = 10.0

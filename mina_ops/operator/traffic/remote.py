@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from mina_ops.errors import ConfigurationError, OperatorError, ToolMissing, TrafficError
-from mina_ops.operator import programs
+from mina_ops.operator.system import programs
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.model import Split
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mina_ops.operator.tables import Table
+from mina_ops.operator.config.tables import Table
 
 _YEAR_SECONDS = 31_536_000
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mina_ops import shipped
-from mina_ops.operator.settings import OperatorSettings
+from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.traffic.model import USER_ID_PATTERN
 from mina_ops.operator.traffic.site import SiteOptions
 

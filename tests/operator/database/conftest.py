@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from mina_ops.operator.database.connect import Database, parse
+from mina_ops.operator.database.connection.connect import Database, parse
 from tests.support.postgres import Postgres
 
 SCHEMA = """

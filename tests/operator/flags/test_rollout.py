@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from mina_ops.app.flags.repository import Author
 from mina_ops.errors import ConfigurationError, OperatorError, RolledBack
-from mina_ops.flags.repository import Author
-from mina_ops.operator.app_client import AppClient
+from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.flags import FlagsClient
 from mina_ops.operator.flags.rollout import Rollout, RolloutPlan
 from mina_ops.operator.release.model import Figures, Triggers

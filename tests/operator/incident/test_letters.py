@@ -15,10 +15,11 @@ from click.testing import CliRunner
 
 from mina_ops.cli import main
 from mina_ops.errors import ConfigurationError, Locked, OperatorError, ToolMissing
-from mina_ops.operator.database.connect import Database, parse
-from mina_ops.operator.incident import letters, locking, mailing
+from mina_ops.operator.config.incident import IncidentOptions
+from mina_ops.operator.database.connection.connect import Database, parse
+from mina_ops.operator.incident import letters, mailing
 from mina_ops.operator.incident.letters import Letter, Recipient
-from mina_ops.operator.incident.options import IncidentOptions
+from mina_ops.operator.system import locks
 from tests.operator.database.conftest import run
 from tests.support.wait import eventually
 
@@ -129,7 +130,7 @@ def test_killed_run_tells_nobody_twice(send: Path, mailbox: Path, tmp_path: Path
 
 
 def test_two_runs_at_once_are_refused(send: Path, tmp_path: Path) -> None:
-    with locking.held(tmp_path / "j.lock"), pytest.raises(Locked):
+    with locks.held(tmp_path / "j.lock"), pytest.raises(Locked):
         post(send, tmp_path / "j.jsonl")
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from mina_ops.errors import OperatorError
-from mina_ops.operator.database.manifest import sha256
+from mina_ops.operator.config.incident import IncidentOptions
+from mina_ops.operator.database.backup.manifest import sha256
 from mina_ops.operator.incident import record, response
-from mina_ops.operator.incident.options import IncidentOptions
-from mina_ops.operator.notify import Notifier
+from mina_ops.operator.notify.channels import Notifier
 
 NOW = datetime(2025, 10, 25, 9, 55, tzinfo=UTC)
 

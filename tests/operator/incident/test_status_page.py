@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from mina_ops.errors import ConfigurationError
-from mina_ops.operator.files import NotWritten
-from mina_ops.operator.incident import locking, status_page
+from mina_ops.files import NotWritten
+from mina_ops.operator.incident import status_page
+from mina_ops.operator.system import locks
 
 NOW = datetime(2025, 10, 25, 9, 55, tzinfo=UTC)
 
@@ -64,7 +65,7 @@ def test_history_is_bounded(tmp_path: Path) -> None:
 
 
 def test_two_writers_lose_no_update(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status_page, "held", partial(locking.held, wait_seconds=50))
+    monkeypatch.setattr(status_page, "held", partial(locks.held, wait_seconds=50))
 
     def write(name: str) -> None:
         for number in range(10):

@@ -22,8 +22,8 @@ from mina_ops.demo import programs
 from mina_ops.demo.processes import HOST, Server, free_port, start
 from mina_ops.demo.servers import nginx_configuration, start_nginx, start_redis
 from mina_ops.errors import OperatorError, TrafficError
-from mina_ops.operator.app_client import AppClient
-from mina_ops.operator.settings import OperatorSettings, load
+from mina_ops.operator.api.client import AppClient
+from mina_ops.operator.config.settings import OperatorSettings, load
 from mina_ops.operator.traffic import open_driver
 from mina_ops.operator.traffic.base import TrafficDriver
 from mina_ops.operator.traffic.model import Split

@@ -102,7 +102,7 @@ def test_a_full_disk_leaves_the_journal_as_it_was(journal: Journal) -> None:
     script = (
         "import resource, signal, sys\n"
         "from pathlib import Path\n"
-        "from mina_ops.operator.files import NotWritten\n"
+        "from mina_ops.files import NotWritten\n"
         "from mina_ops.operator.release.journal import Journal\n"
         "from mina_ops.operator.release.model import Phase\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mina_ops.errors import ConfigurationError
-from mina_ops.operator import settings
+from mina_ops.operator.config import settings
 from mina_ops.operator.release import plan as plans
 from mina_ops.operator.release.plan import Plan
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mina_ops.errors import ConfigurationError
-from mina_ops.operator import settings
+from mina_ops.operator.config import settings
 from mina_ops.operator.release.plan import HOOKS
 from mina_ops.operator.release.preview import describe
 from mina_ops.operator.traffic import open_driver

@@ -15,12 +15,12 @@ import pytest
 
 from mina_ops.demo.processes import free_port
 from mina_ops.errors import AppUnreachable, ConfigurationError, RolledBack
-from mina_ops.operator import gate
+from mina_ops.operator.config.settings import Colour, load
 from mina_ops.operator.release import phases, setup
 from mina_ops.operator.release.model import Phase, Response
 from mina_ops.operator.release.rollback import roll_back
 from mina_ops.operator.release.world import Observer, World
-from mina_ops.operator.settings import Colour, load
+from mina_ops.operator.traffic import gate
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.model import Split
 from tests.operator.release.stand import QUICK, TOKEN, Stand, ended

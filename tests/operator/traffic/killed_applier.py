@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mina_ops.operator import settings
+from mina_ops.operator.config import settings
 from mina_ops.operator.traffic import open_driver
 from mina_ops.operator.traffic.model import Split
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from mina_ops.errors import ConfigurationError, ToolMissing, TrafficError
-from mina_ops.operator import settings
+from mina_ops.operator.config import settings
 from mina_ops.operator.traffic import command, open_driver
 from mina_ops.operator.traffic.base import TrafficDriver
 from mina_ops.operator.traffic.model import Split

@@ -12,7 +12,7 @@ import pytest
 
 from mina_ops.demo.processes import Server, start
 from mina_ops.errors import ConfigurationError, ToolMissing, TrafficError
-from mina_ops.operator import settings
+from mina_ops.operator.config import settings
 from mina_ops.operator.traffic import open_driver
 from mina_ops.operator.traffic.base import TrafficDriver
 from mina_ops.operator.traffic.model import Split

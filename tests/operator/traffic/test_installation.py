@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mina_ops.errors import OperatorError, ToolMissing, TrafficError
-from mina_ops.operator.programs import Result
+from mina_ops.operator.system.programs import Result
 from mina_ops.operator.traffic.installation import Installation
 from mina_ops.operator.traffic.templates import Rendering
 

@@ -8,7 +8,8 @@ import pytest
 
 from mina_ops import shipped
 from mina_ops.errors import ConfigurationError
-from mina_ops.operator import programs, settings
+from mina_ops.operator.config import settings
+from mina_ops.operator.system import programs
 from mina_ops.operator.traffic import open_driver
 
 EXAMPLES = shipped.folder("nginx") / "examples"

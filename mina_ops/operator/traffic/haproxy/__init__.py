@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mina_ops.operator.settings import OperatorSettings
+from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.traffic.base import TrafficDriver
 from mina_ops.operator.traffic.fleet import together
 from mina_ops.operator.traffic.haproxy.driver import HaproxyDriver

@@ -8,10 +8,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from mina_ops import files
 from mina_ops.errors import ConfigurationError, OperatorError, ToolMissing, TrafficError
-from mina_ops.operator import files, programs
-from mina_ops.operator.programs import Result
-from mina_ops.operator.settings import OperatorSettings
+from mina_ops.operator.config.settings import OperatorSettings
+from mina_ops.operator.system import programs
+from mina_ops.operator.system.programs import Result
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.haproxy.options import Endpoint, HaproxyOptions
 from mina_ops.operator.traffic.haproxy.runtime import HaproxyRuntime

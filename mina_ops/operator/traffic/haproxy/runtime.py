@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mina_ops.errors import TrafficError
-from mina_ops.operator.patience import patient
+from mina_ops.operator.system.patience import patient
 from mina_ops.operator.traffic.haproxy.options import Endpoint
 
 _ANSWER_SECONDS = 2.0

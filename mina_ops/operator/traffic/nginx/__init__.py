@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mina_ops.operator.settings import OperatorSettings
-from mina_ops.operator.tables import Table
+from mina_ops.operator.config.settings import OperatorSettings
+from mina_ops.operator.config.tables import Table
 from mina_ops.operator.traffic.base import TrafficDriver
 from mina_ops.operator.traffic.fleet import together
 from mina_ops.operator.traffic.nginx.driver import NginxDriver

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mina_ops.errors import TrafficError
-from mina_ops.operator.patience import patient
+from mina_ops.operator.system.patience import patient
 
 _ANSWER_SECONDS = 2.0
 _POLL_SECONDS = 0.005

@@ -6,9 +6,9 @@ import os
 import time
 
 from mina_ops.errors import TrafficError
-from mina_ops.operator import programs
-from mina_ops.operator.patience import patient
-from mina_ops.operator.settings import OperatorSettings
+from mina_ops.operator.config.settings import OperatorSettings
+from mina_ops.operator.system import programs
+from mina_ops.operator.system.patience import patient
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.installation import Installation
 from mina_ops.operator.traffic.model import Split

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from mina_ops.operator.tables import Table
+from mina_ops.operator.config.tables import Table
 from mina_ops.operator.traffic import site
 from mina_ops.operator.traffic.site import SiteOptions
 

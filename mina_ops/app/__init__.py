@@ -1,0 +1,1 @@
+"""The app's half: what runs inside the Flask process."""

@@ -1,0 +1,156 @@
+"""The record of every change: who, what, before, after, from where.
+
+An entry goes to this process's log and to the shared log at once; both are bounded in time. Where
+there is a database, a background thread copies it into `mina_ops_audit`, so a hung database
+never holds up a drain or a kill. What a process could not copy before it ended is in the shared
+log still, and the next process copies it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from mina_ops.app.admin.archive import Archive
+from mina_ops.app.settings import Settings
+from mina_ops.app.state import keys
+from mina_ops.app.state.base import Store
+from mina_ops.errors import StateUnavailable
+
+_log = logging.getLogger(__name__)
+
+MOST_ENTRIES = 1_000
+_LONGEST_VALUE = 100_000  # characters of `before` and `after` each
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One change. `at` is Unix time; `before` and `after` are JSON values."""
+
+    id: str
+    at: float
+    actor: str
+    action: str
+    subject: str
+    before: Any
+    after: Any
+    address: str
+    correlation_id: str
+    environment: str
+    version: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Its fields."""
+        return asdict(self)
+
+    def to_fields(self) -> dict[str, str]:
+        """Its fields as text, which logs and tables hold."""
+        texts = {**self.to_json(), "at": f"{self.at:.6f}"}
+        texts |= {"before": _bounded(self.before), "after": _bounded(self.after)}
+        return texts
+
+
+NAMES = tuple(field.name for field in fields(Entry))
+
+
+def entry_of(texts: Mapping[str, Any]) -> Entry:
+    """The entry of `to_fields`; a field that is missing is empty."""
+    found: dict[str, Any] = {name: texts.get(name) or "" for name in NAMES}
+    found |= {name: json.loads(found[name] or "null") for name in ("before", "after")}
+    found["at"] = float(found["at"] or 0)
+    return Entry(**found)
+
+
+class Audit:
+    """Records changes and reads them back.
+
+    Args:
+        store: holds the log that all colours share.
+        settings: names the colour and release of this process.
+        archive: the database's table, if there is a database.
+    """
+
+    def __init__(self, store: Store, settings: Settings, archive: Archive | None = None) -> None:
+        self._store = store
+        self._settings = settings
+        self.archive = archive or Archive()
+
+    def record(
+        self,
+        *,
+        actor: str,
+        action: str,
+        subject: str,
+        before: Any,
+        after: Any,
+        address: str = "",
+        correlation_id: str = "",
+        **_: str,
+    ) -> None:
+        """Record one change; never raises, and blocks for the store's timeout at most."""
+        entry = Entry(
+            id=uuid.uuid4().hex,
+            at=time.time(),
+            actor=actor,
+            action=action,
+            subject=subject,
+            before=before,
+            after=after,
+            address=address,
+            correlation_id=correlation_id,
+            environment=self._settings.environment,
+            version=self._settings.version,
+        )
+        texts = entry.to_fields()
+        _log.info("AUDIT %s", json.dumps(texts, sort_keys=True))
+        try:
+            self._store.append(keys.AUDIT_LOG, texts)
+        except StateUnavailable:
+            _log.warning("The shared audit log is away; the line above is the record")
+        self.archive.add(texts, self._recent)
+
+    def entries(
+        self, *, limit: int, before: float | None = None, **wanted: str
+    ) -> tuple[list[Entry], dict[str, str]]:
+        """The newest entries first, and what each source said (`ok` or why not).
+
+        Args:
+            before: only what is older than this Unix time.
+            wanted: fields that must be equal, such as `actor` or `action`.
+
+        Raises:
+            StateUnavailable: neither the database nor the shared log can be read.
+        """
+        rows, archive_says = self.archive.read(limit=limit, before=before, wanted=wanted)
+        sources = {"database": archive_says, "log": "ok"}
+        try:
+            rows = [*rows, *self._recent()]
+        except StateUnavailable:
+            sources["log"] = "away"
+            if archive_says != "ok":
+                raise
+        found = {row["id"]: entry_of(row) for row in rows if row.get("id")}
+        chosen = [entry for entry in found.values() if _matches(entry, before, wanted)]
+        chosen.sort(key=lambda entry: (entry.at, entry.id), reverse=True)
+        return chosen[:limit], sources
+
+    def _recent(self) -> list[dict[str, str]]:
+        return [texts for _, texts in self._store.records(keys.AUDIT_LOG, count=MOST_ENTRIES)]
+
+
+def _matches(entry: Entry, before: float | None, wanted: Mapping[str, str]) -> bool:
+    if before is not None and entry.at >= before:
+        return False
+    return all(getattr(entry, name) == value for name, value in wanted.items())
+
+
+def _bounded(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    if len(text) <= _LONGEST_VALUE:
+        return text
+    return json.dumps({"too_long_to_keep": f"{len(text)} characters"})

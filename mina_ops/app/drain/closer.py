@@ -1,0 +1,280 @@
+"""Lets sessions go one by one, each through the same steps, without ever waiting for one.
+
+    ask     session:handoff is sent; the client stops sending and acknowledges
+    settle  handlers end, holds end, the outbound queue is empty and stays so for a moment
+    close   an Engine.IO close, after which stock clients reconnect by themselves
+    end     the websocket's request ends; that of a stalled peer is cut
+
+All steps of all sessions are taken by one task that calls `tick`, so nothing here needs a lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+from mina_ops.app.drain.holds import Holds
+from mina_ops.app.drain.model import Plan
+from mina_ops.app.drain.turns import Turns
+from mina_ops.app.sessions.links import cut, stop_reading
+from mina_ops.app.sessions.sessions import Session, Sessions
+
+_log = logging.getLogger(__name__)
+
+# An empty queue may have its last packet under way; measured: 50 ms lose none (docs/drain.md).
+SETTLE_SECONDS = 0.05
+# Work for so long, then let other tasks have their turn of the loop. By time, not by number of
+# sessions: on a busy loop a turn takes long, and hundreds of them would hold up the drain.
+WORK_SECONDS = 0.005
+# Where the others' turns take long, ours may take half of that, up to so long.
+LONGEST_WORK_SECONDS = 0.015
+
+# A polling client comes back for more as soon as it is told: all of them at once stop the loop.
+# Whoever is let go before its turn is told first anyway.
+TOLD_A_SECOND = 1000.0
+SHORTEST_PAUSE_SECONDS = 0.01
+
+
+@dataclass
+class Departure:
+    """A session on its way out."""
+
+    session: Session
+    asked_at: float
+    acks_missing: int
+    quiet_since: float | None = None
+    settling_since: float | None = None
+    closing: Event | None = None
+    closing_since: float = 0.0
+    closed_at: float | None = None
+
+
+class Closer:
+    """Closes the sessions of one process.
+
+    Args:
+        ack_seconds: how long a client may take to acknowledge a hand-off.
+        cut_seconds: how long a stalled peer is borne with.
+    """
+
+    def __init__(
+        self, sessions: Sessions, holds: Holds, *, ack_seconds: float, cut_seconds: float
+    ) -> None:
+        self.forced: dict[str, str] = {}
+        """Sessions that were closed before their work was done, or cut -> why."""
+        self._sessions = sessions
+        self._server = sessions.server
+        self._holds = holds
+        self._ack_seconds = ack_seconds
+        self._cut_seconds = cut_seconds
+        self._leaving: dict[str, Departure] = {}
+        self._turns = Turns(
+            self._staying, lambda session: sessions.socket(session.sid) is not None, holds.sids
+        )
+        self._notice: dict[str, Any] = {}
+        self._unannounced: dict[str, Session] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether a session is on its way out."""
+        return bool(self._leaving)
+
+    def follow(self, plan: Plan) -> None:
+        """Let sessions go by a new plan from now on."""
+        self._turns.follow(plan)
+
+    def announce(self, payload: dict[str, Any]) -> None:
+        """Tell each session `server:draining`, never over the message queue, beside all else."""
+        self._notice = payload
+        self._unannounced = {session.sid: session for session in self._sessions.live()}
+
+        def tell_all() -> None:
+            breath, began = _Breath(self._server), time.monotonic()
+            for number, session in enumerate(list(self._unannounced.values())):
+                early = number / TOLD_A_SECOND - (time.monotonic() - began)
+                if early > SHORTEST_PAUSE_SECONDS:
+                    self._server.sleep(early)
+                self._tell(session)
+                breath.take()
+
+        self._server.start_background_task(tell_all)
+
+    def stop_announcing(self) -> None:
+        """Tell nobody else: the drain was cancelled."""
+        self._unannounced = {}
+
+    def tick(self, deadline: float, payload: dict[str, Any], *, release: bool = True) -> None:
+        """Take every step that is due.
+
+        Args:
+            deadline: when unfinished work is no longer waited for, on the monotonic clock.
+            payload: of `session:handoff`.
+            release: whether sessions are still let go, or only those on their way out.
+        """
+        if release:
+            self._release(deadline, payload)
+        breath = _Breath(self._server)
+        for departure in list(self._leaving.values()):
+            breath.take()
+            try:
+                self._advance(departure, deadline)
+            except Exception:
+                _log.exception("Session %s could not be closed in order", departure.session.sid)
+                self._give_up(departure)
+
+    def _release(self, deadline: float, payload: dict[str, Any]) -> None:
+        now = time.monotonic()
+        breath = _Breath(self._server)
+        for session in self._staying() if now >= deadline else self._turns.due(now):
+            self._tell(session)
+            self._ask(session, payload)
+            breath.take()
+
+    def _staying(self) -> list[Session]:
+        """Live sessions that have not been asked to leave."""
+        return [s for s in self._sessions.live() if s.sid not in self._leaving]
+
+    def _tell(self, session: Session) -> None:
+        if self._unannounced.pop(session.sid, None) is not None:
+            for namespace, own in self._sessions.addresses(session.sid):
+                self._emit("server:draining", self._notice, own, namespace)
+
+    def _ask(self, session: Session, payload: dict[str, Any]) -> None:
+        departure = Departure(session, time.monotonic(), 0)
+
+        def acknowledged(*_answer: Any) -> None:
+            departure.acks_missing -= 1
+
+        addresses = self._sessions.addresses(session.sid)
+        departure.acks_missing = len(addresses)
+        self._leaving[session.sid] = departure
+        for namespace, own in addresses:
+            self._emit("session:handoff", payload, own, namespace, acknowledged)
+
+    def _emit(
+        self, event: str, payload: dict[str, Any], own: str, namespace: str, callback: Any = None
+    ) -> None:
+        try:
+            self._server.emit(
+                event, payload, to=own, namespace=namespace, callback=callback, ignore_queue=True
+            )
+        except Exception:
+            # It closed under our hands; the next tick sees that.
+            _log.debug("%s did not reach %s", event, own, exc_info=True)
+
+    def _advance(self, departure: Departure, deadline: float) -> None:
+        now = time.monotonic()
+        if departure.closed_at is not None:
+            self._end(departure, now)
+        elif departure.closing is not None:
+            if departure.closing.is_set():
+                departure.closed_at = now
+            elif now >= max(deadline, departure.closing_since) + self._cut_seconds:
+                self._give_up(departure)
+        elif self._sessions.socket(departure.session.sid) is None:
+            departure.closed_at = now
+        elif departure.acks_missing <= 0 or now >= departure.asked_at + self._ack_seconds:
+            self._settle(departure, now, deadline)
+
+    def _settle(self, departure: Departure, now: float, deadline: float) -> None:
+        session = departure.session
+        working = session.in_flight > 0 or session.sid in self._holds.sids()
+        if working:
+            departure.quiet_since = departure.settling_since = None
+            if now >= deadline + self._grace_for_flush(session.sid):
+                self._force(session.sid, "work goes on")
+                self._close(departure)
+            return
+        departure.settling_since = departure.settling_since or now
+        if self._is_quiet(session):
+            departure.quiet_since = departure.quiet_since or now
+            if now - departure.quiet_since >= SETTLE_SECONDS:
+                self._close(departure)
+            return
+        departure.quiet_since = None
+        if now - departure.settling_since >= self._cut_seconds:
+            if not self._queue_is_empty(session.sid):
+                self._force(session.sid, "takes nothing")
+            self._close(departure)
+
+    def _grace_for_flush(self, sid: str) -> float:
+        return self._cut_seconds if sid in self._holds.sids() else 0.0
+
+    def _is_quiet(self, session: Session) -> bool:
+        """Nothing waits to be sent, and a polling client is there to be told of the close."""
+        socket = self._sessions.socket(session.sid)
+        if socket is None:
+            return True
+        return socket.queue.empty() and (socket.upgraded or session.polls > 0)
+
+    def _queue_is_empty(self, sid: str) -> bool:
+        socket = self._sessions.socket(sid)
+        return socket is None or bool(socket.queue.empty())
+
+    def _close(self, departure: Departure) -> None:
+        """Close in a task of its own, since the host's disconnect handlers run inside."""
+        socket, link = self._sessions.socket(departure.session.sid), departure.session.link
+        departure.closing = closed = Event()
+        departure.closing_since = time.monotonic()
+        if socket is None:
+            closed.set()
+            return
+
+        def close() -> None:
+            try:
+                # Never wait: the queue of a client that is gone is never joined.
+                socket.close(wait=False)
+                if self._server.eio.async_mode == "eventlet":
+                    # Its reader sits in recv on a socket that the writer is about to close, and
+                    # would for ever. Before the writer runs: afterwards there is no such socket.
+                    stop_reading(link)
+            finally:
+                closed.set()
+
+        self._server.start_background_task(close)
+
+    def _end(self, departure: Departure, now: float) -> None:
+        link = departure.session.link
+        if link is None:
+            self._leaving.pop(departure.session.sid, None)
+            return
+        if departure.closed_at is not None and now - departure.closed_at >= self._cut_seconds:
+            self._force(departure.session.sid, "does not close")
+            cut(link)
+            self._leaving.pop(departure.session.sid, None)
+
+    def _give_up(self, departure: Departure) -> None:
+        """Take a session out of the count although its disconnect handler has not ended."""
+        sid = departure.session.sid
+        self._force(sid, "its disconnect handler hangs")
+        socket = self._sessions.socket(sid)
+        if socket is not None:
+            socket.closed = True
+            socket.queue.put(None)
+        if departure.session.link is not None:
+            cut(departure.session.link)
+        self._leaving.pop(sid, None)
+
+    def _force(self, sid: str, why: str) -> None:
+        self.forced.setdefault(sid, why)
+
+
+class _Breath:
+    """Lets other tasks run whenever there was enough work at a stretch."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self._since = time.monotonic()
+        self._longest = WORK_SECONDS
+
+    def take(self) -> None:
+        before = time.monotonic()
+        if before - self._since <= self._longest:
+            return
+        self._server.sleep(0)
+        self._since = time.monotonic()
+        share = (self._since - before) / 2
+        self._longest = min(max(WORK_SECONDS, share), LONGEST_WORK_SECONDS)

@@ -1,0 +1,275 @@
+"""The drain of one app: orders for the colour, obeyed by this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from flask import Blueprint, Flask, has_request_context, request
+
+from mina_ops.app.admin import Audit, Guard
+from mina_ops.app.component import Part
+from mina_ops.app.drain import routes
+from mina_ops.app.drain.collector import Collector
+from mina_ops.app.drain.coordinator import Coordinator, Goal
+from mina_ops.app.drain.holds import Flush, Hold, Holds
+from mina_ops.app.drain.leaving import Leaving
+from mina_ops.app.drain.model import Order, State, colour_state
+from mina_ops.app.drain.orders import KEEP_SECONDS, Orders
+from mina_ops.app.drain.status import MOST_NAMES, colour_status, iso
+from mina_ops.app.heartbeat import Heartbeat
+from mina_ops.app.sessions import Connections
+from mina_ops.app.settings import Settings
+from mina_ops.app.state import keys
+from mina_ops.app.state.base import Store
+from mina_ops.app.state.presence import Presence
+from mina_ops.app.web.answers import Answer
+from mina_ops.errors import StateUnavailable
+
+# The last sessions of a colour have arrived at the other so long after its deadline.
+_ARRIVAL_SECONDS = 5.0
+
+
+class Drain(Part):
+    """Hands every live session of a colour over to the other, when it is ordered to."""
+
+    name = "drain"
+
+    def __init__(
+        self,
+        app: Flask,
+        settings: Settings,
+        store: Store,
+        presence: Presence,
+        heartbeat: Heartbeat,
+        guard: Guard,
+        audit: Audit,
+        connections: Connections,
+    ) -> None:
+        self.environment = settings.environment
+        self._settings = settings
+        self._store = store
+        self._presence = presence
+        self._heartbeat = heartbeat
+        self._guard = guard
+        self._audit = audit
+        self._connections = connections
+        self._orders = Orders(store, settings.environment, connections.colours)
+        self._order: Order | None = None
+        self._seen: dict[str, Order | None] = {}
+        self._deadlines: dict[Order, float] = {}
+        self._refreshed_at = 0.0
+        self._holds = Holds()
+        self._collector = Collector()
+        self._leaving = Leaving(settings, is_idle=self._is_idle, end=self._end)
+        self._coordinator = Coordinator(app, settings, connections, self._holds, self._say_how_far)
+        connections.admissions.append(self._admit)
+        connections.drain_state = self.state_of
+
+    @property
+    def state(self) -> State:
+        """State of this process."""
+        return self._coordinator.state
+
+    def state_of(self, colour: str) -> str:
+        """State of a colour, as its processes last reported."""
+        order = self._order if colour == self.environment else self._seen.get(colour)
+        return str(colour_state(order, self._reports(colour).values()))
+
+    def hold(self, kind: str, name: object, *, flush: Flush | None = None) -> Hold:
+        """Work that must end before its session is closed: `with ops.hold("audio", id): ...`.
+
+        Made in a Socket.IO handler it belongs to the handler's session; elsewhere, to the
+        process. When a drain's deadline comes first, `flush()` is called once, in an app context
+        and beside other work; then the session is closed.
+
+        Args:
+            kind, name: what the report calls it, as `audio:17`.
+            flush: saves what there is; without it, or if it fails, the hold is reported as not
+                flushed.
+        """
+        return self._holds.take(kind, str(name), flush, self._own_session())
+
+    def begin(self, actor: str, *, grace_seconds: float | None = None, force: bool = False) -> bool:
+        """Order the colour to drain; idempotent. True if the order is new.
+
+        Raises:
+            Conflict: another colour drains, and this is not forced.
+            StateUnavailable: the shared store is away.
+        """
+        grace = self._settings.drain_grace_seconds if grace_seconds is None else grace_seconds
+        before = self._order
+        order, new = self._orders.begin(
+            time.time(), float(grace), version=self._settings.version, force=force
+        )
+        if order != before:
+            self._record(actor, "drain.begin" if new else "drain.tighten", before, order)
+        self._take(order)
+        self._orders.announce()
+        self._heartbeat.poke()
+        return new
+
+    def cancel(self, actor: str) -> bool:
+        """Take the order back, so that the colour serves again; idempotent.
+
+        Raises:
+            StateUnavailable: the shared store is away.
+        """
+        before = self._orders.cancel(time.time())
+        if before is not None:
+            self._record(actor, "drain.cancel", before, None)
+        self._take(self._orders.read())
+        self._orders.announce()
+        self._heartbeat.poke()
+        return before is not None
+
+    def status(self) -> dict[str, Any]:
+        """How far the drain of the colour is, over all its processes; see docs/drain.md."""
+        return colour_status(
+            self.environment,
+            self._active(),
+            self._reports(self.environment),
+            now=time.time(),
+            stale=self._presence.peers().stale,
+        )
+
+    def blueprints(self) -> list[Blueprint]:
+        identity = {
+            "X-Mina-Environment": self._settings.environment,
+            "X-Mina-Version": self._settings.version,
+        }
+        return [routes.blueprint(self, self._guard, identity)]
+
+    def at_start(self) -> None:
+        hint = keys.drain_hint(self.environment)
+        self._store.listen([hint], self._heartbeat.poke)
+        self._leaving.at_start()
+
+    def beat(self, now: float) -> None:
+        self._leaving.beat(now, drained=self.state is State.DRAINED)
+        try:
+            self._follow_store(now)
+        finally:
+            # Without the store the last order known goes on to its end.
+            self._pursue(now)
+            self._put_off_collections(now)
+
+    def report(self) -> Any:
+        coordinator = self._coordinator
+        goal = coordinator.goal
+        forced = [f"{sid} ({why})" for sid, why in coordinator.forced.items()]
+        holds = [hold.name for hold in self._holds.active()]
+        return {
+            "state": str(coordinator.state),
+            "order_id": None if goal is None else goal.order_id,
+            "remaining": self._connections.count().total,
+            "initial": coordinator.initial if goal is not None else 0,
+            "in_flight": coordinator.in_flight(),
+            "forced": len(forced),
+            "forced_sessions": forced[:MOST_NAMES],
+            "unflushed": coordinator.unflushed[:MOST_NAMES],
+            "holds": holds[:MOST_NAMES],
+        }
+
+    def _follow_store(self, now: float) -> None:
+        for colour in self._connections.colours:
+            if colour != self.environment:
+                self._seen[colour] = self._orders.read(colour)
+        ours, found = self._active(), self._orders.read()
+        if found is None and ours is not None:
+            # A cancelled order would still lie there: the store lost ours.
+            self._orders.keep(ours, now)
+            return
+        if found is not None and self._is_of_the_last_release(found, now):
+            self.cancel("mina_ops: a new release started")
+            return
+        self._order = found
+        if found is not None and time.monotonic() - self._refreshed_at > KEEP_SECONDS / 10:
+            self._refreshed_at = time.monotonic()
+            self._orders.refresh(found, now)
+
+    def _is_of_the_last_release(self, order: Order, now: float) -> bool:
+        """Whether an order that is over is obeyed by nobody but processes of a newer release."""
+        peers = self._presence.peers()
+        if peers.age_seconds is None or not order.is_outlived(now, self._settings.version):
+            return False
+        versions = {report.get("version") for report in peers.reports.values()}
+        return order.version not in versions
+
+    def _take(self, order: Order | None) -> None:
+        self._order = order
+        now = time.time()
+        # Before the first session is told: that makes enough objects for a full collection.
+        self._put_off_collections(now)
+        self._pursue(now)
+
+    def _put_off_collections(self, now: float) -> None:
+        if self.state is State.DRAINING or self._sessions_move(now):
+            self._collector.put_off()
+        else:
+            self._collector.resume()
+
+    def _pursue(self, now: float) -> None:
+        order, leaving = self._active(), self._leaving.goal
+        if order is None:
+            self._deadlines.clear()
+            self._coordinator.pursue(leaving)
+            return
+        if order not in self._deadlines:
+            self._deadlines = {order: time.monotonic() + order.seconds_left(now)}
+        goal = Goal(order.order_id, self._deadlines[order], order.deadline)
+        if leaving is not None and leaving.deadline < goal.deadline:
+            goal = replace(leaving, order_id=order.order_id)
+        self._coordinator.pursue(goal)
+
+    def _is_idle(self) -> bool:
+        """Nothing to drain here; asked by a signal handler."""
+        sessions = self._connections.sessions
+        busy = sessions is not None and (sessions.any_live() or sessions.in_flight())
+        return not self._heartbeat.running or not (busy or self._holds.active())
+
+    def _end(self) -> None:
+        self._collector.resume()
+        self._heartbeat.stop()
+        with suppress(StateUnavailable):
+            self._presence.leave()
+
+    def _sessions_move(self, now: float) -> bool:
+        """Whether sessions leave this colour, or those of another are on their way to it."""
+        orders = [order for order in (self._order, *self._seen.values()) if order is not None]
+        return any(not o.cancelled and now < o.deadline + _ARRIVAL_SECONDS for o in orders)
+
+    def _active(self) -> Order | None:
+        return None if self._order is None or self._order.cancelled else self._order
+
+    def _admit(self, environ: Mapping[str, Any]) -> tuple[str, Answer] | None:
+        if self._coordinator.state is State.SERVING:
+            return None
+        body = {"status": str(self._coordinator.state), "environment": self.environment}
+        return "draining", Answer(503, body, {"Retry-After": "1"})
+
+    def _say_how_far(self) -> None:
+        self._heartbeat.poke()
+
+    def _reports(self, colour: str) -> dict[str, dict[str, Any]]:
+        reports = self._presence.peers(colour).reports
+        return {name: report.get(self.name) or {} for name, report in reports.items()}
+
+    def _own_session(self) -> str | None:
+        sessions = self._connections.sessions
+        own = getattr(request, "sid", None) if has_request_context() else None
+        if own is None or sessions is None:
+            return None
+        return sessions.held_by(request.namespace, own)  # type: ignore[attr-defined]
+
+    def _record(self, actor: str, action: str, before: Order | None, after: Order | None) -> None:
+        shown = [
+            None if o is None else {"order_id": o.order_id, "deadline": iso(o.deadline)}
+            for o in (before, after)
+        ]
+        self._audit.record(
+            actor=actor, action=action, subject=self.environment, before=shown[0], after=shown[1]
+        )

@@ -1,0 +1,192 @@
+"""Drains this process: one task that lives from an order until nobody is left."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock, Thread
+from typing import Any
+
+from flask import Flask
+
+from mina_ops.app.drain.closer import Closer
+from mina_ops.app.drain.holds import Holds
+from mina_ops.app.drain.model import State, plan
+from mina_ops.app.sessions import Connections
+from mina_ops.app.sessions.sessions import Sessions
+from mina_ops.app.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.05
+# Clients that were told spread their reconnects over so long.
+JITTER_MS = 1000
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What the process shall do: be drained by `deadline`, on the monotonic clock."""
+
+    order_id: str
+    deadline: float
+    deadline_unix: float
+
+
+class Coordinator:
+    """Drains this process towards a goal, and knows how far it is."""
+
+    def __init__(
+        self,
+        app: Flask,
+        settings: Settings,
+        connections: Connections,
+        holds: Holds,
+        changed: Callable[[], None],
+    ) -> None:
+        self.initial = 0
+        self.unflushed: list[str] = []
+        self.state = State.SERVING
+        self.goal: Goal | None = None
+        self._app = app
+        self._settings = settings
+        self._connections = connections
+        self._holds = holds
+        self._changed = changed
+        self._closer: Closer | None = None
+        self._abandoned = 0
+        self._lock = Lock()
+        self._running = False
+
+    @property
+    def forced(self) -> dict[str, str]:
+        """Sessions that were cut, or closed while work of theirs went on -> why."""
+        return self._closer.forced if self._closer is not None else {}
+
+    def in_flight(self) -> int:
+        """Handlers that run now and are still waited for."""
+        sessions = self._connections.sessions
+        return 0 if sessions is None else max(0, sessions.in_flight() - self._abandoned)
+
+    def pursue(self, goal: Goal | None) -> None:
+        """Drain towards a goal, or (None) serve again; idempotent, returns at once."""
+        with self._lock:
+            before = self.goal, self.state
+            if goal is None:
+                self.goal, self.state = None, State.SERVING
+                if self._closer is not None:
+                    self._closer.stop_announcing()
+            else:
+                if self.goal is None or goal.order_id != self.goal.order_id:
+                    self._begin()
+                self.goal = goal
+                if self.state is not State.DRAINED or self._is_left_over():
+                    self.state = State.DRAINING
+                    self._start()
+            is_news = before != (self.goal, self.state)
+        if is_news:
+            self._changed()
+
+    def _begin(self) -> None:
+        sessions = self._connections.sessions
+        self.unflushed = []
+        self._abandoned = 0
+        self.initial = 0 if sessions is None else len(sessions.live())
+        if self._closer is None or not self._closer.busy:
+            self._closer = None if sessions is None else self._new_closer(sessions)
+        else:
+            self._closer.forced.clear()
+        self.state = State.DRAINING
+        # Here, not in the task: without a session that ends before its first step.
+        if self._connections.raw_pings is not None:
+            self._connections.raw_pings.close_all()
+
+    def _new_closer(self, sessions: Sessions) -> Closer:
+        return Closer(
+            sessions,
+            self._holds,
+            ack_seconds=self._settings.drain_ack_seconds,
+            cut_seconds=self._settings.drain_cut_seconds,
+        )
+
+    def _start(self) -> None:
+        if not self._running:
+            self._running = True
+            Thread(target=self._run, name="mina_ops-drain", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            pursued: Goal | None = None
+            while not self._finished():
+                goal = self.goal
+                if goal is not None and goal != pursued:
+                    self._set_out(goal, first=pursued is None)
+                pursued = goal
+                self._tick(goal)
+                time.sleep(TICK_SECONDS)
+        except Exception:
+            _log.exception("The drain of this process failed; the next beat tries again")
+            with self._lock:
+                self._running = False
+        finally:
+            self._changed()
+
+    def _finished(self) -> bool:
+        """End the task, unless there is something left to do; decided under the lock."""
+        with self._lock:
+            closer = self._closer
+            if self.goal is None:
+                self._running = closer is not None and closer.busy
+            elif not self._is_left_over():
+                self.state = State.DRAINED
+                self._running = False
+            return not self._running
+
+    def _is_left_over(self) -> bool:
+        sessions, closer = self._connections.sessions, self._closer
+        if closer is not None and closer.busy:
+            return True
+        if sessions is not None and (sessions.any_live() or self.in_flight()):
+            return True
+        return bool(self._holds.active())
+
+    def _set_out(self, goal: Goal, *, first: bool) -> None:
+        if self._closer is None:
+            return
+        now = time.monotonic()
+        tail = self._settings.drain_ack_seconds + 0.5
+        self._closer.follow(plan(now, max(0.0, goal.deadline - now), tail))
+        if first:
+            self._closer.announce({**self._payload(goal), "jitter_ms": JITTER_MS})
+
+    def _payload(self, goal: Goal) -> dict[str, Any]:
+        return {
+            "environment": self._settings.environment,
+            "deadline": round(goal.deadline_unix * 1000),
+        }
+
+    def _tick(self, goal: Goal | None) -> None:
+        now = time.monotonic()
+        if goal is not None and now >= goal.deadline:
+            self._holds.flush_all(self._spawn)
+            self.unflushed += self._holds.give_up(self._settings.drain_cut_seconds)
+            self._abandon(now - goal.deadline)
+        if self._closer is not None:
+            deadline = now if goal is None else goal.deadline
+            payload = {} if goal is None else self._payload(goal)
+            self._closer.tick(deadline, payload, release=goal is not None)
+
+    def _abandon(self, late_seconds: float) -> None:
+        """Give up on handlers that run on although their sessions were closed long ago."""
+        sessions = self._connections.sessions
+        patience = self._settings.drain_ack_seconds + 2 * self._settings.drain_cut_seconds
+        if sessions is not None and late_seconds > patience and not sessions.any_live():
+            self._abandoned = sessions.in_flight()
+
+    def _spawn(self, work: Callable[[], None]) -> None:
+        def run() -> None:
+            with self._app.app_context():
+                work()
+
+        Thread(target=run, name="mina_ops-flush", daemon=True).start()

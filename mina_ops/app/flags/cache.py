@@ -1,0 +1,156 @@
+"""The snapshot that a process answers from, kept near the shared store."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+
+from mina_ops.app.flags.continuity import Known, follow
+from mina_ops.app.flags.evaluate import Place
+from mina_ops.app.flags.last_known import LastKnownFile
+from mina_ops.app.flags.snapshot import Snapshot, build
+from mina_ops.app.state import keys
+from mina_ops.app.state.base import Register, Store
+from mina_ops.errors import StateUnavailable
+
+_log = logging.getLogger(__name__)
+
+_REREAD_SECONDS = 30.0
+"""A failover can give a version number twice; reading all now and then finds that out."""
+
+
+class Cache:
+    """Holds the present snapshot; reading it never waits, refreshing it does.
+
+    Args:
+        store: where the flags are.
+        place: the colour and release that flags are compiled for.
+        file: what is known at the start, and kept by `keep`.
+        stale_seconds: a snapshot that was not confirmed for this long is stale.
+        on_change: called with each new snapshot.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        place: Place,
+        *,
+        file: LastKnownFile | None,
+        stale_seconds: float,
+        on_change: Callable[[Snapshot], None],
+    ) -> None:
+        self.snapshot = Snapshot()
+        self.applied: tuple[str, int] = ("", 0)
+        self._store = store
+        self._place = place
+        self._file = file
+        self._stale_seconds = stale_seconds
+        self._on_change = on_change
+        self._confirmed_at: float | None = None
+        self._read_at = 0.0
+        self._refreshing = threading.Lock()
+        _renew_lock_in_children(self)
+        if file is not None:
+            self._show(file.read())
+
+    @property
+    def age_seconds(self) -> float | None:
+        """Seconds since the store last confirmed the snapshot; None: it never did."""
+        confirmed_at = self._confirmed_at
+        return None if confirmed_at is None else round(time.monotonic() - confirmed_at, 3)
+
+    @property
+    def alert(self) -> str | None:
+        """How the store stopped continuing what this process knows; None: it did not."""
+        return self.snapshot.known.loss
+
+    @property
+    def stale(self) -> bool:
+        """Whether the snapshot may differ from what the store holds."""
+        if self.alert is not None:
+            return True
+        age = self.age_seconds
+        return self._store.shared and (age is None or age > self._stale_seconds)
+
+    def refresh(self, *, hinted: bool = False) -> bool:
+        """Bring the snapshot up to date; True if it changed. Raises StateUnavailable.
+
+        Args:
+            hinted: something did change, so that asking for the version first is one round
+                trip too many.
+        """
+        with self._refreshing:
+            asked_at = time.monotonic()
+            changed = False
+            if (
+                hinted
+                or asked_at - self._read_at > _REREAD_SECONDS
+                or self._store.read_version(keys.FLAGS) != self.applied
+            ):
+                changed = self._apply(self._store.read_register(keys.FLAGS))
+                self._read_at = asked_at
+            self._confirmed_at = asked_at
+            return changed
+
+    def begin(self) -> None:
+        """Take a lock of this process's kind: gevent may have patched locks since the fork."""
+        self._refreshing = threading.Lock()
+
+    def try_refresh(self) -> None:
+        """Refresh if the store answers; else the next beat does."""
+        try:
+            self.refresh()
+        except StateUnavailable:
+            return
+
+    def keep(self) -> None:
+        """Write the file of last known flags if they changed since."""
+        if self._file is not None:
+            self._file.write(self.snapshot.known)
+
+    def follow(self, register: Register) -> Known:
+        """What to believe of a register just read; the snapshot stays as it is."""
+        return follow(self.snapshot.known, register)
+
+    def _apply(self, register: Register) -> bool:
+        before = self.snapshot.known
+        known = follow(before, register)
+        self.applied = (register.epoch, register.version)
+        if known.loss != before.loss:
+            _tell(known)
+        if known == before:
+            return False
+        self._show(known)
+        return True
+
+    def _show(self, known: Known) -> None:
+        self.snapshot = build(known, self._place, self.snapshot)
+        self._on_change(self.snapshot)
+
+
+def _tell(known: Known) -> None:
+    if known.loss is None:
+        _log.info("The flags continue in the store")
+        return
+    _log.error(
+        "Flags: %s. The %d flags known before stay in force, marked stale. Restore them with "
+        "`mina-ops flags recover --restore`, or accept the loss with `--discard`.",
+        known.loss,
+        len(known.entries),
+    )
+
+
+def _renew_lock_in_children(cache: Cache) -> None:
+    """A fork may copy the lock while another thread holds it."""
+    known = weakref.ref(cache)
+
+    def renew() -> None:
+        parent = known()
+        if parent is not None:
+            parent._refreshing = threading.Lock()
+
+    os.register_at_fork(after_in_child=renew)

@@ -1,0 +1,251 @@
+"""The flag endpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import secrets
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, request
+
+from mina_ops.app.admin import Guard
+from mina_ops.app.flags import limits
+from mina_ops.app.flags.answers import change_shown, turns_off
+from mina_ops.app.flags.confirm import MOST_SECONDS
+from mina_ops.app.flags.desk import Outcome, revision, shown
+from mina_ops.app.flags.report import SETTLED_DAYS, findings
+from mina_ops.app.flags.repository import Author, Changed
+from mina_ops.app.settings import Settings
+from mina_ops.app.web.answers import Answer
+from mina_ops.app.web.routing import json_body, mount
+from mina_ops.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from mina_ops.app.flags.component import Flags
+
+CONFIRM_SECONDS = 2.0
+"""How long a change that turns something off waits for every process, unless told otherwise."""
+
+_ANY = (bool, int, float, str, list, dict, type(None))
+_CONFIRM = {"confirm_seconds": (int, float)}
+_SET = {**dict.fromkeys(("key", *limits.FIELDS), _ANY), **_CONFIRM}
+_MOST_RECORDS = 1_000
+
+
+def routes(flags: Flags, guard: Guard, settings: Settings) -> Blueprint:
+    """The blueprint of `/api/flags` and `/admin/flags`.
+
+    Paths of acts on many flags begin `/admin/flags/-/`, which no key does.
+    """
+    blueprint = Blueprint("mina_ops_flags", __name__)
+    identity = {"X-Mina-Environment": settings.environment, "X-Mina-Version": settings.version}
+    views = _Views(flags, guard)
+    rules: dict[str, dict[str, Callable[..., Answer]]] = {
+        "/api/flags": {"GET": views.evaluated},
+        "/admin/flags": {"GET": views.list, "POST": views.set},
+        "/admin/flags/<key>": {"GET": views.get, "DELETE": views.delete},
+        "/admin/flags/<key>/history": {"GET": views.history},
+        "/admin/flags/<key>/undo": {"POST": views.undo},
+        "/admin/flags/-/history": {"GET": views.history},
+        "/admin/flags/-/undo": {"POST": views.undo},
+        "/admin/flags/-/disable-for-release": {"POST": views.disable_for_release},
+        "/admin/flags/-/export": {"GET": views.export},
+        "/admin/flags/-/import": {"POST": views.load},
+        "/admin/flags/-/report": {"GET": views.report},
+        "/admin/flags/-/recover": {"POST": views.recover},
+    }
+    for rule, methods in rules.items():
+        mount(blueprint, rule, methods, identity)
+    return blueprint
+
+
+class _Views:
+    def __init__(self, flags: Flags, guard: Guard) -> None:
+        self._flags = flags
+        self._guard = guard
+        self._desk = flags.desk
+
+    def evaluated(self) -> Answer:
+        """The caller's flags, with an ETag of their own."""
+        caller, cache = self._flags.callers.present(), self._flags.cache
+        place = self._flags.place
+        body = {
+            "flags": self._flags.evaluate(caller.unit, caller.attributes),
+            "environment": place.colour,
+            "version": place.release,
+            "flags_version": cache.applied[1],
+            "stale": cache.stale,
+        }
+        tag = hashlib.sha256(repr([cache.applied, caller.unit, body]).encode()).hexdigest()[:32]
+        headers = {
+            "ETag": f'W/"{tag}"',
+            "Vary": "Cookie, Authorization",
+            "Cache-Control": "private, no-cache",
+        }
+        if request.if_none_match.contains_weak(tag):
+            return Answer(304, headers=headers)
+        if cache.stale:
+            body["age_seconds"] = cache.age_seconds
+        return Answer(200, body, headers)
+
+    def list(self) -> Answer:
+        """All flags, or those whose key begins with `prefix`, or that `release` brought."""
+        self._guard.require()
+        prefix, release = request.args.get("prefix", ""), request.args.get("release")
+        chosen = [
+            flag.to_json()
+            for flag in self._desk.flags()
+            if flag.key.startswith(prefix) and release in (None, flag.release)
+        ]
+        return Answer(200, {"flags": chosen, **self._freshness()})
+
+    def get(self, key: str) -> Answer:
+        """One flag; its ETag is for `If-Match`."""
+        self._guard.require()
+        flag, tag = self._desk.flag(key)
+        return Answer(200, flag.to_json() | self._freshness(), {"ETag": f'"{tag}"'})
+
+    def set(self) -> Answer:
+        """Set fields of a flag."""
+        author, values = self._author(), json_body(_SET)
+        if "key" not in values:
+            raise InvalidRequest("Name the flag: field 'key' is missing.", field="key")
+        key, seconds = values.pop("key"), _confirm_seconds(values.pop("confirm_seconds", None))
+        return self._one(self._desk.set(key, values, author, expect=_expected()), seconds)
+
+    def delete(self, key: str) -> Answer:
+        """Delete a flag; `confirm_seconds` may be in the query."""
+        author, seconds = self._author(), _confirm_seconds(request.args.get("confirm_seconds"))
+        return self._one(self._desk.delete(key, author, expect=_expected()), seconds)
+
+    def history(self, key: str | None = None) -> Answer:
+        """The newest changes first, `limit` of them."""
+        self._guard.require()
+        count = _whole(request.args.get("limit", "50"), "limit", _MOST_RECORDS)
+        return Answer(
+            200,
+            {"changes": [change_shown(record) for record in self._desk.history(key, count=count)]},
+        )
+
+    def undo(self, key: str | None = None) -> Answer:
+        """Undo the last change of a flag, or the `change` of that id."""
+        author, body = self._author(), json_body({"change": str, **_CONFIRM})
+        if key is None and "change" not in body:
+            raise InvalidRequest("Name the change: field 'change' is missing.", field="change")
+        changed = self._desk.undo(author, key=key, change=body.get("change"))
+        return self._many(changed, _confirm_seconds(body.get("confirm_seconds")))
+
+    def disable_for_release(self) -> Answer:
+        """Turn off all flags of a release."""
+        author, body = self._author(), json_body({"release": str, **_CONFIRM})
+        if not body.get("release"):
+            raise InvalidRequest("Name the release: field 'release' is missing.", field="release")
+        changed = self._desk.disable_for_release(body["release"], author)
+        return self._many(changed, _confirm_seconds(body.get("confirm_seconds")))
+
+    def export(self) -> Answer:
+        """All flags as `import` takes them."""
+        self._guard.require()
+        chosen = [flag.to_json(full=False) for flag in self._desk.flags()]
+        return Answer(200, {"flags": chosen, **self._freshness()})
+
+    def load(self) -> Answer:
+        """Make flags what an export says; other fields of an export are not looked at."""
+        author = self._author()
+        body = json_body({"flags": list, **_CONFIRM, **dict.fromkeys(self._freshness(), _ANY)})
+        if "flags" not in body:
+            raise InvalidRequest("Field 'flags' is missing.", field="flags")
+        changed = self._desk.load(body["flags"], author)
+        return self._many(changed, _confirm_seconds(body.get("confirm_seconds")))
+
+    def report(self) -> Answer:
+        """Flags that somebody should look at."""
+        self._guard.require()
+        days = _number(request.args.get("days", str(SETTLED_DAYS)), "days", 36_500)
+        found = findings(
+            self._desk.flags(),
+            self._desk.changed_at(),
+            self._flags.asked_in_vain(),
+            time.time(),
+            settled_days=days,
+        )
+        return Answer(200, {"findings": [f.to_json() for f in found], **self._freshness()})
+
+    def recover(self) -> Answer:
+        """Settle a loss of the store: `restore` what was known, or `discard` it."""
+        author, body = self._author(), json_body({"action": str})
+        if body.get("action") not in ("restore", "discard"):
+            raise InvalidRequest("Field 'action' must be restore or discard.", field="action")
+        changed = self._desk.recover(author, restore=body["action"] == "restore")
+        return self._many(changed, 0)
+
+    def _freshness(self) -> dict[str, Any]:
+        cache = self._flags.cache
+        return {
+            "flags_version": cache.applied[1],
+            "stale": cache.stale,
+            "age_seconds": cache.age_seconds,
+            "alert": cache.alert,
+        }
+
+    def _one(self, outcome: Outcome, seconds: float | None) -> Answer:
+        body: dict[str, Any] = {}
+        headers: dict[str, str] = {}
+        if outcome.flag is not None:
+            body = outcome.flag.to_json()
+            headers["ETag"] = f'"{revision(outcome.flag.to_bytes())}"'
+        status, more = self._confirmed(outcome.changed, seconds)
+        return Answer(201 if outcome.created and status == 200 else status, body | more, headers)
+
+    def _many(self, changed: Changed, seconds: float | None) -> Answer:
+        status, more = self._confirmed(changed, seconds)
+        after = {key: shown(new) for key, (_, new) in sorted(changed.entries.items())}
+        return Answer(status, {"changed": after, **more})
+
+    def _confirmed(self, changed: Changed, seconds: float | None) -> tuple[int, dict[str, Any]]:
+        more: dict[str, Any] = {"flags_version": changed.version}
+        if seconds is None:
+            seconds = CONFIRM_SECONDS if turns_off(changed) else 0
+        if not seconds:
+            return 200, more
+        found = self._flags.confirmations.wait(changed, seconds)
+        more["confirmed"] = found.complete
+        more["applied_by"] = list(found.applied)
+        more["waiting_for"] = list(found.waiting_for)
+        return 200 if found.complete else 202, more
+
+    def _author(self) -> Author:
+        actor = self._guard.require()
+        correlation = request.headers.get("X-Request-ID", "")[:128] or secrets.token_hex(8)
+        return Author(actor, request.remote_addr or "", correlation)
+
+
+def _expected() -> set[str] | None:
+    # Weak tags count: a proxy that compresses answers makes ours weak.
+    if "If-Match" not in request.headers:
+        return None
+    return {"*"} if request.if_match.star_tag else request.if_match.as_set(include_weak=True)
+
+
+def _confirm_seconds(value: Any) -> float | None:
+    return None if value is None else _number(value, "confirm_seconds", MOST_SECONDS)
+
+
+def _number(value: Any, field: str, most: float) -> float:
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not 0 <= number <= most:
+        raise InvalidRequest(f"Field {field!r} must be a number from 0 to {most:g}.", field=field)
+    return number
+
+
+def _whole(value: str, field: str, most: int) -> int:
+    number = _number(value, field, most)
+    if number != int(number) or number < 1:
+        raise InvalidRequest(f"Field {field!r} must be a whole number from 1.", field=field)
+    return int(number)

@@ -1,0 +1,67 @@
+"""All flags at one moment, ready to be asked. Immutable."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mina_ops.app.flags.continuity import Known
+from mina_ops.app.flags.evaluate import Compiled, Place, Undecided, compile_flag, undecided
+from mina_ops.app.flags.limits import ON_UNKNOWN
+from mina_ops.app.flags.model import Flag, from_bytes
+from mina_ops.errors import InvalidRequest
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The flags of one moment.
+
+    Attributes:
+        known: the stored forms, with their epoch and version.
+        flags: those that this release can read.
+        table: the compiled form of every entry.
+    """
+
+    known: Known = field(default_factory=Known)
+    flags: Mapping[str, Flag] = field(default_factory=dict)
+    table: Mapping[str, Compiled] = field(default_factory=dict)
+
+
+def build(known: Known, place: Place, before: Snapshot) -> Snapshot:
+    """The snapshot of what is known; what `before` holds in equal bytes is not read again."""
+    held = before.known.entries
+    flags, table = dict(before.flags), dict(before.table)
+    for key in held.keys() - known.entries.keys():
+        flags.pop(key, None)
+        del table[key]
+    for key, raw in known.entries.items():
+        if held.get(key) == raw:
+            continue
+        try:
+            flags[key] = from_bytes(raw)
+            table[key] = compile_flag(flags[key], place)
+        except (ValueError, InvalidRequest, RecursionError) as exc:
+            _log.warning("Flag %s cannot be read by this release (%s)", key, exc)
+            flags.pop(key, None)
+            table[key] = _unreadable(raw)
+    return Snapshot(known, flags, table)
+
+
+def _unreadable(raw: bytes) -> Compiled:
+    """What an entry says that a later release wrote: its `on_unknown` alone is understood."""
+    try:
+        wish = json.loads(raw)["on_unknown"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        wish = "off"
+    decision = undecided(wish if wish in ON_UNKNOWN else "off")
+    if decision.reason != "error":
+        return decision.enabled
+
+    def refuse(_: object, __: object) -> bool:
+        raise Undecided("A later release wrote this flag, and it asks for an error then.")
+
+    return refuse

@@ -1,0 +1,8 @@
+"""Is this process fit to serve? Checks beside requests, probes below Flask."""
+
+from __future__ import annotations
+
+from mina_ops.app.health.component import Health
+from mina_ops.app.health.model import Unhealthy
+
+__all__ = ["Health", "Unhealthy"]

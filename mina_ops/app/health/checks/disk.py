@@ -1,0 +1,32 @@
+"""Is there room left on the disk?"""
+
+from __future__ import annotations
+
+import shutil
+
+from mina_ops.app.health.model import Check, Unhealthy
+from mina_ops.app.settings import Settings
+
+
+def disk_check(settings: Settings) -> Check:
+    """Free space of `MINA_OPS_DISK_PATH`; below `MINA_OPS_DISK_FREE` percent is unhealthy."""
+
+    def look() -> dict[str, float]:
+        usage = shutil.disk_usage(settings.disk_path)
+        free = round(100 * usage.free / usage.total, 1)
+        if free < settings.disk_free_percent:
+            raise Unhealthy(
+                f"{free:g} % of {settings.disk_path} is free, less than "
+                f"{settings.disk_free_percent:g} %",
+                data={"free_percent": free},
+            )
+        return {"free_percent": free}
+
+    return Check(
+        name="disk_space",
+        run=look,
+        ttl_seconds=15.0,
+        shared=False,
+        native=True,
+        aliases=("disk",),
+    )

@@ -1,0 +1,83 @@
+"""Does the AI service serve us? Never asked in a way that is billed."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Any
+
+import httpx
+
+from mina_ops.app.health.model import Check, Unhealthy
+from mina_ops.app.settings import Settings
+
+DEADLINE_SECONDS = 3.0
+TTL_FACTOR = 3.0
+"""Of the interval: this question leaves the house."""
+DEFAULT_BASE_URL = "https://api.openai.com/v1"
+
+_CLASSES = {401: "auth", 403: "auth", 408: "timeout", 429: "rate_limited", 504: "timeout"}
+
+
+class RecentCalls:
+    """How the app's own calls of the service went in this process, lately."""
+
+    ENOUGH = 3
+    WINDOW_SECONDS = 60.0
+
+    def __init__(self) -> None:
+        self._calls: deque[tuple[float, bool]] = deque(maxlen=100)
+
+    def note(self, succeeded: bool) -> None:
+        """Remember a call that just ended."""
+        self._calls.append((time.monotonic(), succeeded))
+
+    def verdict(self) -> bool | None:
+        """Whether any of the last minute's calls succeeded; None when they are too few to tell."""
+        since = time.monotonic() - self.WINDOW_SECONDS
+        results = [succeeded for at, succeeded in list(self._calls) if at >= since]
+        return any(results) if len(results) >= self.ENOUGH else None
+
+
+def openai_check(settings: Settings, calls: RecentCalls) -> Check:
+    """The outcome of the app's recent calls, else a list of models; disabled without a key.
+
+    Listing models is free of charge. The service counts as down when every recent call failed.
+    """
+    common: dict[str, Any] = {"name": "openai", "words": ("available", "unavailable")}
+    if not settings.openai_api_key:
+        return Check(run=None, **common)
+    url = (settings.openai_base_url or DEFAULT_BASE_URL).rstrip("/") + "/models"
+    # One client for all runs: making one loads all certificates, 20 ms of CPU. It keeps no
+    # connection, since one that went stale would look like a service that went away.
+    client = httpx.Client(
+        timeout=DEADLINE_SECONDS,
+        headers={"Authorization": f"Bearer {settings.openai_api_key}"},
+        limits=httpx.Limits(max_keepalive_connections=0),
+    )
+
+    def ask() -> dict[str, str]:
+        verdict = calls.verdict()
+        if verdict is None:
+            _judge(client.get(url).status_code)
+            return {"source": "models"}
+        if not verdict:
+            raise Unhealthy("every recent call of the app failed", data={"source": "calls"})
+        return {"source": "calls"}
+
+    return Check(
+        run=ask,
+        deadline_seconds=DEADLINE_SECONDS,
+        ttl_seconds=TTL_FACTOR * settings.health_interval_seconds,
+        facts={"model": settings.openai_model},
+        **common,
+    )
+
+
+def _judge(status: int) -> None:
+    if status != httpx.codes.OK:
+        raise Unhealthy(
+            f"listing models answered {status}",
+            error=_CLASSES.get(status, "error"),
+            data={"source": "models"},
+        )

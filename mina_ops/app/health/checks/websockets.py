@@ -1,0 +1,61 @@
+"""Is a Socket.IO server attached, and does its way in work?"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+from mina_ops.app.health.model import Check, Unhealthy
+
+_SERVING = ("200", "503")  # 503: the gate refuses while draining, as it should
+
+
+def websockets_check(socketio: Any, server_of_app: Callable[[], Any] = lambda: None) -> Check:
+    """An `OPTIONS` request through the handshake's whole path; it opens no session.
+
+    Args:
+        socketio: the host's Flask-SocketIO object; None disables the check.
+        server_of_app: its server for this app, once that is known; the object itself knows only
+            the server of the app that it was bound to last.
+    """
+    if socketio is None:
+        return Check(name="websockets", run=None, shared=False)
+    return Check(
+        name="websockets",
+        run=lambda: _knock(server_of_app() or getattr(socketio, "server", None)),
+        deadline_seconds=2.0,
+        ttl_seconds=10.0,
+        shared=False,
+        words=("available", "unavailable"),
+    )
+
+
+def _knock(server: Any) -> None:
+    if server is None:
+        raise Unhealthy("Socket.IO is not attached to the app: socketio.init_app was not called")
+    statuses: list[str] = []
+
+    def start(status: str, headers: Any, exc_info: Any = None) -> Any:
+        statuses.append(status)
+        return lambda data: None
+
+    list(server.handle_request(_options_request(server), start) or ())
+    if not statuses or not statuses[0].startswith(_SERVING):
+        raise Unhealthy(f"the handshake's path answered {statuses[:1] or 'nothing'}")
+
+
+def _options_request(server: Any) -> dict[str, Any]:
+    transports = getattr(server.eio, "transports", None) or ["polling"]
+    return {
+        "REQUEST_METHOD": "OPTIONS",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": "/socket.io/",
+        "QUERY_STRING": f"EIO=4&transport={transports[0]}",
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "0",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(),
+    }

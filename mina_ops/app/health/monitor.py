@@ -1,0 +1,175 @@
+"""The live state of one check: at most one run in flight, its last result, its turns."""
+
+from __future__ import annotations
+
+import logging
+import math
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mina_ops.app.health.faults import classify, describe
+from mina_ops.app.health.model import (
+    DISABLED,
+    HEALTHY,
+    UNHEALTHY,
+    UNKNOWN,
+    Check,
+    Outcome,
+    Rule,
+    Unhealthy,
+    turned,
+)
+from mina_ops.app.health.threads import Threads
+
+_log = logging.getLogger(__name__)
+
+CONFIRM_SECONDS = 1.0
+"""A result that contradicts the state is confirmed or refuted after this, not after the TTL."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a request sees: the state, the last result, how often it ran, failed and hung."""
+
+    state: str
+    last: Outcome | None = None
+    runs: int = 0
+    failures: int = 0
+    abandoned: int = 0
+    hangs: bool = False
+
+
+class Monitor:
+    """Runs one check when it is due and keeps what it found; never makes a reader wait."""
+
+    def __init__(self, check: Check, rule: Rule, *, critical: bool) -> None:
+        self.check = check
+        self.critical = critical
+        self._rule = rule
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget runs and results: after a fork, the runs went on in the parent only."""
+        self._lock = threading.Lock()
+        self._healthy: bool | None = None
+        self._recent: tuple[bool, ...] = ()
+        self._run: object | None = None
+        self._due_at = 0.0
+        self.overdue_at = math.inf
+        self.reading = Reading(DISABLED if self.check.run is None else UNKNOWN)
+
+    def start_if_due(self, threads: Threads) -> None:
+        """Start a run unless it is too early or one is in flight; returns at once."""
+        now = time.monotonic()
+        self.settle(now)
+        with self._lock:
+            if self.check.run is None or self._run is not None or now < self._due_at:
+                return
+            run = self._run = object()
+            self.overdue_at = now + self.check.deadline_seconds
+        threads.start(f"check-{self.check.name}", lambda: self._examine(run, threads))
+
+    def settle(self, now: float) -> None:
+        """Count a run that is over its deadline as failed, again and again while it hangs."""
+        if now < self.overdue_at:
+            return
+        with self._lock:
+            if now < self.overdue_at:
+                return
+            first = not self.reading.hangs
+            limit = self.check.deadline_seconds
+            reason = f"no result within {limit:g} s"
+            outcome = Outcome(
+                ok=False, ended=now, latency_seconds=limit, error="timeout", detail=reason
+            )
+            self._take(outcome, hangs=True)
+            turning = self._healthy is True
+            self.overdue_at = now + (CONFIRM_SECONDS if turning else self.check.ttl_seconds)
+        if first and self.check.cancel is not None:
+            self.check.cancel()
+
+    def _examine(self, run: object, threads: Threads) -> None:
+        attempt = _Attempt(self.check)
+        outcome = threads.natively(attempt) if self.check.native else attempt()
+        with self._lock:
+            if self._run is not run:
+                return
+            self._run = None
+            self.overdue_at = math.inf
+            if self.reading.hangs:
+                # Its time was up long ago; what counts is how the next run does.
+                self._due_at = outcome.ended
+                self.reading = replace(self.reading, hangs=False)
+                return
+            self._take(outcome, hangs=False)
+            contradicted = outcome.ok != self._healthy
+            pause = min(CONFIRM_SECONDS, self.check.ttl_seconds)
+            self._due_at = outcome.ended + (pause if contradicted else self.check.ttl_seconds)
+
+    def _take(self, outcome: Outcome, *, hangs: bool) -> None:
+        """Make a result the last one; turn the state if the rule says so."""
+        before, old = self._healthy, self.reading
+        outcome = self._with_correlation(outcome, old.last)
+        self._healthy, self._recent = turned(before, self._recent, outcome.ok, self._rule)
+        self.reading = Reading(
+            HEALTHY if self._healthy else UNHEALTHY,
+            outcome,
+            old.runs + 1,
+            old.failures + (not outcome.ok),
+            old.abandoned + (hangs and not old.hangs),
+            hangs,
+        )
+        if before is not None and before != self._healthy:
+            level = logging.INFO if self._healthy else logging.WARNING
+            _log.log(level, "Health check %s is now %s", self.check.name, self.reading.state)
+
+    def _with_correlation(self, outcome: Outcome, last: Outcome | None) -> Outcome:
+        """Log a failure when it begins or changes its class; repeats share its id."""
+        if outcome.ok:
+            return outcome
+        if last is not None and not last.ok and last.error == outcome.error:
+            return replace(outcome, correlation_id=last.correlation_id)
+        correlation = secrets.token_hex(8)
+        _log.warning(
+            "Health check %s failed (%s), correlation id %s: %s",
+            self.check.name,
+            outcome.error,
+            correlation,
+            outcome.detail,
+        )
+        return replace(outcome, correlation_id=correlation)
+
+
+class _Attempt:
+    """One run, whose failures are part of the outcome; may be called in any thread."""
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
+
+    def __call__(self) -> Outcome:
+        began = time.monotonic()
+        data: Mapping[str, Any] = {}
+        fault: Exception | None = None
+        try:
+            assert self._check.run is not None
+            found = self._check.run()
+            if found is False:
+                raise Unhealthy("the check returned False")
+            data = found if isinstance(found, Mapping) else {}
+        except Unhealthy as exc:
+            fault, data = exc, exc.data
+        except Exception as exc:
+            fault = exc
+        ended = time.monotonic()
+        return Outcome(
+            ok=fault is None,
+            ended=ended,
+            latency_seconds=ended - began,
+            error=classify(fault) if fault else None,
+            data=data,
+            detail=describe(fault) if fault else None,
+        )

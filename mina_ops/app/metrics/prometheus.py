@@ -1,0 +1,177 @@
+"""The colour's figures as Prometheus text or OpenMetrics.
+
+Counters hold what all processes of the colour counted under this release, read from the shared
+store, so each process gives the same answer and none forgets what a dead one counted. Names
+follow OpenTelemetry's HTTP conventions; ratios are 0 to 1. What has no data is absent.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from mina_ops.app.metrics import fields
+from mina_ops.app.metrics.fields import Amounts
+from mina_ops.app.metrics.histogram import quantile
+from mina_ops.app.metrics.recorder import BOUNDS
+from mina_ops.app.web.answers import Answer, ProbeRequest
+
+if TYPE_CHECKING:
+    from mina_ops.app.metrics.component import Metrics
+
+_COLOUR = ("environment", "version")
+_HTTP = (*_COLOUR, "http_request_method", "http_response_status_code", "http_route", "error_type")
+_QUANTILES = (0.5, 0.95, 0.99, 0.999)
+
+
+class Exposition:
+    """Answers a scrape in the format that its Accept header asks for."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_ColourCollector(metrics))
+
+    def __call__(self, request: ProbeRequest) -> Answer:
+        encode, content_type = choose_encoder(request.header("Accept") or "")
+        return Answer(200, encode(self._registry), content_type=content_type)
+
+
+class _ColourCollector(Collector):
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def describe(self) -> list[Metric]:
+        return []  # no reading of the store when it is registered
+
+    def collect(self) -> Iterator[Metric]:
+        metrics = self._metrics
+        colour = [metrics.environment, metrics.version]
+        total = metrics.total()
+        yield from _counters(total.amounts, colour)
+        yield from _lately(metrics, colour)
+        yield from _gauges(metrics, colour, stale=total.stale)
+
+
+def _counters(amounts: Amounts, colour: list[str]) -> Iterator[Metric]:
+    yield _durations(amounts, colour)
+    handshakes = CounterMetricFamily(
+        "mina_websocket_handshakes",
+        "Socket.IO handshakes by result.",
+        labels=(*_COLOUR, "result"),
+    )
+    for result, count in fields.below(amounts, fields.WEBSOCKET):
+        handshakes.add_metric([*colour, result], count)
+    yield handshakes
+    outcomes = CounterMetricFamily(
+        "mina_outcomes", "Outcomes that the app told.", labels=(*_COLOUR, "outcome", "result")
+    )
+    for name, count in fields.below(amounts, fields.OUTCOME):
+        outcome, _, result = name.rpartition(":")
+        outcomes.add_metric([*colour, outcome, "success" if result == "ok" else "failure"], count)
+    yield outcomes
+
+
+def _durations(amounts: Amounts, colour: list[str]) -> Metric:
+    family = HistogramMetricFamily(
+        "http_server_request_duration_seconds",
+        "Time from a request's call to the close of its response.",
+        labels=_HTTP,
+    )
+    counts: dict[tuple[str, str, str], dict[int, float]] = defaultdict(dict)
+    for name, count in fields.below(amounts, fields.REQUESTS):
+        method, status, bound, route = name.split(":", 3)
+        counts[method, status, route][int(bound)] = count
+    for (method, status, route), by_bound in sorted(counts.items()):
+        buckets, seen = [], 0.0
+        for index, bound in enumerate((*map(str, BOUNDS), "+Inf")):
+            seen += by_bound.get(index, 0.0)
+            buckets.append((bound, seen))
+        error = status if status.startswith("5") else ""
+        seconds = amounts.get(f"{fields.TIME}{method}:{status}:{route}", 0.0)
+        family.add_metric([*colour, method, status, route, error], buckets, seconds)
+    return family
+
+
+def _lately(metrics: Metrics, colour: list[str]) -> Iterator[Metric]:
+    """What the JSON endpoints say of the last five minutes, as ratios and seconds."""
+    amounts = metrics.window(metrics.environment, 300).amounts
+    counts = fields.durations(amounts)
+    requests = sum(counts.values())
+    quantiles = GaugeMetricFamily(
+        "mina_request_duration_quantile_seconds",
+        "Request duration of the last five minutes, within 1 %.",
+        labels=(*_COLOUR, "q"),
+    )
+    errors = GaugeMetricFamily(
+        "mina_error_ratio", "Share of requests that failed, last five minutes.", labels=_COLOUR
+    )
+    if requests:
+        errors.add_metric(colour, amounts.get(fields.ERRORS, 0.0) / requests)
+        for q in _QUANTILES:
+            quantiles.add_metric([*colour, str(q)], quantile(counts, q) or 0.0)
+    yield quantiles
+    yield errors
+    yield from _success(amounts, colour)
+
+
+def _success(amounts: Amounts, colour: list[str]) -> Iterator[Metric]:
+    handshakes = dict(fields.below(amounts, fields.WEBSOCKET))
+    handshakes.pop(fields.DRAINING, None)
+    websockets = GaugeMetricFamily(
+        "mina_websocket_success_ratio",
+        "Share of Socket.IO handshakes accepted, last five minutes.",
+        labels=_COLOUR,
+    )
+    if handshakes:
+        accepted = handshakes.get(fields.ACCEPTED, 0.0)
+        websockets.add_metric(colour, accepted / sum(handshakes.values()))
+    yield websockets
+    results: dict[str, dict[str, float]] = defaultdict(dict)
+    for name, count in fields.below(amounts, fields.OUTCOME):
+        outcome, _, result = name.rpartition(":")
+        results[outcome][result] = count
+    outcomes = GaugeMetricFamily(
+        "mina_outcome_success_ratio",
+        "Share of an outcome's attempts that succeeded, last five minutes.",
+        labels=(*_COLOUR, "outcome"),
+    )
+    for outcome, by_result in sorted(results.items()):
+        outcomes.add_metric([*colour, outcome], by_result.get("ok", 0) / sum(by_result.values()))
+    yield outcomes
+
+
+def _gauges(metrics: Metrics, colour: list[str], *, stale: bool) -> Iterator[Metric]:
+    active = metrics.active(metrics.environment)
+    values = {
+        "mina_active_sessions": (
+            "Active sessions, as the app counts them.",
+            active["active_sessions"],
+        ),
+        "mina_reporters": ("Live processes of the colour.", active["reporters"]),
+        "mina_metrics_stale": ("1 while the shared store is away.", int(stale or active["stale"])),
+    }
+    for name, (text, value) in values.items():
+        gauge = GaugeMetricFamily(name, text, labels=_COLOUR)
+        if value is not None:
+            gauge.add_metric(colour, value)
+        yield gauge
+    for name, text, read in metrics.gauges:
+        gauge = GaugeMetricFamily(name, text, labels=_COLOUR)
+        value = read()
+        if value is not None:
+            gauge.add_metric(colour, value)
+        yield gauge
+    info = InfoMetricFamily("mina_build", "Colour and release that answer.", labels=_COLOUR)
+    info.add_metric(colour, {})
+    yield info

@@ -1,0 +1,52 @@
+"""Room for the operator: new sessions are turned away before the worker is full."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mina_ops.app.sessions.worker import connection_limit
+from mina_ops.app.settings import Settings
+from mina_ops.app.web.answers import Answer
+
+
+class Capacity:
+    """An admission that knows how many sessions this process takes.
+
+    Args:
+        taken: sessions that there are now.
+        async_mode: of the Socket.IO server.
+    """
+
+    def __init__(self, settings: Settings, taken: Callable[[], int], async_mode: str) -> None:
+        self._settings = settings
+        self._taken = taken
+        self._async_mode = async_mode
+        self._most: float | None = None
+
+    @property
+    def most(self) -> float:
+        """Sessions that are let in; infinite where the server has no limit that we can read."""
+        if self._most is None:
+            # Read late: what serves this process is known only after its fork.
+            self._most = most_sessions(
+                self._settings.max_connections,
+                connection_limit(self._async_mode),
+                self._settings.connection_reserve,
+            )
+        return self._most
+
+    def admit(self, _environ: Mapping[str, Any]) -> tuple[str, Answer] | None:
+        """None, or (reason, answer) when this process is full."""
+        if self._taken() < self.most:
+            return None
+        return "capacity", Answer(503, {"error": "This process is full."}, {"Retry-After": "2"})
+
+
+def most_sessions(chosen: int | None, limit: int | None, reserve: int) -> float:
+    """The chosen number, or a server's limit less the reserve, which takes at most half of it."""
+    if chosen is not None:
+        return float(chosen)
+    if limit is None:
+        return float("inf")
+    return float(limit - min(reserve, limit // 2))

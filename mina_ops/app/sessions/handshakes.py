@@ -1,0 +1,162 @@
+"""The door of a Socket.IO server: every HTTP request of its protocol passes here, once wrapped.
+
+A request that bears a session id always goes through; a new handshake is shown to each admission
+in turn, and the first that answers has turned it away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qs
+
+from flask import Flask
+
+from mina_ops.app.sessions.links import link_of
+from mina_ops.app.sessions.raw_ping import RawPings
+from mina_ops.app.sessions.sessions import Note, Sessions
+from mina_ops.app.web.answers import Answer, StartResponse
+
+Environ = dict[str, Any]
+
+Admission = Callable[[Mapping[str, Any]], tuple[str, Answer] | None]
+"""Sees a handshake's environ; None lets it in, else (reason, answer) turns it away."""
+
+
+class Door:
+    """Wraps `socketio.Server.handle_request`.
+
+    Args:
+        app: the Flask app behind it.
+        path: below which it stands.
+        sessions: those of the same server.
+        raw_pings: take over websockets that name no Engine.IO version.
+        admissions: asked in this order; the list may grow later.
+        identity: headers of every answer of ours.
+        note: told the reason of each refusal, ours or the server's.
+        arrived: called with each request, before anything else.
+    """
+
+    def __init__(
+        self,
+        app: Flask,
+        path: str,
+        sessions: Sessions,
+        raw_pings: RawPings,
+        *,
+        admissions: list[Admission],
+        identity: Mapping[str, str],
+        note: Note,
+        arrived: Callable[[], None],
+    ) -> None:
+        self.app = app
+        self._path = path
+        self._sessions = sessions
+        self._raw_pings = raw_pings
+        self._server = sessions.server
+        self._admissions = admissions
+        self._identity = identity
+        self._note = note
+        self._arrived = arrived
+        self._inner = self._server.handle_request
+        self._server.handle_request = self
+
+    def __call__(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
+        self._arrived()
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        sid = query["sid"][0] if "sid" in query else None
+        upgrades = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
+        if sid is None and environ.get("REQUEST_METHOD") in ("GET", "POST"):
+            return self._shake_hands(environ, start, upgrades)
+        if upgrades and sid is not None:
+            return self._hold_link(environ, start, sid)
+        if sid is not None and environ.get("REQUEST_METHOD") == "GET":
+            return self._poll(environ, start, sid)
+        return self._pass_in(environ, start)
+
+    def refusal(self, environ: Mapping[str, Any]) -> Answer | None:
+        """How a handshake is turned away now, CORS headers included; None: it may come in."""
+        is_raw = self._raw_pings.wants(environ)
+        for admit in [*self._admissions, *([self._raw_pings.refusal] if is_raw else ())]:
+            refused = admit(environ)
+            if refused is not None:
+                reason, answer = refused
+                self._note(reason)
+                headers = {**dict(self._cors(environ)), **answer.headers}
+                return Answer(answer.status, answer.body, headers, answer.content_type)
+        return None
+
+    def refusal_of_upgrade(self, environ: Mapping[str, Any]) -> Answer | None:
+        """`refusal` for a server that upgrades first: None too for what is no handshake here."""
+        if not environ.get("PATH_INFO", "").startswith(self._path):
+            return None
+        return None if "sid" in parse_qs(environ.get("QUERY_STRING", "")) else self.refusal(environ)
+
+    def _shake_hands(
+        self, environ: Environ, start: StartResponse, upgrades: bool
+    ) -> Iterable[bytes]:
+        answer = self.refusal(environ)
+        if answer is not None:
+            return answer.to_wsgi(environ, start, self._identity)
+        if self._raw_pings.wants(environ):
+            return self._raw_pings.serve(environ, start)
+        seen = ""
+
+        def note_status(line: str, headers: Any, *rest: Any) -> Any:
+            nonlocal seen
+            seen = line
+            return start(line, headers, *rest)
+
+        try:
+            if upgrades:
+                return self._hold_link(environ, note_status, None)
+            return self._pass_in(environ, note_status)
+        except Exception:
+            if "mina_ops.sid" not in environ:
+                self._note("error")
+            raise
+        finally:
+            if seen[:1] in ("4", "5"):
+                self._note(f"http_{seen[:3]}")
+
+    def _hold_link(
+        self, environ: Environ, start: StartResponse, sid: str | None
+    ) -> Iterable[bytes]:
+        """Serve a websocket; whoever drains finds its socket until it ends."""
+        environ["mina_ops.link"] = link_of(environ)
+        if sid is not None:
+            self._sessions.attach_link(sid, environ["mina_ops.link"])
+        try:
+            return self._pass_in(environ, start)
+        finally:
+            own = sid or environ.get("mina_ops.sid")
+            if own is not None:
+                self._end_ghost(own, handshake=sid is None)
+                self._sessions.attach_link(own, None)
+
+    def _poll(self, environ: Environ, start: StartResponse, sid: str) -> Iterable[bytes]:
+        session = self._sessions.get(sid)
+        if session is None:
+            return self._pass_in(environ, start)
+        session.polls += 1
+        try:
+            return self._pass_in(environ, start)
+        finally:
+            session.polls -= 1
+
+    def _end_ghost(self, sid: str, *, handshake: bool) -> None:
+        """Close a session whose websocket died on a frame that Engine.IO could not read.
+
+        Engine.IO itself would count it until its ping times out.
+        """
+        ghost = self._sessions.socket(sid)
+        if ghost is not None and (handshake or ghost.upgraded):
+            ghost.close(wait=False, abort=True)
+
+    def _pass_in(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
+        body: Iterable[bytes] = self._inner(environ, start)
+        return body
+
+    def _cors(self, environ: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        headers: Iterable[tuple[str, str]] = self._server.eio._cors_headers(environ)
+        return headers

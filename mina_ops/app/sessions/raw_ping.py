@@ -1,0 +1,121 @@
+"""The raw ping: a websocket without Engine.IO, as `wscat -c .../socket.io/?transport=websocket`.
+
+    > {"type": "ping"}
+    < {"type":"pong","timestamp":1698123456789}
+
+Served by the websocket class of the server that runs, so it proves the whole way from the load
+balancer to the worker. Anybody may use it, so its size, rate, number and time are limited.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from mina_ops.app.sessions.links import cut, link_of
+from mina_ops.app.settings import Settings
+from mina_ops.app.web.answers import Answer, StartResponse
+
+LARGEST_MESSAGE = 1024
+MESSAGES_PER_SECOND = 10.0
+MOST_OPEN = 16
+LONGEST_SECONDS = 300.0
+
+
+class RawPings:
+    """Answers the raw pings that come through one server's door."""
+
+    def __init__(self, server: Any, settings: Settings) -> None:
+        self._server = server
+        self._enabled = settings.raw_ping
+        self._origins = settings.raw_ping_origins
+        self._open: dict[int, Any] = {}
+
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    def wants(self, environ: Mapping[str, Any]) -> bool:
+        """Whether a handshake is one of ours: a websocket that names no Engine.IO version."""
+        if not self._enabled or environ.get("HTTP_UPGRADE", "").lower() != "websocket":
+            return False
+        return "EIO" not in parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+
+    def refusal(self, environ: Mapping[str, Any]) -> tuple[str, Answer] | None:
+        """(reason, answer) if it may not come in: a foreign origin, or too many are open."""
+        if not self._is_allowed(environ):
+            return "bad_origin", Answer(403, {"error": "This origin may not use the raw ping."})
+        if len(self._open) >= MOST_OPEN:
+            answer = Answer(503, {"error": "Too many raw pings are open."}, {"Retry-After": "5"})
+            return "capacity", answer
+        return None
+
+    def serve(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
+        """Upgrade the request and answer pings until either side has had enough."""
+        link = link_of(environ)
+        socket_class = self._server.eio._async["websocket"]
+        self._open[id(environ)] = link
+        over = self._server.eio.create_event()
+
+        def end_in_time() -> None:
+            if not over.wait(LONGEST_SECONDS):
+                cut(link)
+
+        def converse(websocket: Any) -> list[bytes]:
+            self._server.start_background_task(end_in_time)
+            self._converse(websocket)
+            return []
+
+        try:
+            body: Iterable[bytes] = socket_class(converse, self._server.eio)(environ, start)
+            return body
+        finally:
+            over.set()
+            self._open.pop(id(environ), None)
+
+    def close_all(self) -> None:
+        """End all that are open, as a drain does."""
+        for link in list(self._open.values()):
+            cut(link)
+
+    def _converse(self, websocket: Any) -> None:
+        # simple-websocket refuses a larger frame before it is in memory.
+        inner = getattr(websocket, "ws", None)
+        if inner is not None and hasattr(inner, "max_message_size"):
+            inner.max_message_size = LARGEST_MESSAGE
+        credit, seen_at = MESSAGES_PER_SECOND, time.monotonic()
+        while True:
+            message = websocket.wait()
+            if message is None or len(message) > LARGEST_MESSAGE:
+                break
+            now = time.monotonic()
+            earned = credit + (now - seen_at) * MESSAGES_PER_SECOND
+            credit, seen_at = min(MESSAGES_PER_SECOND, earned) - 1, now
+            if credit < 0:
+                break
+            websocket.send(answer_to(message, time.time()))
+        websocket.close()
+
+    def _is_allowed(self, environ: Mapping[str, Any]) -> bool:
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is None or origin in self._origins:
+            return True
+        if self._server.eio.cors_allowed_origins == []:
+            return bool(urlsplit(origin).netloc == environ.get("HTTP_HOST"))
+        allowed = self._server.eio._cors_allowed_origins(environ)
+        return allowed is None or origin in allowed
+
+
+def answer_to(message: str | bytes, now: float) -> str:
+    """The answer to one raw message: a pong, or an error that says what would be right."""
+    try:
+        asked = json.loads(message)
+    except (ValueError, RecursionError):
+        asked = None
+    if isinstance(asked, dict) and asked.get("type") == "ping":
+        return json.dumps({"type": "pong", "timestamp": round(now * 1000)}, separators=(",", ":"))
+    return json.dumps({"type": "error", "error": 'Send {"type": "ping"}.'}, separators=(",", ":"))

@@ -1,0 +1,199 @@
+"""The live sessions of one Socket.IO server: who is there and what is being done for them.
+
+Engine.IO keeps closed sockets in its table until its next sweep, so a session counts from its
+handshake until its socket is closed, however long the entry stays.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+from mina_ops.app.sessions.model import Count
+
+
+@dataclass
+class Session:
+    """One client's Engine.IO session in this process."""
+
+    sid: str
+    since: float = field(default_factory=time.monotonic)
+    active_at: float = 0.0
+    """When it last sent an event, on the monotonic clock; 0: never."""
+    in_flight: int = 0
+    """Handlers that run for it now, or are about to."""
+    link: Any = None
+    """The socket below its websocket, while a request holds it."""
+    polls: int = 0
+    """Long polls that wait for something to be sent."""
+    joined: bool = False
+
+
+Note = Callable[[str], None]
+
+
+class Sessions:
+    """Watches a `socketio.Server` by wrapping what it calls on each connect and event.
+
+    Args:
+        server: the server.
+        note: told `accepted`, or why a client that shook hands did not get in.
+    """
+
+    def __init__(self, server: Any, note: Note) -> None:
+        self.server = server
+        self._note = note
+        self._known: dict[str, Session] = {}
+        self._lock = Lock()
+        self._wrap_handshakes(server.eio)
+        self._wrap_events(server)
+
+    def live(self) -> list[Session]:
+        """Sessions whose socket is open, in the order in which they came."""
+        known = self._known
+        return [known.get(s.sid) or self._add(s.sid) for s in self._open_sockets()]
+
+    def any_live(self) -> bool:
+        """Whether anybody is there, without a look at everybody."""
+        return any(s.connected and not s.closed for s in list(self.server.eio.sockets.values()))
+
+    def count(self) -> Count:
+        """How many are live."""
+        sockets = self._open_sockets()
+        websockets = sum([bool(socket.upgraded) for socket in sockets])
+        transports = {"websocket": websockets, "polling": len(sockets) - websockets}
+        rooms = self.server.manager.rooms
+        namespaces = {name: len(rooms[name].get(None, ())) for name in list(rooms)}
+        present = {name: clients for name, clients in namespaces.items() if clients}
+        return Count(len(sockets), {name: n for name, n in transports.items() if n}, present)
+
+    def __len__(self) -> int:
+        """About how many are live, without looking at each: those that are just ending too."""
+        return len(self._known)
+
+    def in_flight(self) -> int:
+        """Handlers that run now, those of sessions that have ended among them."""
+        return sum(session.in_flight for session in list(self._known.values()))
+
+    def get(self, sid: str) -> Session | None:
+        """A session that is live, or of which something is still in flight."""
+        return self._known.get(sid)
+
+    def socket(self, sid: str) -> Any | None:
+        """Engine.IO's socket of a session, unless it is closed."""
+        found = self.server.eio.sockets.get(sid)
+        return None if found is None or found.closed else found
+
+    def addresses(self, sid: str) -> list[tuple[str, str]]:
+        """(namespace, Socket.IO sid) of each namespace that a session has joined."""
+        manager = self.server.manager
+        pairs = [(name, manager.sid_from_eio_sid(sid, name)) for name in list(manager.rooms)]
+        return [(name, own) for name, own in pairs if own is not None]
+
+    def held_by(self, namespace: str, own: str) -> str | None:
+        """The Engine.IO session of a Socket.IO sid."""
+        found: str | None = self.server.manager.eio_sid_from_sid(own, namespace)
+        return found
+
+    def attach_link(self, sid: str, link: Any) -> None:
+        """Remember the socket below a session's websocket; None forgets it."""
+        session = self._known.get(sid)
+        if session is not None:
+            session.link = link
+            self._forget_if_over(session)
+
+    def _open_sockets(self) -> list[Any]:
+        return [s for s in list(self.server.eio.sockets.values()) if s.connected and not s.closed]
+
+    def sweep(self) -> None:
+        """Forget what a race left behind."""
+        for session in list(self._known.values()):
+            self._forget_if_over(session)
+
+    def _add(self, sid: str) -> Session:
+        return self._known.setdefault(sid, Session(sid))
+
+    def _touch(self, sid: str) -> Session:
+        """A session that just sent something; one that has ended meanwhile is not kept."""
+        session = self._known.get(sid) or Session(sid)
+        if self.socket(sid) is not None:
+            session = self._known.setdefault(sid, session)
+        session.active_at = time.monotonic()
+        return session
+
+    def _forget_if_over(self, session: Session) -> None:
+        if self.socket(session.sid) is None and not session.in_flight and session.link is None:
+            self._known.pop(session.sid, None)
+
+    def _count(self, session: Session, step: int) -> None:
+        with self._lock:
+            session.in_flight += step
+        if session.in_flight == 0:
+            self._forget_if_over(session)
+
+    def _wrap_handshakes(self, eio: Any) -> None:
+        connect, disconnect = eio.handlers["connect"], eio.handlers["disconnect"]
+
+        def connected(sid: str, environ: dict[str, Any]) -> Any:
+            environ["mina_ops.sid"] = sid
+            self._add(sid).link = environ.get("mina_ops.link")
+            return connect(sid, environ)
+
+        def disconnected(sid: str, *reason: Any) -> Any:
+            session = self._add(sid)
+            self._count(session, 1)
+            try:
+                return disconnect(sid, *reason)
+            finally:
+                if not session.joined:
+                    self._note("no_connect")
+                self._count(session, -1)
+                # Its socket is marked as closed only after this handler.
+                if not session.in_flight and session.link is None:
+                    self._known.pop(sid, None)
+
+        eio.on("connect", connected)
+        eio.on("disconnect", disconnected)
+
+    def _wrap_events(self, server: Any) -> None:
+        handle, handle_internal = server._handle_event, server._handle_event_internal
+        connect = server._handle_connect
+
+        def received(eio_sid: str, namespace: str | None, *rest: Any) -> Any:
+            session = self._touch(eio_sid)
+            name = namespace or "/"
+            own = server.manager.sid_from_eio_sid(eio_sid, name)
+            if server.manager.is_connected(own, name):
+                # From here on, since the handler may start much later in its own thread.
+                self._count(session, 1)
+            return handle(eio_sid, namespace, *rest)
+
+        def handled(own_server: Any, own: str, eio_sid: str, *rest: Any) -> Any:
+            try:
+                return handle_internal(own_server, own, eio_sid, *rest)
+            finally:
+                session = self._known.get(eio_sid)
+                if session is not None and session.in_flight:
+                    self._count(session, -1)
+
+        def joining(eio_sid: str, namespace: str | None, *rest: Any) -> Any:
+            session = self._touch(eio_sid)
+            self._count(session, 1)
+            outcome = "connect_error"
+            try:
+                result = connect(eio_sid, namespace, *rest)
+                own = server.manager.sid_from_eio_sid(eio_sid, namespace or "/")
+                outcome = "refused" if own is None else "accepted"
+                return result
+            finally:
+                if not session.joined:
+                    session.joined = True
+                    self._note(outcome)
+                self._count(session, -1)
+
+        server._handle_event = received
+        server._handle_event_internal = handled
+        server._handle_connect = joining

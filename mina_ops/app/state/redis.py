@@ -1,0 +1,254 @@
+"""The shared store on Redis 6.2 or newer."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+import redis
+from redis.exceptions import RedisClusterException
+
+from mina_ops.app.state import scripts
+from mina_ops.app.state.base import Change, Message, Register, Subscription
+from mina_ops.app.state.connect import connect
+from mina_ops.errors import StateUnavailable
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_log = logging.getLogger(__name__)
+
+_FAULTS = (redis.RedisError, RedisClusterException, OSError)
+_EPOCH, _VERSION = ":epoch", ":version"
+
+
+def _guarded(call: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Turn what redis-py raises into `StateUnavailable`, which holds no address."""
+
+    @functools.wraps(call)
+    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return call(*args, **kwargs)
+        except _FAULTS as exc:
+            kind = type(exc).__name__
+            raise StateUnavailable(f"Redis did not serve us ({kind}). Retry in a second.") from exc
+
+    return wrapper
+
+
+class RedisStore:
+    """A `Store` on Redis; every call ends within its client's timeout."""
+
+    name = "redis"
+    shared = True
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._change = client.register_script(scripts.CHANGE)
+        self._replace = client.register_script(scripts.REPLACE)
+        self._advance = client.register_script(scripts.ADVANCE)
+        self._add_once = client.register_script(scripts.ADD_ONCE)
+        self._listeners: list[_Listener] = []
+
+    @classmethod
+    def from_url(cls, url: str, *, timeout_seconds: float) -> RedisStore:
+        """A store for a URL (see `connect`); nothing is sent yet."""
+        return cls(connect(url, timeout_seconds=timeout_seconds))
+
+    @_guarded
+    def ping(self) -> float:
+        start = time.perf_counter()
+        self._client.ping()
+        return time.perf_counter() - start
+
+    @_guarded
+    def get(self, key: str) -> bytes | None:
+        return self._client.get(key)  # type: ignore[no-any-return]
+
+    @_guarded
+    def get_all(self, keys: Sequence[str]) -> dict[str, bytes]:
+        pipe = self._client.pipeline(transaction=False)
+        for key in keys:
+            pipe.get(key)
+        found = zip(keys, pipe.execute(), strict=True)
+        return {key: value for key, value in found if value is not None}
+
+    @_guarded
+    def put(self, key: str, value: bytes, *, ttl_seconds: float | None = None) -> None:
+        self._client.set(key, value, px=_ms(ttl_seconds))
+
+    @_guarded
+    def put_new(self, key: str, value: bytes, *, ttl_seconds: float | None = None) -> bool:
+        return bool(self._client.set(key, value, px=_ms(ttl_seconds), nx=True))
+
+    @_guarded
+    def replace(
+        self, key: str, old: bytes, new: bytes | None, *, ttl_seconds: float | None = None
+    ) -> bool:
+        arguments = [old, int(new is None), new or b"", _ms(ttl_seconds) or 0]
+        return bool(self._replace(keys=[key], args=arguments))
+
+    @_guarded
+    def delete(self, key: str) -> bool:
+        return bool(self._client.delete(key))
+
+    @_guarded
+    def announce(self, roster: str, member: str, value: bytes, *, ttl_seconds: float) -> None:
+        now = time.time()
+        pipe = self._client.pipeline(transaction=False)
+        pipe.set(_member_key(roster, member), value, px=_ms(ttl_seconds))
+        pipe.zadd(roster, {member: now})
+        pipe.zremrangebyscore(roster, 0, now - max(3600.0, 10 * ttl_seconds))
+        pipe.expire(roster, 86_400)
+        pipe.execute()
+
+    @_guarded
+    def withdraw(self, roster: str, member: str) -> None:
+        pipe = self._client.pipeline(transaction=False)
+        pipe.delete(_member_key(roster, member))
+        pipe.zrem(roster, member)
+        pipe.execute()
+
+    @_guarded
+    def members(self, roster: str) -> dict[str, bytes]:
+        names = [name.decode() for name in self._client.zrange(roster, 0, -1)]
+        pipe = self._client.pipeline(transaction=False)
+        for name in names:
+            pipe.get(_member_key(roster, name))
+        values = pipe.execute() if names else []
+        return {n: v for n, v in zip(names, values, strict=True) if v is not None}
+
+    @_guarded
+    def add(
+        self,
+        tallies: Mapping[str, Mapping[str, float]],
+        *,
+        ttl_seconds: float,
+        once: str | None = None,
+    ) -> None:
+        if once is not None and tallies:
+            keys = [f"{next(iter(tallies))}:once:{once}", *tallies]
+            self._add_once(keys=keys, args=scripts.add_arguments(tallies, _ms(ttl_seconds) or 1))
+            return
+        pipe = self._client.pipeline(transaction=False)
+        for key, amounts in tallies.items():
+            for name, amount in amounts.items():
+                pipe.zincrby(key, amount, name)
+            pipe.pexpire(key, _ms(ttl_seconds))
+        pipe.execute()
+
+    @_guarded
+    def totals(self, keys: Sequence[str]) -> dict[str, float]:
+        if not keys:
+            return {}
+        pairs = self._client.zunion(list(keys), aggregate="SUM", withscores=True)
+        return {name.decode(): float(score) for name, score in pairs}
+
+    @_guarded
+    def read_register(self, key: str) -> Register:
+        raw = {name.decode(): value for name, value in self._client.hgetall(key).items()}
+        epoch = raw.pop(_EPOCH, b"").decode()
+        return Register(epoch, int(raw.pop(_VERSION, b"0")), raw)
+
+    @_guarded
+    def read_version(self, key: str) -> tuple[str, int]:
+        epoch, version = self._client.hmget(key, [_EPOCH, _VERSION])
+        return (epoch or b"").decode(), int(version or 0)
+
+    @_guarded
+    def change_register(self, key: str, change: Change) -> Register | None:
+        keys = [key, change.log] if change.log else [key]
+        done = self._change(keys=keys, args=scripts.change_arguments(change, uuid.uuid4().hex))
+        return Register(done[0].decode(), int(done[1])) if done else None
+
+    @_guarded
+    def append(self, log: str, record: Mapping[str, str], *, keep: int = 10_000) -> None:
+        self._client.xadd(log, dict(record), maxlen=keep, approximate=True)
+
+    @_guarded
+    def records(
+        self, log: str, *, count: int, before: str | None = None
+    ) -> list[tuple[str, dict[str, str]]]:
+        newest = "+" if before is None else f"({before}"
+        found = self._client.xrevrange(log, max=newest, count=count)
+        return [
+            (name.decode(), {k.decode(): v.decode() for k, v in fields.items()})
+            for name, fields in found
+        ]
+
+    @_guarded
+    def advance(self, key: str, number: int, *, ttl_seconds: float) -> int:
+        return int(self._advance(keys=[key], args=[number, _ms(ttl_seconds)]))
+
+    @_guarded
+    def advance_all(self, marks: Mapping[str, int], *, ttl_seconds: float) -> None:
+        pipe = self._client.pipeline(transaction=False)
+        for key, number in marks.items():
+            # Not the registered script: a pipeline would first ask whether Redis knows it.
+            # Not `eval`: a cluster's pipeline refuses that by name.
+            pipe.execute_command("EVAL", scripts.ADVANCE, 1, key, number, _ms(ttl_seconds))
+        pipe.execute()
+
+    @_guarded
+    def publish(self, channel: str, message: str) -> None:
+        self._client.publish(channel, message)
+
+    def listen(self, channels: Sequence[str], on_message: Message) -> Subscription:
+        listener = _Listener(self._client, channels, on_message)
+        self._listeners.append(listener)
+        return listener
+
+    def close(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        self._client.close()
+
+
+class _Listener:
+    """One background thread that subscribes, and does so again whenever the line breaks."""
+
+    _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between attempts; the last one repeats
+
+    def __init__(self, client: Any, channels: Sequence[str], on_message: Message) -> None:
+        self._client = client
+        self._channels = list(channels)
+        self._on_message = on_message
+        self._stop = threading.Event()
+        threading.Thread(target=self._run, name="mina_ops-hints", daemon=True).start()
+
+    def close(self) -> None:
+        self._stop.set()
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            pubsub = self._client.pubsub()
+            try:
+                pubsub.subscribe(*self._channels)
+                while not self._stop.is_set():
+                    message = pubsub.get_message(timeout=1.0)
+                    if message is not None:
+                        # A `subscribe` message marks a new line: hints before it may be lost.
+                        failures = 0
+                        self._on_message(message["channel"].decode())
+            except Exception as exc:
+                # A client closed under us raises anything; so may a listener's own callback.
+                if not isinstance(exc, _FAULTS) and not self._stop.is_set():
+                    _log.exception("A listener on %s failed", ", ".join(self._channels))
+                self._stop.wait(self._PAUSES[min(failures, len(self._PAUSES) - 1)])
+                failures += 1
+            finally:
+                pubsub.close()
+
+
+def _member_key(roster: str, member: str) -> str:
+    return f"{roster}:{member}"
+
+
+def _ms(seconds: float | None) -> int | None:
+    return None if seconds is None else max(1, round(seconds * 1000))

@@ -1,0 +1,1 @@
+"""Numbered streams from clients: each number handled once, in order."""

@@ -1,0 +1,107 @@
+"""Last acknowledged numbers in the shared store, read and written in batches.
+
+While one batch is on its way, what comes meanwhile gathers in the next: an idle process asks the
+store at once, a busy one sends few large batches. No lock is held while the store is asked: under
+gevent each hand-over of a contended lock takes a turn of the loop, and a few hundred waiters
+would keep each other waiting for minutes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from threading import Event, Lock
+
+from mina_ops.app.state.base import Store
+from mina_ops.errors import StateUnavailable
+
+MARK_TTL_SECONDS = 86_400.0
+# After a failure the store is left alone for so long: not every chunk shall wait for its timeout.
+STORE_PAUSE_SECONDS = 1.0
+# Longer than any store's timeout: whoever sends a batch has ended or was killed by then.
+_BATCH_SECONDS = 10.0
+
+Send = Callable[[Mapping[str, int]], Mapping[str, int]]
+
+
+@dataclass
+class _Batch:
+    asked: dict[str, int] = field(default_factory=dict)
+    over: Event = field(default_factory=Event)
+    answers: Mapping[str, int] = field(default_factory=dict)
+
+
+class Marks:
+    """Reads and raises marks; a store that fails is left alone for a second."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._again_at = 0.0
+        self._reads = _Batches(self._try(self._read))
+        self._writes = _Batches(self._try(self._write))
+
+    def read(self, key: str) -> int | None:
+        """The shared mark, 0 if there is none; None if the store does not answer."""
+        return self._reads.ask(key, 0)
+
+    def save(self, key: str, number: int) -> bool:
+        """Raise a mark; True once that is in the store, False if the store does not answer."""
+        return self._writes.ask(key, number) is not None
+
+    def save_now(self, marks: Mapping[str, int]) -> None:
+        """Raise marks that were not saved before; raises `StateUnavailable`."""
+        self._write(marks)
+
+    def _read(self, marks: Mapping[str, int]) -> Mapping[str, int]:
+        found = self._store.get_all(list(marks))
+        return {key: int(found.get(key, 0)) for key in marks}
+
+    def _write(self, marks: Mapping[str, int]) -> Mapping[str, int]:
+        self._store.advance_all(marks, ttl_seconds=MARK_TTL_SECONDS)
+        return marks
+
+    def _try(self, send: Send) -> Send:
+        def tried(marks: Mapping[str, int]) -> Mapping[str, int]:
+            if time.monotonic() < self._again_at:
+                return {}
+            try:
+                return send(marks)
+            except StateUnavailable:
+                self._again_at = time.monotonic() + STORE_PAUSE_SECONDS
+                return {}
+
+        return tried
+
+
+class _Batches:
+    """Gathers what many ask and sends it together; one batch is on its way at a time."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        # Held for a few lines that never wait.
+        self._lock = Lock()
+        self._gathering = _Batch()
+        self._last = _Batch()
+        self._last.over.set()
+
+    def ask(self, key: str, number: int) -> int | None:
+        """The answer for a key; None if there is none."""
+        with self._lock:
+            batch, previous = self._gathering, self._last
+            is_first = not batch.asked
+            batch.asked[key] = max(number, batch.asked.get(key, 0))
+        if is_first:
+            previous.over.wait(_BATCH_SECONDS)
+            self._send_batch(batch)
+        else:
+            batch.over.wait(_BATCH_SECONDS)
+        return batch.answers.get(key)
+
+    def _send_batch(self, batch: _Batch) -> None:
+        with self._lock:
+            self._gathering, self._last = _Batch(), batch
+        try:
+            batch.answers = self._send(batch.asked)
+        finally:
+            batch.over.set()

@@ -1,0 +1,1 @@
+"""What a request meets first: the WSGI middleware, routes and answers in our form."""

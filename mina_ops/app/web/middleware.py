@@ -1,0 +1,247 @@
+"""The one WSGI wrapper: answers probes below Flask and times what the host serves."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from time import perf_counter
+from typing import Any
+
+from flask import Request, request
+from werkzeug.wsgi import ClosingIterator
+
+from mina_ops.app.heartbeat import Heartbeat
+from mina_ops.app.web.answers import Probe, ProbeRequest, StartResponse, wrong_method
+from mina_ops.app.web.routing import guarded
+
+Environ = dict[str, Any]
+WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
+Served = tuple[str, str | None, str]
+"""A request as it is counted: method, route (None: no route matched), status line."""
+Durations = Mapping[Served, deque[float]]
+"""Where a request's seconds go: there is a deque for whatever was served."""
+Log = Callable[[Mapping[str, Any]], None]
+
+_current_request: Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
+
+_FORM = "application/x-www-form-urlencoded"
+_ESCAPED = "500"  # the status of a request whose exception nobody turned into a response
+_UNANSWERED: Served = ("", None, _ESCAPED)
+
+
+class Middleware:
+    """Wraps an app's `wsgi_app`.
+
+    Args:
+        inner: what it wraps.
+        probes: path -> probe; a path that ends in "/" takes all paths below it too.
+        own_paths: paths of our Flask routes, with all below them: not timed, and a JSON body
+            that curl labelled as a form is labelled as JSON before anyone reads it as a form.
+        skip: prefixes that are not timed, such as the Socket.IO path.
+        identity: headers of every answer of ours.
+        heartbeat: started with the first request of each process.
+        durations: gets what a request took, in seconds, when its response has been closed.
+        log: called with the environ when a response begins, still inside the host's request
+            context if there is one; None: no such call.
+    """
+
+    def __init__(
+        self,
+        inner: WSGIApp,
+        *,
+        probes: Mapping[str, Probe],
+        own_paths: tuple[str, ...],
+        skip: tuple[str, ...],
+        identity: Mapping[str, str],
+        heartbeat: Heartbeat,
+        durations: Durations,
+        log: Log | None = None,
+    ) -> None:
+        self.inner = inner
+        self._probes = {path: probe for path, probe in probes.items() if not path.endswith("/")}
+        self._below = {path: probe for path, probe in probes.items() if path.endswith("/")}
+        self._own_paths = own_paths
+        self._skip = skip
+        self._special = _short_prefixes((*probes, *own_paths, *skip))
+        self._identity = dict(identity)
+        self._heartbeat = heartbeat
+        self._durations = durations
+        self._log = log
+        self._kind = _Timed if log is None else _Logged
+
+    def __call__(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
+        if not self._heartbeat.running:
+            self._heartbeat.start()
+        path = environ.get("PATH_INFO", "")
+        # One look sorts out nearly every request of the host.
+        if path.startswith(self._special):
+            probe = self._probe(path)
+            if probe is not None:
+                return self._answer(probe, path, environ, start)
+            if self._is_own(path):
+                _relabel_form(environ)
+                return self.inner(environ, start)
+            if path.startswith(self._skip):
+                return self.inner(environ, start)
+        timed = self._kind()
+        # Set here, not in an `__init__`, which costs a tenth of all this.
+        timed.environ = environ
+        timed.start = start
+        timed.durations = self._durations
+        timed.log = self._log
+        timed.served = _UNANSWERED
+        body = None
+        timed.began = perf_counter()
+        try:
+            body = timed.body = self.inner(environ, timed.respond)
+        finally:
+            # Not `except`: gevent's Timeout is no Exception, and escapes all the same.
+            if body is None:
+                timed.escape()
+        if type(body) is not ClosingIterator and timed.goes_to_sendfile():
+            return body
+        return timed
+
+    def _probe(self, path: str) -> Probe | None:
+        found = self._probes.get(path)
+        if found is not None:
+            return found
+        return next((p for prefix, p in self._below.items() if path.startswith(prefix)), None)
+
+    def _is_own(self, path: str) -> bool:
+        ours = (own for own in self._own_paths if path.startswith(own))
+        return any(path[len(own) : len(own) + 1] in ("", "/", ".") for own in ours)
+
+    def _answer(
+        self, probe: Probe, path: str, environ: Environ, start: StartResponse
+    ) -> Iterable[bytes]:
+        if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
+            answer = wrong_method(("GET", "HEAD"))
+        else:
+            answer = guarded(lambda: probe(ProbeRequest(path, environ)))
+        return answer.to_wsgi(environ, start, self._identity)
+
+
+class _Timed:
+    """A request of the host, from its call to the close of its response; only then is it over."""
+
+    __slots__ = ("began", "body", "durations", "environ", "log", "served", "start")
+
+    began: float
+    body: Iterable[bytes]
+    durations: Durations
+    environ: Environ
+    log: Log | None
+    served: Served
+    start: StartResponse
+
+    def respond(self, line: str, headers: Any, exc_info: Any = None) -> Any:
+        """What the host calls as `start_response`."""
+        # Flask's request is known only until it pops its context, and not from our environ:
+        # Flask-SocketIO gives Flask a copy.
+        try:
+            rule = _current_request().url_rule
+        except RuntimeError:
+            rule = None  # not within Flask
+        route = None if rule is None else rule.rule
+        self.served = (self.environ["REQUEST_METHOD"], route, line)
+        if exc_info is None:
+            return self.start(line, headers)
+        return self.start(line, headers, exc_info)
+
+    def __iter__(self) -> Iterator[bytes]:
+        # Not `yield from`: that would close the body, which `close` does once.
+        try:
+            for chunk in self.body:  # noqa: UP028
+                yield chunk
+        except Exception:
+            self._fail()
+            raise
+
+    def close(self) -> None:
+        """Close the response; the request is over."""
+        try:
+            self.body.close()  # type: ignore[attr-defined]
+        except AttributeError:
+            if hasattr(self.body, "close"):
+                raise
+        finally:
+            # As in `done`, without the call.
+            began = self.began
+            if began:
+                self.began = 0.0
+                self.durations[self.served].append(perf_counter() - began)
+
+    def done(self) -> None:
+        """Count the request; idempotent."""
+        began, self.began = self.began, 0.0
+        if began:
+            self.durations[self.served].append(perf_counter() - began)
+
+    def escape(self) -> None:
+        """An exception left the host, whatever it said of its status before."""
+        self._fail()
+        self.done()
+
+    def _fail(self) -> None:
+        self.served = (self.environ["REQUEST_METHOD"], self.served[1], _ESCAPED)
+
+    def goes_to_sendfile(self) -> bool:
+        """Whether the server must get the body itself, as it knows its own file wrapper by type.
+
+        Its `close` is then ours, where it lets us; otherwise the request is over now.
+        """
+        body, wrapper = self.body, self.environ.get("wsgi.file_wrapper")
+        if wrapper is None:
+            return False
+        if not (isinstance(body, wrapper) if isinstance(wrapper, type) else hasattr(body, "read")):
+            return False
+        close = getattr(body, "close", None)
+
+        def close_and_tell() -> None:
+            try:
+                if close is not None:
+                    close()
+            finally:
+                self.done()
+
+        with suppress(AttributeError, TypeError):
+            body.close = close_and_tell  # type: ignore[attr-defined]
+            return True
+        self.done()
+        return True
+
+
+class _Logged(_Timed):
+    """A timed request that is logged when its response begins."""
+
+    __slots__ = ()
+
+    def respond(self, line: str, headers: Any, exc_info: Any = None) -> Any:
+        self._tell()
+        return super().respond(line, headers, exc_info)
+
+    def done(self) -> None:
+        self._tell()
+        super().done()
+
+    def close(self) -> None:
+        self._tell()
+        super().close()
+
+    def _tell(self) -> None:
+        log, self.log = self.log, None
+        if log is not None:
+            log(self.environ)
+
+
+def _short_prefixes(paths: Iterable[str]) -> tuple[str, ...]:
+    """Few prefixes, of two segments at most, that all of the paths begin with."""
+    cut = sorted({"/".join(path.split("/", 3)[:3]) for path in paths})
+    return tuple(path for i, path in enumerate(cut) if not path.startswith(tuple(cut[:i])))
+
+
+def _relabel_form(environ: Environ) -> None:
+    if environ.get("CONTENT_TYPE", "").startswith(_FORM):
+        environ["CONTENT_TYPE"] = "application/json"

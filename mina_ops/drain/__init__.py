@@ -1,7 +1,0 @@
-"""Moving every live conversation of a colour away, without losing a part of it."""
-
-from __future__ import annotations
-
-from mina_ops.drain.part import Drain
-
-__all__ = ["Drain"]

@@ -1,7 +1,0 @@
-"""What an app serves, counted: rates, quantiles and outcomes of a whole colour."""
-
-from __future__ import annotations
-
-from mina_ops.metrics.part import Metrics
-
-__all__ = ["Metrics"]

@@ -1,0 +1,1 @@
+"""The app as the operator sees it: its HTTP endpoints, asked and understood."""

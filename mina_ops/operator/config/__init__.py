@@ -1,0 +1,1 @@
+"""`mina-ops.toml`: found, read, checked."""

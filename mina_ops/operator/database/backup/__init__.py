@@ -1,0 +1,1 @@
+"""Backups that were proven, and restores."""

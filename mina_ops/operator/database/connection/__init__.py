@@ -1,0 +1,1 @@
+"""A database by its URL: engines, identity, access."""

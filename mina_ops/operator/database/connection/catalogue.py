@@ -1,0 +1,127 @@
+"""What PostgreSQL's catalogue says about constraints, indexes and sequences, as plain rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from mina_ops.operator.database.connection.connect import rows
+
+_OWN = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast'"
+_NAMED = "quote_ident(n.nspname) || '.' || quote_ident(c.relname)"
+
+_CONSTRAINTS = f"""
+SELECT con.conname AS name, con.contype::text AS kind, con.convalidated AS validated,
+  {_NAMED} AS table, pg_get_constraintdef(con.oid) AS definition,
+  pg_get_expr(con.conbin, con.conrelid) AS expression,
+  (SELECT quote_ident(pn.nspname) || '.' || quote_ident(p.relname)
+     FROM pg_class p JOIN pg_namespace pn ON pn.oid = p.relnamespace
+    WHERE p.oid = con.confrelid) AS parent,
+  (SELECT array_agg(quote_ident(a.attname)::text ORDER BY k.n)
+     FROM unnest(con.conkey) WITH ORDINALITY AS k(number, n)
+     JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.number) AS columns,
+  (SELECT array_agg(quote_ident(a.attname)::text ORDER BY k.n)
+     FROM unnest(con.confkey) WITH ORDINALITY AS k(number, n)
+     JOIN pg_attribute a ON a.attrelid = con.confrelid AND a.attnum = k.number) AS parent_columns
+FROM pg_constraint con
+JOIN pg_class c ON c.oid = con.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE con.contype IN ('f', 'c') AND con.conparentid = 0 AND {_OWN}
+ORDER BY 4, 1
+"""  # noqa: S608
+
+_INDEXES = f"""
+SELECT ic.relname AS name, {_NAMED} AS table, i.indisvalid AND i.indisready AS usable,
+  i.indisunique AS is_unique, pg_get_expr(i.indpred, i.indrelid) AS predicate,
+  coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) AS nulls_count,
+  (SELECT array_agg(pg_get_indexdef(i.indexrelid, k, false) ORDER BY k)
+     FROM generate_series(1, i.indnkeyatts) AS k) AS keys
+FROM pg_index i
+JOIN pg_class ic ON ic.oid = i.indexrelid
+JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND {_OWN}
+ORDER BY 2, 1
+"""  # noqa: S608
+
+_NOT_NULL = f"""
+SELECT {_NAMED} AS table, array_agg(quote_ident(a.attname)::text ORDER BY a.attnum) AS columns
+FROM pg_attribute a
+JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE a.attnotnull AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind = 'r' AND {_OWN}
+GROUP BY 1 ORDER BY 1
+"""  # noqa: S608
+
+# A sequence belongs to a column if it is owned by it or feeds its default.
+_SEQUENCES = f"""
+SELECT DISTINCT {_NAMED} AS table, quote_ident(a.attname) AS column, s.oid::regclass::text AS name,
+  pg_sequence_last_value(s.oid) AS last_value, q.seqincrement AS increment,
+  has_sequence_privilege(s.oid, 'SELECT') AS readable
+FROM pg_class s JOIN pg_sequence q ON q.seqrelid = s.oid
+JOIN (
+  SELECT objid AS sequence, refobjid AS relation, refobjsubid AS number FROM pg_depend
+   WHERE classid = 'pg_class'::regclass AND deptype IN ('a', 'i')
+  UNION
+  SELECT d.refobjid, ad.adrelid, ad.adnum FROM pg_depend d
+    JOIN pg_attrdef ad ON d.classid = 'pg_attrdef'::regclass AND d.objid = ad.oid
+) AS owner ON owner.sequence = s.oid
+JOIN pg_class c ON c.oid = owner.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = owner.number
+WHERE s.relkind = 'S' AND c.relkind IN ('r', 'p') AND {_OWN}
+ORDER BY 1, 2
+"""  # noqa: S608
+
+_TRIGGERS = f"""
+SELECT {_NAMED} AS table, count(*) AS number,
+  count(*) FILTER (WHERE t.tgisinternal) AS of_foreign_keys,
+  min(t.tgname) FILTER (WHERE NOT t.tgisinternal) AS name
+FROM pg_trigger t
+JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE t.tgenabled = 'D' AND {_OWN}
+GROUP BY 1 ORDER BY 1
+"""  # noqa: S608
+
+_COLUMNS = f"""
+SELECT {_NAMED} AS table, quote_ident(n.nspname) AS schema, c.relname AS bare,
+  a.attname AS column, format_type(a.atttypid, NULL) AS type,
+  coalesce(a.attnum = ANY(pk.indkey), false) AS is_key
+FROM pg_attribute a
+JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_index pk ON pk.indrelid = c.oid AND pk.indisprimary
+WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped AND {_OWN}
+ORDER BY 1, a.attnum
+"""  # noqa: S608
+
+
+def constraints(connection: Connection) -> list[Any]:
+    """Foreign keys (kind `f`) and checks (`c`)."""
+    return rows(connection, _CONSTRAINTS)
+
+
+def indexes(connection: Connection) -> list[Any]:
+    """Every index: its keys as SQL, whether it is unique and usable."""
+    return rows(connection, _INDEXES)
+
+
+def not_null(connection: Connection) -> list[Any]:
+    """The columns of each table that may not be NULL."""
+    return rows(connection, _NOT_NULL)
+
+
+def sequences(connection: Connection) -> list[Any]:
+    """The sequences that feed columns, and the last value that each gave out."""
+    return rows(connection, _SEQUENCES)
+
+
+def disabled_triggers(connection: Connection) -> list[Any]:
+    """Tables with triggers that are switched off."""
+    return rows(connection, _TRIGGERS)
+
+
+def columns(connection: Connection) -> list[Any]:
+    """Every column of every table, with its type and whether it is in the primary key."""
+    return rows(connection, _COLUMNS)
+
+
+def has_amcheck(connection: Connection) -> bool:
+    """Whether the extension amcheck is installed in this database."""
+    return bool(rows(connection, "SELECT 1 FROM pg_extension WHERE extname = 'amcheck'"))

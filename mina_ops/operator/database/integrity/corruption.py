@@ -1,0 +1,153 @@
+"""How far a corruption goes: which rows, from when to when, and what depends on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from mina_ops.operator.database.backup import manifest
+from mina_ops.operator.database.connection.connect import Database, rows
+from mina_ops.operator.database.integrity import integrity
+from mina_ops.operator.database.integrity.findings import Finding, Report
+from mina_ops.operator.database.integrity.rules_of_data import Expectations
+
+_TIME_COLUMNS = """
+SELECT quote_ident(attname) AS name FROM pg_attribute
+WHERE attrelid = to_regclass(:table) AND NOT attisdropped
+  AND atttypid IN ('timestamp'::regtype, 'timestamptz'::regtype)
+ORDER BY attname NOT IN ('created_at', 'inserted_at', 'updated_at'), attnum LIMIT 1
+"""
+_DEPENDANTS = """
+SELECT DISTINCT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
+FROM pg_constraint con JOIN pg_class c ON c.oid = con.conrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE con.contype = 'f' AND con.confrelid = to_regclass(:table) AND con.conrelid <> con.confrelid
+ORDER BY 1
+"""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """One damaged table: its faults, when the affected rows were made, who refers to it."""
+
+    table: str
+    faults: tuple[str, ...]
+    rows: int
+    first: str | None
+    last: str | None
+    dependants: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The extent of a corruption, the backup to go back to, and what to type next."""
+
+    report: Report
+    extents: tuple[Extent, ...]
+    backup: str | None
+    backup_at: str | None
+    steps: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The analysis as JSON's types."""
+        return {
+            **self.report.as_json(),
+            "extents": [asdict(extent) for extent in self.extents],
+            "backup": self.backup,
+            "backup_at": self.backup_at,
+            "steps": list(self.steps),
+        }
+
+    def as_text(self) -> str:
+        """The analysis as lines for a terminal."""
+        lines = [self.report.as_text(), ""]
+        for extent in self.extents:
+            lines.append(f"Table {extent.table}: {extent.rows} rows known to be affected")
+            if extent.first:
+                lines.append(f"  made between {extent.first} and {extent.last}")
+            if extent.dependants:
+                lines.append(f"  referred to by {', '.join(extent.dependants)}")
+        if self.backup:
+            lines.append(f"Newest proven backup: {self.backup}, of {self.backup_at}")
+        lines += ["", "Next:", *(f"  {n}. {step}" for n, step in enumerate(self.steps, 1))]
+        return "\n".join(lines)
+
+
+def analyse(database: Database, expected: Expectations, backups: Path) -> Analysis:
+    """The extent of what the integrity checks find, with the playbook's steps filled in.
+
+    Raises:
+        DatabaseUnreachable: no connection.
+    """
+    report = integrity.check(database, expected)
+    damaged = sorted({found.table for found in report.findings if found.table})
+    with database.connect() as connection:
+        extents = [
+            _extent(connection, table, [f for f in report.findings if f.table == table])
+            for table in damaged
+        ]
+    newest = manifest.newest(backups, database.source) if backups.is_dir() else None
+    file = str(newest[0]) if newest else None
+    return Analysis(
+        report=report,
+        extents=tuple(extents),
+        backup=file,
+        backup_at=newest[1].created_at if newest else None,
+        steps=_steps(report, damaged, file),
+    )
+
+
+def _extent(connection: Connection, table: str, findings: Sequence[Finding]) -> Extent:
+    sqlite = connection.dialect.name == "sqlite"
+    span: tuple[str | None, str | None] = (None, None)
+    dependants: tuple[str, ...] = ()
+    if not sqlite:
+        span = _span(connection, table, [found.where for found in findings if found.where])
+        dependants = tuple(row.name for row in rows(connection, _DEPENDANTS, table=table))
+    return Extent(
+        table=table,
+        faults=tuple(found.detail for found in findings),
+        rows=sum(found.rows or 0 for found in findings),
+        first=span[0],
+        last=span[1],
+        dependants=dependants,
+    )
+
+
+def _span(
+    connection: Connection, table: str, conditions: Sequence[str]
+) -> tuple[str | None, str | None]:
+    columns = rows(connection, _TIME_COLUMNS, table=table)
+    if not columns or not conditions:
+        return None, None
+    column = columns[0].name
+    where = " OR ".join(f"({condition})" for condition in conditions)
+    savepoint = connection.begin_nested()
+    try:
+        found = rows(
+            connection,
+            f"SELECT min(t.{column})::text AS first, max(t.{column})::text AS last "  # noqa: S608
+            f"FROM {table} AS t WHERE {where}",
+        )[0]
+    except DBAPIError:
+        return None, None
+    finally:
+        savepoint.rollback()
+    return found.first, found.last
+
+
+def _steps(report: Report, damaged: Sequence[str], backup: str | None) -> tuple[str, ...]:
+    if report.clean:
+        return ("Nothing is damaged as far as these checks see.",)
+    file = backup or "BACKUP (there is no proven one in the folder of backups)"
+    steps = [f"mina-ops db offline {table}" for table in damaged]
+    steps.append("mina-ops db backup --no-prove   # keep the damaged state for the post-mortem")
+    steps += [f"mina-ops db restore {file} --table {table}" for table in damaged]
+    steps.append("scripts/verify_data_integrity.sh")
+    steps += [f"mina-ops db online {table}" for table in damaged]
+    return tuple(steps)

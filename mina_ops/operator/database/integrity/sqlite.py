@@ -1,0 +1,56 @@
+"""The checks of an SQLite database's data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DatabaseError
+
+from mina_ops.operator.database.connection.connect import Database, rows
+from mina_ops.operator.database.integrity import postgresql as shared
+from mina_ops.operator.database.integrity.findings import Finding
+from mina_ops.operator.database.integrity.rules_of_data import Expectations
+
+_RESTORE = "Restore a backup: mina-ops db restore FILE."
+
+
+def structure(
+    connection: Connection, database: Database, expected: Expectations
+) -> Sequence[Finding]:
+    """Damaged pages, indexes that miss rows, NULL where it is forbidden: SQLite's own check."""
+    try:
+        said = [row[0] for row in rows(connection, "PRAGMA integrity_check(100)")]
+    except DatabaseError:
+        said = ["the file is damaged so far that SQLite cannot read it"]
+    if said == ["ok"]:
+        return []
+    return [Finding("structure", "", line, _RESTORE) for line in said]
+
+
+def foreign_keys(
+    connection: Connection, database: Database, expected: Expectations
+) -> Sequence[Finding]:
+    """Rows whose foreign key leads nowhere; SQLite enforces none unless it is told to."""
+    lost: dict[tuple[str, str], list[str]] = {}
+    for row in rows(connection, "PRAGMA foreign_key_check"):
+        lost.setdefault((row[0], row[2]), []).append(str(row[1]))
+    return [
+        Finding(
+            "foreign_keys",
+            child,
+            f"{child}: rows point at no row of {parent}",
+            "Mend or remove them; set PRAGMA foreign_keys = ON on each connection.",
+            rows=len(ids),
+            sample=tuple(f"rowid={rowid}" for rowid in ids[:5]),
+        )
+        for (child, parent), ids in lost.items()
+    ]
+
+
+CHECKS: Mapping[str, Callable[[Connection, Database, Expectations], Sequence[Finding]]] = {
+    "structure": structure,
+    "foreign_keys": foreign_keys,
+    "row_counts": shared.row_counts,
+    "revision": shared.revision,
+}

@@ -1,0 +1,128 @@
+"""The checks of how PostgreSQL stores the data: pages, indexes, unique keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from mina_ops.errors import ToolMissing
+from mina_ops.operator.database.backup import census
+from mina_ops.operator.database.connection import catalogue
+from mina_ops.operator.database.connection.connect import Database, rows, server_program, verbatim
+from mina_ops.operator.database.integrity.findings import Finding
+from mina_ops.operator.database.integrity.rules_of_data import Expectations, Skipped
+from mina_ops.operator.system import programs
+
+AMCHECK_SECONDS = 3600.0
+_AMCHECK = ("--no-password", "--heapallindexed", "--no-strict-names")
+_SAMPLE = 5
+_RESTORE = "Restore the table from a backup: mina-ops db restore FILE --table NAME."
+Found = Sequence[Finding]
+
+
+def readable(connection: Connection, database: Database, expected: Expectations) -> Found:
+    """Tables of which a page or a row cannot be read."""
+    found = []
+    for table in census.tables(connection):
+        savepoint = connection.begin_nested()
+        try:
+            census.count(connection, table)
+        except DBAPIError as exc:
+            kind = type(exc.orig).__name__
+            if kind in ("InsufficientPrivilege", "QueryCanceled", "LockNotAvailable"):
+                raise
+            found.append(Finding("readable", table, f"{table} cannot be read ({kind})", _RESTORE))
+        finally:
+            savepoint.rollback()
+    return found
+
+
+def unique_keys(connection: Connection, database: Database, expected: Expectations) -> Found:
+    """Rows that are alike in a unique index, which then is damaged."""
+    found = []
+    for index in catalogue.indexes(connection):
+        if not index.is_unique:
+            continue
+        keys = ", ".join(index.keys)
+        conditions = [f"({index.predicate})"] if index.predicate else []
+        if not index.nulls_count:
+            conditions += [f"{key} IS NOT NULL" for key in index.keys]
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        doubled = verbatim(
+            f"SELECT {keys} FROM {index.table} {where} GROUP BY {keys} HAVING count(*) > 1"  # noqa: S608
+        )
+        groups = rows(connection, f"{doubled} LIMIT 1000")
+        if groups:
+            sample = tuple(", ".join(map(str, group)) for group in groups[:_SAMPLE])
+            found.append(
+                Finding(
+                    "unique_keys",
+                    index.table,
+                    f"{index.table} has keys twice in {index.name} ({keys})",
+                    f"Remove the wrong rows, then REINDEX INDEX CONCURRENTLY {index.name}.",
+                    rows=len(groups),
+                    sample=sample,
+                    where=f"({keys}) IN ({doubled})",
+                )
+            )
+    return found
+
+
+def invalid_indexes(connection: Connection, database: Database, expected: Expectations) -> Found:
+    """Indexes that a failed CREATE INDEX CONCURRENTLY left behind."""
+    return [
+        Finding(
+            "invalid_indexes",
+            index.table,
+            f"the index {index.name} of {index.table} is invalid; it costs writes and serves none",
+            f"DROP INDEX CONCURRENTLY {index.name}; and build it again.",
+        )
+        for index in catalogue.indexes(connection)
+        if not index.usable
+    ]
+
+
+def structure(connection: Connection, database: Database, expected: Expectations) -> Found:
+    """Damaged pages and indexes, by pg_amcheck."""
+    if not catalogue.has_amcheck(connection):
+        raise Skipped("the extension amcheck is not installed (CREATE EXTENSION amcheck)")
+    try:
+        result = programs.run(
+            [server_program("pg_amcheck"), *_AMCHECK, "--database", database.url.database or ""],
+            timeout_seconds=AMCHECK_SECONDS,
+            environment=database.libpq(),
+        )
+    except ToolMissing as exc:
+        raise Skipped("pg_amcheck is not installed (Debian: postgresql)") from exc
+    if "permission denied" in result.stderr.lower():
+        raise Skipped("the role may not run pg_amcheck")
+    if result.ok:
+        return []
+    objects = re.findall(r'(?:btree index|heap table) "[^"]*?\.([^"]+)"', result.stdout)
+    details = list(dict.fromkeys(objects)) or ["an object that pg_amcheck does not name"]
+    return [
+        Finding(
+            "structure",
+            "",
+            f"pg_amcheck finds {name} damaged",
+            f"An index: REINDEX INDEX CONCURRENTLY {name}. A table: restore it, check the disk.",
+        )
+        for name in details
+    ]
+
+
+def checksums(connection: Connection, database: Database, expected: Expectations) -> Found:
+    """Pages whose checksum failed when the server read them."""
+    found = rows(
+        connection,
+        "SELECT checksum_failures AS n FROM pg_stat_database WHERE datname = current_database()",
+    )
+    if not found or found[0].n is None:
+        raise Skipped("this server keeps no checksums (initdb --data-checksums)")
+    if not found[0].n:
+        return []
+    detail = f"{found[0].n} pages failed their checksum"
+    return [Finding("checksums", "", detail, "The disk is at fault. Restore on another machine.")]

@@ -1,0 +1,192 @@
+"""Is a coming migration compatible with the code that runs? Expand first, contract a release
+later: each finding says how to do in two releases what breaks in one.
+
+Source: the rules' reasons are PostgreSQL 15's manual (ALTER TABLE, CREATE INDEX, 13.3 on locks)
+and the parallel-change pattern (Fowler, 2014). squawk adds its own where it is installed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from mina_ops.operator.database.migrations.change import Change
+from mina_ops.operator.database.migrations.changes import changes
+from mina_ops.operator.database.migrations.facts import Facts, refused
+from mina_ops.operator.database.migrations.lint_rules import (
+    BLOCKING,
+    NOTE,
+    OF_COLUMNS,
+    OF_TABLES,
+    RULES,
+    SCAN,
+    Danger,
+)
+from mina_ops.operator.database.migrations.lint_transactions import Transactions
+from mina_ops.operator.database.migrations.mapped import Mapped
+from mina_ops.operator.database.migrations.render import Rendered
+
+_IF_MISSING = re.compile(r"\bTABLE\s+IF\s+NOT\s+EXISTS\b", re.I)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All findings about the coming migrations; `remarks` say what could not be looked at."""
+
+    revisions: tuple[str, ...]
+    dangers: tuple[Danger, ...]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def compatible(self) -> bool:
+        """Whether the running code survives them, without a lock that stops it."""
+        return all(danger.level == NOTE for danger in self.dangers)
+
+    def as_json(self) -> dict[str, Any]:
+        """The verdict as JSON's types."""
+        return {
+            "compatible": self.compatible,
+            "revisions": list(self.revisions),
+            "findings": [asdict(danger) for danger in self.dangers],
+            "remarks": list(self.remarks),
+        }
+
+    def as_text(self) -> str:
+        """The verdict as lines for a terminal."""
+        lines = []
+        for danger in self.dangers:
+            lines.append(f"{danger.revision} {danger.level}: {danger.detail} [{danger.rule}]")
+            lines.append(f"  -> {danger.advice}")
+        lines += [f"Remark: {remark}" for remark in self.remarks]
+        end = "compatible with the running code" if self.compatible else "NOT safe to run now"
+        lines.append(f"{len(self.revisions)} migrations: {end}.")
+        return "\n".join(lines)
+
+
+def judge(
+    migrations: Sequence[Rendered],
+    mapped: Mapped | None,
+    *,
+    dialect: str = "postgresql",
+    timeouts_set: bool = False,
+    apart: bool = False,
+    facts: Facts | None = None,
+    reviewed: Sequence[str] = (),
+) -> Verdict:
+    """The findings about migrations that are to run, in order, under the code that runs.
+
+    Args:
+        mapped: what that code maps; None: unknown, so it is taken to map everything.
+        timeouts_set: lock and statement timeouts come from elsewhere (env.py, the role).
+        apart: env.py gives each migration a transaction; by default an upgrade has one for all.
+        facts: what the database itself says, if it was asked.
+        reviewed: revisions that somebody has judged by hand; what is found there is a note.
+    """
+    dangers: list[Danger] = []
+    remarks: list[str] = []
+    new: set[str] = set()
+    transactions = Transactions(timeouts_set=timeouts_set, apart=apart)
+    for rendered in migrations:
+        found = changes(rendered)
+        ours = _of_old_tables(found, new)
+        dangers += _dangers(rendered.revision, ours, mapped, dialect)
+        if dialect == "postgresql":
+            dangers += transactions.judge(rendered.revision, ours)
+            dangers += refused(rendered.revision, found, facts or Facts())
+        if not rendered.reversible:
+            dangers.append(_irreversible(rendered.revision))
+        if rendered.problem:
+            dangers.append(_unjudged(rendered.revision, rendered.problem))
+    if mapped is None and migrations:
+        remarks.append(
+            "What the running code maps is unknown, so it is taken to map everything; "
+            "`mina-ops db mapped` writes it down."
+        )
+    accepted = [replace(d, level=NOTE) if d.revision in reviewed else d for d in dangers]
+    return Verdict(tuple(r.revision for r in migrations), tuple(accepted), tuple(remarks))
+
+
+def _of_old_tables(found: Sequence[Change], new: set[str]) -> list[Change]:
+    """The changes but those of tables that these migrations made; `new` grows by theirs."""
+    kept = []
+    for position, change in enumerate(found):
+        if change.kind == "create_table":
+            # The one that is there stays, with its rows.
+            new |= set() if _IF_MISSING.search(change.text) else {change.table}
+        elif change.kind == "drop_view":
+            if not any(_makes(later, change.table) for later in found[position:]):
+                kept.append(change)
+        elif change.table not in new:
+            kept.append(change)
+    return kept
+
+
+def _makes(change: Change, view: str) -> bool:
+    return change.kind == "create_view" and change.table == view
+
+
+def _dangers(
+    revision: str, found: Sequence[Change], mapped: Mapped | None, dialect: str
+) -> list[Danger]:
+    dangers = [_danger(revision, change, mapped, dialect) for change in found]
+    unknown = [change for change in found if change.kind == "unknown"]
+    return [danger for danger in dangers if danger is not None] + [
+        _unjudged(revision, f"nobody can say what this does: {change.column}") for change in unknown
+    ]
+
+
+def _danger(revision: str, change: Change, mapped: Mapped | None, dialect: str) -> Danger | None:
+    rule = RULES.get(change.kind)
+    if rule is not None and change.kind == "set_not_null" and _is_harmless(change, mapped):
+        rule = SCAN
+    elif rule is None or change.safe or _is_harmless(change, mapped):
+        return None
+    level, detail, advice = rule
+    if level == BLOCKING and dialect != "postgresql":
+        return None
+    subject = f"{change.table}.{change.column}" if change.column else change.table
+    words = {"table": change.table, "column": change.column or "NAME", "subject": subject}
+    if change.kind in OF_TABLES:
+        subject = change.table
+    return Danger(
+        revision, change.kind, level, subject, detail.format(**words), advice.format(**words)
+    )
+
+
+def _is_harmless(change: Change, mapped: Mapped | None) -> bool:
+    if mapped is None:
+        return False
+    if change.kind in (*OF_TABLES, "drop_view"):
+        return not mapped.has_table(change.table)
+    if change.kind in OF_COLUMNS:
+        return not mapped.has_column(change.table, change.column)
+    if change.kind == "add_column":
+        return not mapped.has_table(change.table)
+    if change.kind == "set_not_null":
+        return mapped.always_writes(change.table, change.column)
+    return change.kind == "drop_default" and mapped.always_writes(change.table, change.column)
+
+
+def _unjudged(revision: str, problem: str) -> Danger:
+    return Danger(
+        revision,
+        "unjudged",
+        BLOCKING,
+        revision,
+        problem,
+        f"Review it by hand, then say so: --reviewed {revision}. Better: move data by a job, and "
+        "let migrations change the schema alone.",
+    )
+
+
+def _irreversible(revision: str) -> Danger:
+    return Danger(
+        revision,
+        "irreversible",
+        NOTE,
+        revision,
+        "its downgrade does nothing, so staging cannot rehearse `flask db downgrade -1`",
+        "Write the downgrade; production never runs it.",
+    )

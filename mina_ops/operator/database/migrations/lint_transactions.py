@@ -1,0 +1,119 @@
+"""What only the transaction shows: timeouts that are missing, locks held for longer, statements
+that PostgreSQL refuses there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mina_ops.operator.database.migrations.change import Change
+from mina_ops.operator.database.migrations.lint_rules import BLOCKING, LOCKING, Danger
+
+_TIMEOUTS = ("lock_timeout", "statement_timeout")
+
+
+class Transactions:
+    """Goes through migrations in order and knows what the open transaction has done.
+
+    Args:
+        timeouts_set: both timeouts come from elsewhere.
+        apart: each migration has a transaction of its own.
+    """
+
+    def __init__(self, *, timeouts_set: bool, apart: bool) -> None:
+        self._timeouts_set = timeouts_set
+        self._apart = apart
+        self._not_valid: set[tuple[str, str]] = set()
+        self._values: set[str] = set()
+
+    def judge(self, revision: str, found: Sequence[Change]) -> list[Danger]:
+        """The dangers of one migration, the next in order."""
+        if self._apart:
+            self._begin_anew()
+        dangers = list(_timeouts(revision, found)) if not self._timeouts_set else []
+        for change in found:
+            if change.outside:
+                self._begin_anew()
+            else:
+                dangers += self._looked_at(revision, change)
+        return dangers
+
+    def _begin_anew(self) -> None:
+        self._not_valid.clear()
+        self._values.clear()
+
+    def _looked_at(self, revision: str, change: Change) -> Iterator[Danger]:
+        key = (change.table, change.column)
+        if change.kind in ("create_index", "drop_index", "reindex", "detach_partition"):
+            if change.concurrent:
+                yield _concurrent(revision, change)
+        elif change.kind in ("add_foreign_key", "add_check") and change.safe:
+            self._not_valid.add(key)
+        elif change.kind == "validate" and key in self._not_valid:
+            yield _validated_at_once(revision, change)
+        if change.kind == "enum_value":
+            self._values.add(change.column)
+        elif used := [value for value in self._values if value in change.text]:
+            yield _value_used_at_once(revision, change, used[0])
+
+
+def _timeouts(revision: str, found: Sequence[Change]) -> Iterator[Danger]:
+    given: dict[str, bool] = {}
+    for change in found:
+        if change.outside and change.kind != "timeout":
+            # SET LOCAL ended with the transaction that the autocommit_block committed.
+            given = {name: local for name, local in given.items() if not local}
+        if change.kind == "timeout":
+            given[change.table] = change.safe
+        missing = [name for name in _TIMEOUTS if name not in given]
+        if change.kind in LOCKING and missing:
+            yield _no_timeout(revision, change, missing)
+            return
+
+
+def _no_timeout(revision: str, change: Change, missing: Sequence[str]) -> Danger:
+    return Danger(
+        revision,
+        "timeout",
+        BLOCKING,
+        change.table,
+        f"{' and '.join(missing)} missing: while it waits for a lock on {change.table}, every "
+        "other statement on that table queues behind it",
+        f"Begin with {'; '.join(f'op.execute(SET LOCAL {n} = 5s)' for n in missing)} (after an "
+        "autocommit_block again), or set them once in env.py.",
+    )
+
+
+def _concurrent(revision: str, change: Change) -> Danger:
+    return Danger(
+        revision,
+        "concurrent_in_transaction",
+        BLOCKING,
+        f"{change.table}.{change.column}",
+        f"{change.column or change.table} is built, dropped or detached CONCURRENTLY inside a "
+        "transaction, which PostgreSQL refuses; the migration fails halfway",
+        "Put it into `with op.get_context().autocommit_block():`.",
+    )
+
+
+def _validated_at_once(revision: str, change: Change) -> Danger:
+    return Danger(
+        revision,
+        "validated_at_once",
+        BLOCKING,
+        f"{change.table}.{change.column}",
+        f"{change.column} of {change.table} is validated in the transaction that adds it, so the "
+        "exclusive lock of adding it is held for the whole scan",
+        "Validate in a later migration, and give each its transaction: "
+        "context.configure(..., transaction_per_migration=True) in env.py.",
+    )
+
+
+def _value_used_at_once(revision: str, change: Change, value: str) -> Danger:
+    return Danger(
+        revision,
+        "enum_value_used_at_once",
+        BLOCKING,
+        change.table,
+        f"the new value {value} is used in the transaction that adds it, which PostgreSQL refuses",
+        "Add the value in an autocommit_block or an earlier release, and use it afterwards.",
+    )

@@ -1,0 +1,85 @@
+"""Which Alembic revision a database is at, and which ones a folder of migrations knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic.script import Script, ScriptDirectory
+from alembic.script.revision import RevisionError
+from alembic.util import CommandError
+from sqlalchemy import Connection, inspect
+
+from mina_ops.errors import ConfigurationError
+from mina_ops.operator.database.connection.connect import rows
+
+
+def current(connection: Connection, version_table: str = "alembic_version") -> list[str]:
+    """The revisions that a database says it is at: none, one, or one for each branch."""
+    if not inspect(connection).has_table(version_table):
+        return []
+    quoted = connection.dialect.identifier_preparer.quote(version_table)
+    found = rows(connection, f"SELECT version_num FROM {quoted} ORDER BY 1")  # noqa: S608
+    return [row.version_num for row in found]
+
+
+class Tree:
+    """A folder of migrations, read without running its env.py, so no app is needed."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the folder.
+
+        Raises:
+            ConfigurationError: it holds no migrations, or one that cannot be imported.
+        """
+        self.folder = folder
+        if not (folder / "versions").is_dir():
+            raise ConfigurationError(
+                f"{folder} holds no migrations (no folder `versions`); give --migrations, or set "
+                "database.migrations in mina-ops.toml."
+            )
+        self._scripts = ScriptDirectory(str(folder))
+        with self._told():
+            self.heads = list(self._scripts.get_heads())
+
+    def head(self) -> str:
+        """The one newest revision.
+
+        Raises:
+            ConfigurationError: there are several heads, or none.
+        """
+        if len(self.heads) != 1:
+            found = ", ".join(self.heads) or "none"
+            raise ConfigurationError(
+                f"{self.folder} has {len(self.heads)} heads ({found}); merge them with "
+                "`flask db merge heads`."
+            )
+        return self.heads[0]
+
+    def knows(self, revision: str) -> bool:
+        """Whether a revision is in the folder."""
+        try:
+            return self._scripts.get_revision(revision) is not None
+        except (CommandError, RevisionError):
+            return False
+
+    def between(self, lower: Sequence[str], upper: str) -> list[Script]:
+        """The migrations that an upgrade from `lower` to `upper` runs, in their order.
+
+        Those of another branch that a merge brings in are among them.
+
+        Raises:
+            ConfigurationError: one of them is not in the folder, or they are not on one line.
+        """
+        with self._told():
+            steps = list(self._scripts.iterate_revisions(upper, tuple(lower), implicit_base=True))
+        return list(reversed(steps))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (CommandError, RevisionError, SyntaxError, ImportError) as exc:
+            reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+            raise ConfigurationError(f"The migrations in {self.folder}: {reason}") from exc

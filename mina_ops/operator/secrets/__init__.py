@@ -1,0 +1,1 @@
+"""Secrets rotated while the app goes on serving."""

@@ -1,0 +1,1 @@
+"""This machine: its programs, its user, its clock."""

@@ -1,0 +1,64 @@
+"""Whether a colour may get traffic: every process of it that can be asked says it is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from mina_ops.errors import AppUnhealthy, AppUnreachable, OperatorError
+from mina_ops.operator.api.client import AppClient
+from mina_ops.operator.config.settings import Colour
+
+
+def require_ready(colour: Colour) -> None:
+    """Return if the colour and each instance that the file lists answer ready.
+
+    Raises:
+        AppUnreachable: one of them does not answer.
+        AppUnhealthy: one of them is not ready; the message says which and why.
+    """
+    problems = _problems(colour)
+    if problems:
+        kind = AppUnhealthy if any(isinstance(p, AppUnhealthy) for p in problems) else None
+        raise (kind or AppUnreachable)(" ".join(str(problem) for problem in problems))
+
+
+def require_some_ready(colour: Colour) -> list[str]:
+    """What is wrong with those that are not ready, as long as one process of the colour is.
+
+    For a way back in need: the load balancer asks another server when one does not answer.
+
+    Raises:
+        AppUnreachable, AppUnhealthy: none of them is ready.
+    """
+    problems = _problems(colour)
+    if len(problems) == len(list(_targets(colour))):
+        raise problems[0]
+    return [str(problem) for problem in problems]
+
+
+def _problems(colour: Colour) -> list[OperatorError]:
+    targets = list(_targets(colour))
+    with ThreadPoolExecutor(max_workers=len(targets)) as pool:
+        return [problem for problem in pool.map(_problem, targets) if problem]
+
+
+def _targets(colour: Colour) -> Iterator[tuple[str, str]]:
+    yield colour.name, colour.url
+    if colour.own_probes:
+        scheme = colour.url.split(":", 1)[0]
+        for name, address in colour.instances.items():
+            if f"{scheme}://{address}" != colour.url:
+                yield f"{colour.name} instance {name}", f"{scheme}://{address}"
+
+
+def _problem(target: tuple[str, str]) -> OperatorError | None:
+    name, url = target
+    try:
+        with AppClient(name, url) as client:
+            readiness = client.ready()
+    except OperatorError as error:
+        return error
+    if readiness.ready:
+        return None
+    return AppUnhealthy(f"{name} is not ready ({readiness.reason}) at {url}/api/health/ready.")

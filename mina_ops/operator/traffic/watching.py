@@ -1,0 +1,126 @@
+"""Active health checks for load balancers that have none: alert, and take a sick colour out.
+
+The playbook's figures: every 5 s, down after 2 failures, up after 2 passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from mina_ops.errors import OperatorError
+from mina_ops.operator.api.client import AppClient
+from mina_ops.operator.config.settings import Colour, OperatorSettings
+from mina_ops.operator.traffic.base import TrafficDriver
+from mina_ops.operator.traffic.gate import require_ready
+from mina_ops.operator.traffic.model import Split
+
+
+@dataclass
+class Pulse:
+    """Whether a colour counts as up, which flips only after several results in a row."""
+
+    fails: int = 2
+    passes: int = 2
+    up: bool = True
+    _against: int = 0
+
+    def observe(self, healthy: bool) -> bool:
+        """Take one result in; True if the state flipped with it."""
+        self._against = 0 if healthy == self.up else self._against + 1
+        if self._against < (self.passes if healthy else self.fails):
+            return False
+        self.up = healthy
+        self._against = 0
+        return True
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One look at one colour: `detail` says what is wrong; `flipped` if up or down is news."""
+
+    colour: str
+    healthy: bool
+    detail: str
+    up: bool
+    flipped: bool
+
+
+def look(colour: Colour) -> tuple[bool, str]:
+    """Whether a colour is healthy now, and its own words if it is not."""
+    try:
+        with AppClient(colour.name, colour.url) as client:
+            health = client.health()
+    except OperatorError as error:
+        return False, str(error)
+    if health.healthy:
+        return True, health.version
+    failing = ", ".join(health.failing())
+    return False, f"{colour.name} is {health.status}" + (f": {failing}" if failing else "")
+
+
+def watch(
+    settings: OperatorSettings,
+    colours: tuple[str, ...],
+    pause: Callable[[], bool],
+    *,
+    fails: int = 2,
+    passes: int = 2,
+) -> Iterator[Sight]:
+    """A `Sight` of every colour each round, until `pause`, which waits, returns False."""
+    watched = [settings.colour(name) for name in colours]
+    pulses = {colour.name: Pulse(fails, passes) for colour in watched}
+    with ThreadPoolExecutor(max_workers=len(watched)) as pool:
+        while True:
+            for colour, (healthy, detail) in zip(watched, pool.map(look, watched), strict=True):
+                pulse = pulses[colour.name]
+                flipped = pulse.observe(healthy)
+                yield Sight(colour.name, healthy, detail, pulse.up, flipped)
+            if not pause():
+                return
+
+
+class TakeOut:
+    """Moves traffic off a colour that went down, and back when it is up again.
+
+    Only to a colour that is ready, and back only if nobody changed traffic meanwhile.
+    """
+
+    def __init__(self, settings: OperatorSettings, driver: TrafficDriver) -> None:
+        self._settings = settings
+        self._driver = driver
+        self._taken: dict[str, tuple[Split, int]] = {}
+
+    def act(self, sight: Sight) -> str | None:
+        """What was done about a flip, as a sentence; None if nothing had to be.
+
+        Raises:
+            AppUnhealthy, AppUnreachable: the other colour is not ready; traffic stays.
+            TrafficError: the load balancer did not follow; traffic stays.
+        """
+        if not sight.flipped:
+            return None
+        return self._back(sight.colour) if sight.up else self._out(sight.colour)
+
+    def _out(self, name: str) -> str | None:
+        reading = self._driver.read()
+        if not reading.split.serves(name):
+            return None
+        other = self._settings.other(name)
+        require_ready(other)
+        cohorts = [user for user, to in reading.split.cohorts.items() if to == name]
+        target = reading.split.giving(other.name, 100).with_cohort(cohorts, None)
+        applied = self._driver.apply(target)
+        self._taken[name] = (reading.split, applied.after.generation)
+        return f"{name} is taken out: {applied.after.split.describe()}"
+
+    def _back(self, name: str) -> str | None:
+        before, generation = self._taken.pop(name, (None, 0))
+        if before is None:
+            return None
+        if self._driver.read().generation != generation:
+            return f"{name} is up; traffic was changed by hand meanwhile and stays as it is"
+        require_ready(self._settings.colour(name))
+        applied = self._driver.apply(before)
+        return f"{name} is back in: {applied.after.split.describe()}"

@@ -1,0 +1,130 @@
+// Stock socket.io-client clients. Usage: node clients.mjs '{"url", "clients", ...}'
+//
+// transports   list of lists, dealt out in turn; [] is the client's default
+// mode         stream: chunks through mina-stream.js; stock: chunks by plain emit, event "plain";
+//              idle: nothing is sent
+// interval_ms  between two chunks of a client
+// acknowledge  false: nobody acknowledges a hand-off
+// handoff_wait_ms  how long mina-stream.js lets its chunks hold up a hand-off; default: its own
+// ack_timeout_ms   until mina-stream.js sends a chunk again; default: its own
+// One JSON line on stdout every 100 ms; a line on stdin stops the chunks, waits for the last
+// acknowledgements and reports with "final": true.
+
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const require = createRequire(join(root, "package.json"));
+const { io } = require("socket.io-client");
+
+const options = {
+  clients: 1, transports: [["websocket"]], mode: "idle", interval_ms: 100, acknowledge: true,
+  ramp_ms: 500, last_acks_ms: 15000, ...JSON.parse(process.argv[2]),
+};
+const MinaStream = load(join(root, "mina_ops/app/clients/mina-stream.js"));
+const clients = [];
+const reasons = {};
+const reconnectedAt = [];
+const downtimes = [];
+const shouts = [];
+let errors = 0;
+let handoffs = 0;
+let notices = 0;
+let stopped = false;
+
+function load(script) {
+  if (options.handoff_wait_ms === undefined) return require(script);
+  const [wait, mine] = [/HANDOFF_WAIT_MS = \d+;/, `HANDOFF_WAIT_MS = ${options.handoff_wait_ms};`];
+  const shipped = readFileSync(script, "utf8");
+  if (!wait.test(shipped)) throw new Error("mina-stream.js has another name for its wait");
+  const module = { exports: {} };
+  new Function("module", shipped.replace(wait, mine))(module);
+  return module.exports;
+}
+
+function count(object, key) { object[key] = (object[key] ?? 0) + 1; }
+
+function start(number) {
+  const transports = options.transports[number % options.transports.length];
+  const more = transports.length ? { transports } : {};
+  const socket = io(options.url, { forceNew: true, reconnectionDelay: 500, ...more });
+  const client = { socket, connects: 0, sent: 0, acknowledged: 0, stream: `s${process.pid}-${number}` };
+  if (options.mode === "stream") {
+    client.sender = new MinaStream(socket, {
+      event: "chunk", stream: client.stream, ackTimeout: options.ack_timeout_ms,
+    });
+  }
+  socket.on("connect", () => {
+    client.connects += 1;
+    if (client.connects > 1) {
+      reconnectedAt.push(Date.now());
+      downtimes.push(Date.now() - client.lostAt);
+    }
+  });
+  socket.on("disconnect", (reason) => { count(reasons, reason); client.lostAt = Date.now(); });
+  socket.on("connect_error", () => { errors += 1; });
+  socket.on("server:draining", () => { notices += 1; });
+  socket.on("shouted", (text) => shouts.push(text));
+  if (options.acknowledge && options.mode !== "stream" && options.mode !== "stock") {
+    socket.on("session:handoff", (_message, acknowledge) => { handoffs += 1; acknowledge?.(); });
+  } else {
+    socket.on("session:handoff", () => { handoffs += 1; });
+  }
+  if (options.mode !== "idle") {
+    client.timer = setInterval(() => send(client), options.interval_ms);
+  }
+  if (options.shout) socket.once("connect", () => setTimeout(() => socket.emit("shout", options.shout), 1000));
+  clients.push(client);
+}
+
+function send(client) {
+  if (client.sender) {
+    client.sent += 1;
+    client.sender.send({}).then((ack) => { if (ack && ack.environment) client.acknowledged += 1; });
+  } else if (client.socket.connected) {
+    // As most pages do: what is emitted counts as sent.
+    client.sent += 1;
+    client.socket.emit("plain", { stream: client.stream, seq: client.sent }, () => {
+      client.acknowledged += 1;
+    });
+  }
+}
+
+function report(final) {
+  const colours = {};
+  const connected = clients.filter((client) => client.socket.connected);
+  for (const client of connected) count(colours, client.socket.io.engine.id.split(".")[0]);
+  const sum = (key) => clients.reduce((total, client) => total + client[key], 0);
+  const result = {
+    clients: clients.length, connected: connected.length, colours, reasons, errors, handoffs, notices,
+    reconnects: reconnectedAt.length, sent: sum("sent"), acknowledged: sum("acknowledged"), shouts, final,
+  };
+  if (final) {
+    Object.assign(result, { reconnected_at: reconnectedAt, downtimes_ms: downtimes });
+    result.streams = Object.fromEntries(clients.map((client) => [client.stream, client.sent]));
+  }
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+}
+
+async function stop() {
+  if (stopped) return;
+  stopped = true;
+  clients.forEach((client) => clearInterval(client.timer));
+  const over = Date.now() + options.last_acks_ms;
+  const waiting = () => clients.some((client) => client.acknowledged < client.sent);
+  while (options.mode === "stream" && waiting() && Date.now() < over) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  report(true);
+  clients.forEach((client) => client.socket.close());
+  setTimeout(() => process.exit(0), 300);
+}
+
+for (let number = 0; number < options.clients; number += 1) {
+  setTimeout(start, (options.ramp_ms * number) / options.clients, number);
+}
+const timer = setInterval(() => (stopped ? clearInterval(timer) : report(false)), options.report_ms ?? 100);
+createInterface({ input: process.stdin }).on("line", stop).on("close", () => process.exit(0));

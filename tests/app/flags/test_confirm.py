@@ -1,0 +1,38 @@
+"""A change is confirmed by what each process has applied, also by the one that answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from mina_ops.app import settings as own_settings
+from mina_ops.app.flags.cache import Cache
+from mina_ops.app.flags.confirm import Confirmations
+from mina_ops.app.flags.repository import Repository
+from mina_ops.app.state import Store
+from mina_ops.errors import StateUnavailable
+from tests.app.flags.conftest import ANA
+
+AUDIO = {"audio": json.dumps({"key": "audio", "enabled": True}).encode()}
+
+
+def test_a_process_that_has_not_applied_a_change_is_waited_for_though_it_answers(
+    store: Store, open_cache: Callable[[], Cache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, answering = open_cache(), open_cache()
+    confirmations = Confirmations(store, own_settings.load({}, {}), answering)
+    changed = Repository(store, writer).change(lambda _: AUDIO, ANA, "flag.set")
+    with monkeypatch.context() as away:
+        away.setattr(answering, "refresh", _unavailable)
+        found = confirmations.wait(changed, 0.1)
+        assert (found.complete, found.applied, len(found.waiting_for)) == (False, (), 1)
+        assert "audio" not in answering.snapshot.table
+    found = confirmations.wait(changed, 30)
+    assert (found.complete, found.waiting_for, len(found.applied)) == (True, (), 1)
+    assert answering.snapshot.table["audio"] is True
+
+
+def _unavailable() -> bool:
+    raise StateUnavailable("the store does not answer")

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import io
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask, Response, session
+
+from mina_ops import MinaOps
+from mina_ops.app.metrics.request_log import LOGGER, LineFormatter, RequestLog
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+    found: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            found.append(record.getMessage())
+
+    handler = Keep()
+    logging.getLogger(LOGGER).addHandler(handler)
+    yield found
+    logging.getLogger(LOGGER).removeHandler(handler)
+
+
+def host(**config: object) -> Flask:
+    app = Flask(__name__)
+    app.config.update({"SECRET_KEY": "test", **config})
+    MinaOps(app)
+
+    @app.get("/login")
+    def login() -> str:
+        session["_user_id"] = "12345"  # as Flask-Login does
+        return "in"
+
+    @app.get("/api/sessions")
+    @app.post("/api/sessions")
+    def sessions() -> str:
+        return "[]"
+
+    @app.get("/boom")
+    def boom() -> Response:
+        raise RuntimeError
+
+    return app
+
+
+def test_a_request_is_one_line(lines: list[str]) -> None:
+    client = host().test_client()
+    client.get("/api/sessions?token=secret").close()
+    client.post("/api/sessions").close()
+    assert lines == ["REQUEST GET /api/sessions", "REQUEST POST /api/sessions"]
+
+
+def test_a_user_who_is_logged_in_is_named(lines: list[str]) -> None:
+    client = host().test_client()
+    client.get("/login").close()
+    client.get("/api/sessions").close()
+    assert lines[-1] == "REQUEST GET /api/sessions user_id=12345"
+
+
+def test_naming_the_user_does_not_make_answers_vary(lines: list[str]) -> None:
+    client = host().test_client()
+    client.get("/login").close()
+    with client.get("/api/sessions") as answer:
+        assert "Vary" not in answer.headers
+    assert lines[-1].endswith("user_id=12345")
+
+
+def test_an_exception_that_escapes_is_logged_too(lines: list[str]) -> None:
+    client = host(TESTING=True).test_client()
+    with pytest.raises(RuntimeError):
+        client.get("/boom")
+    assert lines == ["REQUEST GET /boom"]
+
+
+def test_probes_and_our_routes_are_not_logged(lines: list[str]) -> None:
+    client = host().test_client()
+    for path in ("/api/health/live", "/api/metrics/errors", "/metrics", "/api/flags"):
+        client.get(path).close()
+    assert lines == []
+
+
+def test_the_log_can_be_switched_off(lines: list[str]) -> None:
+    host(MINA_OPS_REQUEST_LOG=False).test_client().get("/api/sessions").close()
+    assert lines == []
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/a\nREQUEST GET /forged", "/a%0AREQUEST%20GET%20/forged"),
+        ("/a user_id=1", "/a%20user_id=1"),
+        ("/\x1b[31m", "/%1B%5B31m"),
+        ("/caf\xc3\xa9", "/caf%C3%A9"),
+        ("", ""),
+    ],
+)
+def test_a_path_cannot_forge_a_line(lines: list[str], path: str, shown: str) -> None:
+    RequestLog()({"REQUEST_METHOD": "GET", "PATH_INFO": path})
+    assert lines == [f"REQUEST GET {shown}"]
+
+
+def test_the_playbooks_form_is_there_for_any_handler() -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(LineFormatter())
+    record = logging.LogRecord(LOGGER, logging.INFO, "", 0, "REQUEST GET /api/sessions", (), None)
+    handler.emit(record)
+    form = r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] REQUEST GET /api/sessions\n"
+    assert re.fullmatch(form, stream.getvalue())

@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from mina_ops.app.state import keys
+from mina_ops.app.state.memory import MemoryStore
+from mina_ops.app.streams import acknowledged as marks
+from mina_ops.app.streams import streams as module
+from mina_ops.app.streams.streams import OutOfOrder, Streams
+from mina_ops.errors import InvalidRequest, StateUnavailable
+from tests.support.wait import eventually
+
+
+class FailingStore(MemoryStore):
+    """A store that is away while `away` is set, and counts how often it is asked."""
+
+    away = False
+    asked = 0
+
+    def get_all(self, keys: Sequence[str]) -> dict[str, bytes]:
+        self._ask()
+        return super().get_all(keys)
+
+    def advance_all(self, marks: Mapping[str, int], *, ttl_seconds: float) -> None:
+        self._ask()
+        for key, number in marks.items():
+            self.put(key, str(number).encode(), ttl_seconds=ttl_seconds)
+
+    def _ask(self) -> None:
+        self.asked += 1
+        if self.away:
+            raise StateUnavailable("away")
+
+
+@pytest.fixture
+def store() -> FailingStore:
+    return FailingStore()
+
+
+@pytest.fixture
+def blue(store: FailingStore) -> Streams:
+    return Streams(store)
+
+
+@pytest.fixture
+def green(store: FailingStore) -> Streams:
+    return Streams(store)
+
+
+def take(streams: Streams, seq: int, stream: str = "s") -> bool:
+    with streams.receive(stream, seq) as fresh:
+        return fresh
+
+
+def test_a_chunk_is_fresh_once(blue: Streams) -> None:
+    assert [take(blue, seq) for seq in (1, 2, 2, 1, 3)] == [True, True, False, False, True]
+
+
+def test_streams_do_not_know_each_other(blue: Streams) -> None:
+    assert take(blue, 1, "a")
+    assert take(blue, 1, "b")
+
+
+def test_the_other_colour_knows_what_was_acknowledged(blue: Streams, green: Streams) -> None:
+    for seq in (1, 2, 3):
+        take(blue, seq)
+    assert [take(green, seq) for seq in (3, 4)] == [False, True]
+    assert green.mark("s") == 4
+
+
+def test_a_body_that_fails_leaves_its_chunk_unacknowledged(blue: Streams, green: Streams) -> None:
+    with pytest.raises(ZeroDivisionError), blue.receive("s", 1):
+        raise ZeroDivisionError
+    assert blue.mark("s") == 0
+    assert take(green, 1)
+
+
+def test_an_effect_that_outlived_its_process_is_not_repeated(blue: Streams, green: Streams) -> None:
+    kept = 0
+
+    def keep(streams: Streams, seq: int) -> bool:
+        nonlocal kept
+        with streams.receive("s", seq, stored=lambda: kept) as fresh:
+            if fresh:
+                kept = seq
+        return fresh
+
+    assert keep(blue, 1)
+    kept = 2  # blue was killed here: the effect of 2 is kept, its mark was never written
+    assert [keep(green, seq) for seq in (2, 3)] == [False, True]
+
+
+def test_an_effect_that_was_kept_although_its_body_raised_is_not_repeated(blue: Streams) -> None:
+    take(blue, 1)
+    with pytest.raises(ZeroDivisionError), blue.receive("s", 2):
+        raise ZeroDivisionError
+    with blue.receive("s", 2, stored=lambda: 2) as fresh:
+        assert not fresh
+    assert take(blue, 3)
+
+
+def test_a_failed_body_does_not_let_the_next_chunk_pass_it(
+    blue: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GAP_SECONDS", 0.05)
+    take(blue, 1)
+    with pytest.raises(ZeroDivisionError), blue.receive("s", 2):
+        raise ZeroDivisionError
+    with pytest.raises(OutOfOrder), blue.receive("s", 3):
+        raise AssertionError("3 must not be handled before 2")
+    assert [take(blue, 2), take(blue, 3)] == [True, True]
+
+
+def test_the_mark_is_in_the_store_when_the_body_has_ended(
+    blue: Streams, store: FailingStore
+) -> None:
+    with blue.receive("s", 1):
+        assert store.get(keys.stream_mark("s")) is None
+    assert store.get(keys.stream_mark("s")) == b"1"
+
+
+def test_chunks_that_arrive_in_any_order_are_handled_in_order(
+    blue: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GAP_SECONDS", 60.0)
+    monkeypatch.setattr(module, "UNSURE_GAP_SECONDS", 60.0)
+    handled: list[int] = []
+
+    def handle(seq: int) -> None:
+        with blue.receive("s", seq) as fresh:
+            if fresh:
+                time.sleep(0.001)
+                handled.append(seq)
+
+    threads = [threading.Thread(target=handle, args=(seq,)) for seq in range(30, 0, -1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert handled == list(range(1, 31))
+
+
+def test_a_repeat_waits_for_the_first_and_is_no_longer_fresh(blue: Streams) -> None:
+    entered, leave = threading.Event(), threading.Event()
+    seen: list[bool] = []
+
+    def first() -> None:
+        with blue.receive("s", 1):
+            entered.set()
+            leave.wait(60)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    entered.wait(60)
+    repeat = threading.Thread(target=lambda: seen.append(take(blue, 1)))
+    repeat.start()
+    eventually(lambda: blue._streams["s"].arrived == [1])
+    assert seen == []
+    leave.set()
+    thread.join(60)
+    repeat.join(60)
+    assert seen == [False]
+
+
+def test_a_missing_chunk_is_waited_for_and_then_asked_for(
+    blue: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GAP_SECONDS", 0.05)
+    take(blue, 1)
+    with pytest.raises(OutOfOrder, match="2 is missing"), blue.receive("s", 3):
+        raise AssertionError("3 must not be handled before 2")
+    assert [take(blue, 2), take(blue, 3)] == [True, True]
+
+
+def test_a_stream_whose_mark_the_store_lost_goes_on_where_its_client_is(
+    blue: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "UNSURE_GAP_SECONDS", 0.05)
+    assert [take(blue, 57), take(blue, 57), take(blue, 58)] == [True, False, True]
+
+
+def test_a_chunk_whose_mark_is_slow_to_read_is_not_passed_by_a_later_one(
+    blue: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GAP_SECONDS", 0.05)
+    monkeypatch.setattr(module, "UNSURE_GAP_SECONDS", 0.05)
+    handled: list[int] = []
+    asked, answer = threading.Event(), threading.Event()
+
+    def handle(seq: int, read: Callable[[], int]) -> None:
+        with blue.receive("s", seq, stored=read) as fresh:
+            if fresh:
+                handled.append(seq)
+
+    def slow() -> int:
+        asked.set()
+        answer.wait(60)
+        return 9
+
+    first = threading.Thread(target=handle, args=(10, slow))
+    first.start()
+    asked.wait(60)
+    waits, changed = list[float](), blue._streams["s"].changed
+    wait = changed.wait
+    monkeypatch.setattr(changed, "wait", lambda seconds: waits.append(seconds) or wait(seconds))
+    second = threading.Thread(target=handle, args=(12, lambda: 9))
+    second.start()
+    # Each wait is as long as it would wait for a chunk that has not arrived.
+    eventually(lambda: len(waits) > 5)
+    assert handled == []
+    monkeypatch.setattr(module, "GAP_SECONDS", 60.0)
+    answer.set()
+    first.join(60)
+    handle(11, lambda: 9)
+    second.join(60)
+    assert handled == [10, 11, 12]
+
+
+def test_without_the_store_memory_decides_and_nothing_is_refused(
+    blue: Streams, store: FailingStore
+) -> None:
+    take(blue, 1)
+    store.away = True
+    assert [take(blue, seq) for seq in (2, 2, 3)] == [True, False, True]
+
+
+def test_a_store_that_is_away_is_not_asked_for_every_chunk(
+    blue: Streams, store: FailingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(marks, "STORE_PAUSE_SECONDS", 3600.0)
+    store.away = True
+    for seq in range(1, 50):
+        take(blue, seq)
+    assert store.asked == 1
+
+
+def test_what_the_store_missed_is_saved_when_it_is_back(
+    blue: Streams, green: Streams, store: FailingStore
+) -> None:
+    store.away = True
+    take(blue, 1)
+    with pytest.raises(StateUnavailable):
+        blue.beat()
+    store.away = False
+    blue.beat()
+    assert take(green, 1) is False
+
+
+def test_a_session_costs_the_store_one_question_and_one_write_for_each_chunk(
+    blue: Streams, store: FailingStore
+) -> None:
+    for seq in range(1, 11):
+        take(blue, seq)
+    assert store.asked == 1 + 10
+
+
+def test_idle_streams_are_forgotten_and_known_again_from_the_store(
+    blue: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(blue, 1)
+    monkeypatch.setattr(module, "IDLE_SECONDS", -1.0)
+    blue.beat()
+    assert blue._streams == {}
+    assert [take(blue, 1), take(blue, 2)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("stream", "seq", "field"),
+    [
+        ("", 1, "stream"),
+        ("a b", 1, "stream"),
+        ("x" * 201, 1, "stream"),
+        (7, 1, "stream"),
+        ("s", 0, "seq"),
+        ("s", True, "seq"),
+        ("s", "1", "seq"),
+    ],
+)
+def test_an_id_or_a_number_that_cannot_be_used_is_named(
+    blue: Streams, stream: Any, seq: Any, field: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught, blue.receive(stream, seq):
+        raise AssertionError("it must not be handled")
+    assert caught.value.field == field

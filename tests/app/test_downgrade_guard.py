@@ -1,0 +1,211 @@
+"""A production database is never downgraded, whatever way Alembic is called."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.engine import make_url
+
+from mina_ops.app.downgrade_guard import DowngradeRefused, production_reason
+from mina_ops.operator.database.connection.connect import parse
+from tests.operator.database.conftest import ask
+from tests.operator.database.migrations.test_lint import write
+
+REPOSITORY = Path(__file__).parents[2]
+_ENV = """
+import os
+from alembic import context
+from sqlalchemy import create_engine, pool
+from mina_ops.app.downgrade_guard import refuse_downgrade; refuse_downgrade(context)
+if context.is_offline_mode():
+    context.configure(dialect_name="postgresql")
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    with create_engine(os.environ["DATABASE_URL"], poolclass=pool.NullPool).connect() as connection:
+        context.configure(connection=connection)
+        with context.begin_transaction():
+            context.run_migrations()
+"""
+_APP = """
+import os
+from flask import Flask
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+app = Flask(__name__)
+app.config["SQLALCHEMY_DATABASE_URI"] = os.environ["DATABASE_URL"]
+db = SQLAlchemy(app)
+Migrate(app, db)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    migrations = write(
+        tmp_path / "migrations",
+        "op.create_table('a', sa.Column('id', sa.Integer, primary_key=True))",
+        "op.create_table('b', sa.Column('id', sa.Integer, primary_key=True))",
+    )
+    (migrations / "env.py").write_text(_ENV)
+    (migrations / "script.py.mako").write_text("")
+    (migrations / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s\n")
+    (tmp_path / "app.py").write_text(_APP)
+    return tmp_path
+
+
+@pytest.fixture
+def upgraded(folder: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Config:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    config = Config(str(folder / "migrations" / "alembic.ini"))
+    command.upgrade(config, "head")
+    return config
+
+
+def _revision(url: str) -> str:
+    return str(ask(parse(url), "SELECT version_num FROM alembic_version")[0][0])
+
+
+@pytest.mark.parametrize("environment", ["production", "blue", "Green"])
+def test_api_is_refused_on_production_and_nothing_changed(
+    upgraded: Config, database_url: str, monkeypatch: pytest.MonkeyPatch, environment: str
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", environment)
+    with pytest.raises(DowngradeRefused, match="never downgraded"):
+        command.downgrade(upgraded, "-1")
+    assert _revision(database_url) == "r2"
+    assert ask(parse(database_url), "SELECT count(*) FROM b") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "argv", [["-m", "alembic", "-c", "migrations/alembic.ini"], ["-m", "flask", "db"]]
+)
+def test_commands_are_refused_on_production(
+    upgraded: Config, folder: Path, database_url: str, argv: list[str]
+) -> None:
+    environment = {**os.environ, "ENVIRONMENT": "production", "FLASK_APP": "app.py"}
+    done = subprocess.run(
+        [sys.executable, *argv, "downgrade", "--", "-1"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "Refused to downgrade" in done.stderr
+    assert _revision(database_url) == "r2"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "flask db downgrade -1",
+        "flask db downgrade",
+        "flask db downgrade base",
+        "flask db downgrade --sql r2:r1",
+        "alembic -c migrations/alembic.ini downgrade base",
+        "alembic -c migrations/alembic.ini downgrade r1",
+    ],
+)
+def test_line_typed_into_a_shell_is_refused_on_production(
+    upgraded: Config, folder: Path, database_url: str, typed: str
+) -> None:
+    path = [str(REPOSITORY / "scripts" / "bin"), str(Path(sys.executable).parent)]
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([*path, os.environ["PATH"]]),
+        "ENVIRONMENT": "production",
+        "FLASK_APP": "app.py",
+    }
+    done = subprocess.run(
+        ["bash", "-c", typed],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "Refused to downgrade" in done.stderr, done.stderr
+    assert "DROP TABLE" not in done.stdout
+    assert _revision(database_url) == "r2"
+
+
+def test_production_url_is_refused_even_when_the_environment_says_staging(
+    upgraded: Config, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "staging")
+    plain = database_url.replace("postgresql+psycopg://mina@", "postgres://other@")
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", plain)
+    with pytest.raises(DowngradeRefused, match="PRODUCTION_DATABASE_URL"):
+        command.downgrade(upgraded, "base")
+
+
+def test_staging_rehearses_down_and_up_again(
+    upgraded: Config, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAGING_DATABASE_URL", database_url)
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    command.downgrade(upgraded, "-1")
+    assert _revision(database_url) == "r1"
+
+
+def test_offline_sql_of_a_downgrade_is_refused_too(
+    upgraded: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    with pytest.raises(DowngradeRefused):
+        command.downgrade(upgraded, "r2:r1", sql=True)
+
+
+def test_upgrade_current_and_stamp_pass_on_production(
+    upgraded: Config, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    command.upgrade(upgraded, "head")
+    command.current(upgraded)
+    command.stamp(upgraded, "r1")
+    assert _revision(database_url) == "r1"
+
+
+@pytest.mark.parametrize(
+    ("url", "environ", "production"),
+    [
+        ("postgresql://db.example.com/mina", {}, True),
+        ("postgresql://db.example.com/mina", {"ENVIRONMENT": "staging"}, False),
+        ("postgresql://localhost/mina", {}, False),
+        ("postgresql://localhost/mina", {"ENVIRONMENT": "prod"}, True),
+        ("postgresql://localhost/mina", {"ENVIRONMENT": "rot", "MINA_OPS_COLOURS": "rot"}, True),
+        ("sqlite:///dev.db", {}, False),
+        ("sqlite:///dev.db", {"PRODUCTION_DATABASE_URL": "sqlite:///./dev.db"}, True),
+        (
+            "postgresql://127.0.0.1:5432/mina",
+            {"PRODUCTION_DATABASE_URL": "postgres://u:p@localhost/mina"},
+            True,
+        ),
+        ("postgresql://db/mina", {"STAGING_DATABASE_URL": "nonsense", "ENVIRONMENT": ""}, True),
+    ],
+)
+def test_what_counts_as_production(url: str, environ: dict[str, str], production: bool) -> None:
+    assert (production_reason(make_url(url), environ) is not None) is production
+
+
+def test_guard_imports_neither_flask_nor_anything_else_of_ours() -> None:
+    code = (
+        "import sys, mina_ops.app.downgrade_guard\n"
+        "own = [m for m in sys.modules if m.startswith('mina_ops')]\n"
+        "print(sorted(own), 'flask' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
+    )
+    names = ["mina_ops", "mina_ops.app", "mina_ops.app.downgrade_guard", "mina_ops.errors"]
+    assert done.stdout.strip() == f"{names} False"
