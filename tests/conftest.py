@@ -51,13 +51,21 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("patient")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also run what takes minutes: `long`")
+
+
 def pytest_configure() -> None:
     # What a shell starts in the background ignores Ctrl-C, and so would all that a test starts.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long"):
+        long = [item for item in items if _has(item, "long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if not _has(item, "long")]
     for item in items:
         if _SERVERS & set(getattr(item, "fixturenames", ())):
             item.add_marker("integration")
