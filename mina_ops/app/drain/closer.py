@@ -2,7 +2,7 @@
 
     ask     session:handoff is sent; the client stops sending and acknowledges
     settle  handlers end, holds end, the outbound queue is empty and stays so for a moment
-    close   an Engine.IO close, after which stock clients reconnect by themselves
+    close   the transport ends as when a network breaks, so clients reconnect by themselves
     end     the websocket's request ends; that of a stalled peer is cut
 
 All steps of all sessions are taken by one task that calls `tick`, so nothing here needs a lock.
@@ -225,8 +225,10 @@ class Closer:
 
         def close() -> None:
             try:
-                # Never wait: the queue of a client that is gone is never joined.
-                socket.close(wait=False)
+                # Never wait: the queue of a client that is gone is never joined. And no CLOSE
+                # packet (abort): python-socketio's clients would take it for the end and never
+                # come back. What is in the queue is sent first all the same.
+                socket.close(wait=False, abort=True)
                 if self._server.eio.async_mode == "eventlet":
                     # Its reader sits in recv on a socket that the writer is about to close, and
                     # would for ever. Before the writer runs: afterwards there is no such socket.

@@ -22,6 +22,9 @@ Environ = dict[str, Any]
 Admission = Callable[[Mapping[str, Any]], tuple[str, Answer] | None]
 """Sees a handshake's environ; None lets it in, else (reason, answer) turns it away."""
 
+# As other Engine.IO servers say it.
+SESSION_UNKNOWN = {"code": 1, "message": "Session ID unknown"}
+
 
 class Door:
     """Wraps `socketio.Server.handle_request`.
@@ -72,6 +75,8 @@ class Door:
             return self._hold_link(environ, start, sid)
         if sid is not None and environ.get("REQUEST_METHOD") == "GET":
             return self._poll(environ, start, sid)
+        if sid is not None and environ.get("REQUEST_METHOD") == "POST":
+            return self._post(environ, start, sid)
         return self._pass_in(environ, start)
 
     def refusal(self, environ: Mapping[str, Any]) -> Answer | None:
@@ -135,14 +140,41 @@ class Door:
                 self._sessions.attach_link(own, None)
 
     def _poll(self, environ: Environ, start: StartResponse, sid: str) -> Iterable[bytes]:
+        """Serve a long poll; one whose session ended meanwhile is answered 400.
+
+        Engine.IO would answer it 200 without a packet. A status that is no success makes clients
+        of every language reconnect at once.
+        """
         session = self._sessions.get(sid)
         if session is None:
             return self._pass_in(environ, start)
+        head: list[Any] = []
+
+        def keep_head(*arguments: Any) -> Any:
+            head[:] = arguments
+
         session.polls += 1
         try:
-            return self._pass_in(environ, start)
+            body = self._pass_in(environ, keep_head)
         finally:
             session.polls -= 1
+        if body == [b""] and self._sessions.socket(sid) is None:
+            return self._say_gone(environ, start)
+        start(*head)
+        return body
+
+    def _post(self, environ: Environ, start: StartResponse, sid: str) -> Iterable[bytes]:
+        """Take what a polling client sends; Engine.IO raises if its session has just ended."""
+        try:
+            return self._pass_in(environ, start)
+        except KeyError:
+            if self._sessions.socket(sid) is not None:
+                raise
+            return self._say_gone(environ, start)
+
+    def _say_gone(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
+        answer = Answer(400, SESSION_UNKNOWN, dict(self._cors(environ)))
+        return answer.to_wsgi(environ, start, self._identity)
 
     def _end_ghost(self, sid: str, *, handshake: bool) -> None:
         """Close a session whose websocket died on a frame that Engine.IO could not read.

@@ -136,6 +136,7 @@ class Sessions:
 
     def _wrap_handshakes(self, eio: Any) -> None:
         connect, disconnect = eio.handlers["connect"], eio.handlers["disconnect"]
+        message = eio.handlers["message"]
 
         def connected(sid: str, environ: dict[str, Any]) -> Any:
             environ["mina_ops.sid"] = sid
@@ -155,8 +156,15 @@ class Sessions:
                 if not session.in_flight and session.link is None:
                     self._known.pop(sid, None)
 
+        def said(sid: str, data: Any) -> Any:
+            # The rest of what a client had sent when its session ended. The server would raise for
+            # a binary event whose namespace is gone.
+            found = eio.sockets.get(sid)
+            return None if found is None or found.closed else message(sid, data)
+
         eio.on("connect", connected)
         eio.on("disconnect", disconnected)
+        eio.on("message", said)
 
     def _wrap_events(self, server: Any) -> None:
         handle, handle_internal = server._handle_event, server._handle_event_internal

@@ -6,6 +6,7 @@
 // interval_ms  between two chunks of a client
 // acknowledge  false: nobody acknowledges a hand-off
 // handoff_wait_ms  how long mina-stream.js lets its chunks hold up a hand-off; default: its own
+// msgpack      true: packets are coded with socket.io-msgpack-parser
 // ack_timeout_ms   until mina-stream.js sends a chunk again; default: its own
 // One JSON line on stdout every 100 ms; a line on stdin stops the chunks, waits for the last
 // acknowledgements and reports with "final": true.
@@ -16,7 +17,7 @@ import { fileURLToPath } from "node:url";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
+const root = fileURLToPath(new URL("../../..", import.meta.url));
 const require = createRequire(join(root, "package.json"));
 const { io } = require("socket.io-client");
 
@@ -24,6 +25,7 @@ const options = {
   clients: 1, transports: [["websocket"]], mode: "idle", interval_ms: 100, acknowledge: true,
   ramp_ms: 500, last_acks_ms: 15000, ...JSON.parse(process.argv[2]),
 };
+const parser = options.msgpack ? { parser: require("socket.io-msgpack-parser") } : {};
 const MinaStream = load(join(root, "mina_ops/app/clients/mina-stream.js"));
 const clients = [];
 const reasons = {};
@@ -50,7 +52,7 @@ function count(object, key) { object[key] = (object[key] ?? 0) + 1; }
 function start(number) {
   const transports = options.transports[number % options.transports.length];
   const more = transports.length ? { transports } : {};
-  const socket = io(options.url, { forceNew: true, reconnectionDelay: 500, ...more });
+  const socket = io(options.url, { forceNew: true, ...parser, ...more });
   const client = { socket, connects: 0, sent: 0, acknowledged: 0, stream: `s${process.pid}-${number}` };
   if (options.mode === "stream") {
     client.sender = new MinaStream(socket, {

@@ -6,6 +6,8 @@ import hashlib
 import itertools
 import json
 import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -18,7 +20,8 @@ from typing import Any, Self
 import httpx
 import redis
 
-from mina_ops.demo.processes import HOST, Server, on_free_port
+from mina_ops.demo import programs
+from mina_ops.demo.processes import HOST, Server, on_free_port, start
 from mina_ops.demo.servers import nginx_configuration, start_nginx
 from tests.support.hosts import Hosts
 from tests.support.wait import eventually
@@ -62,6 +65,34 @@ _SITE = """
             proxy_next_upstream error timeout http_503 non_idempotent;
         }}
     }}
+"""
+
+# The same for HAProxy.
+_HAPROXY = """
+    global
+        stats socket {folder}/admin.sock mode 600 level admin
+    defaults
+        mode http
+        timeout connect 5s
+        timeout client 1h
+        timeout server 1h
+        timeout tunnel 1h
+        option redispatch 1
+        retries 3
+    frontend site
+        bind {host}:{port}
+        use_backend blue if {{ url_param(sid) -m beg blue. }}
+        use_backend green if {{ url_param(sid) -m beg green. }}
+        default_backend handshake
+    backend blue
+        server blue {host}:{blue}
+    backend green
+        server green {host}:{green}
+    backend handshake
+        retry-on conn-failure empty-response 503
+        use-server blue if TRUE
+        server blue {host}:{blue} weight 1
+        server green {host}:{green} weight 256
 """
 
 
@@ -169,6 +200,20 @@ def proxy(folder: Path, blue: Colour, green: Colour, *, workers: int = 1) -> Ser
     return on_free_port(start_on)
 
 
+def haproxy(folder: Path, blue: Colour, green: Colour) -> Server:
+    """An HAProxy before both, which does the same as `proxy`."""
+    binary = programs.installed("haproxy", "Install Debian's haproxy.")
+
+    def start_on(port: int) -> Server:
+        ports = {"port": port, "blue": blue.server.port, "green": green.server.port}
+        path = folder / "haproxy.cfg"
+        path.write_text(textwrap.dedent(_HAPROXY.format(folder=folder, host=HOST, **ports)))
+        return start("haproxy", [binary, "-f", path], folder, port=port, ready=Server.listens)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return on_free_port(start_on)
+
+
 @dataclass
 class Clients:
     """A node process full of clients; leaving it as a context manager ends it."""
@@ -180,7 +225,15 @@ class Clients:
     @classmethod
     def start(cls, node: Path, url: str, **options: Any) -> Self:
         """Clients of `url`; `options` are those of clients.mjs."""
-        argv = [str(node), str(CLIENTS), json.dumps({"url": url, **options})]
+        return cls._run([str(node), str(CLIENTS), json.dumps({"url": url, **options})])
+
+    @classmethod
+    def start_python(cls, url: str, kinds: Sequence[str]) -> Self:
+        """Stock python-socketio clients; the reports are those of python_clients.py."""
+        return cls._run([sys.executable, "-m", "tests.app.drain.python_clients", url, *kinds])
+
+    @classmethod
+    def _run(cls, argv: Sequence[str]) -> Self:
         process = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
@@ -229,7 +282,7 @@ class Clients:
             for line in self.process.stdout:
                 report = json.loads(line)
                 self.last = report
-                if report["final"]:
+                if report.get("final"):
                     self.final = report
         except ValueError:
             # Closed under us, or cut in the middle of a line: it is over.
@@ -263,14 +316,23 @@ def losses(redis_url: str, streams: Mapping[str, int]) -> Losses:
 
 
 class Fleet:
-    """Blue, green and nginx, ended together."""
+    """Blue, green and the balancer before them (`nginx` or `haproxy`), ended together."""
 
-    def __init__(self, hosts: Hosts, folder: Path, redis_url: str, **options: Any) -> None:
+    def __init__(
+        self,
+        hosts: Hosts,
+        folder: Path,
+        redis_url: str,
+        *,
+        balancer: str = "nginx",
+        **options: Any,
+    ) -> None:
         self._running = ExitStack()
         self.redis_url = redis_url
         self.blue = colour(hosts, "blue", redis_url=redis_url, **options)
         self.green = colour(hosts, "green", redis_url=redis_url, **options)
-        self.proxy = self._running.enter_context(proxy(folder, self.blue, self.green))
+        before = haproxy if balancer == "haproxy" else proxy
+        self.proxy = self._running.enter_context(before(folder, self.blue, self.green))
         for one in (self.blue, self.green):
             self._running.callback(one.http.close)
             # Not `stop`: a patient colour waits for clients that are gone.

@@ -3,6 +3,7 @@
 REDIS_URL       what mina_ops shares
 LEDGER_URL      a Redis where what was handled is written down; default: REDIS_URL
 MESSAGE_QUEUE   a Redis URL for Flask-SocketIO's message queue
+SERIALIZER      `msgpack`: packets are coded with it; default: as stock clients expect
 OWN_SIGTERM     `before` or `after`: the host installs its own handler before or after MinaOps
 DEAF            with 1 the host never lets a disconnect handler end
 MORTAL          with 1 the first process that has handled a chunk once `test:dies` is in the ledger
@@ -36,6 +37,7 @@ socketio = SocketIO(
     app,
     async_mode=os.environ.get("ASYNC_MODE", "threading"),
     message_queue=os.environ.get("MESSAGE_QUEUE"),
+    serializer=os.environ.get("SERIALIZER", "default"),
 )
 # Not the stock pool: that fails, rather than waits, at its 101st connection.
 ledger = redis.Redis(

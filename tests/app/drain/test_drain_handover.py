@@ -41,7 +41,7 @@ def test_a_drain_loses_nothing_handles_nothing_twice_and_keeps_the_order(
         assert (status["forced_sessions"], status["unflushed"]) == ([], [])
         assert (status["forced"], status["initial"]) == (0, 24)
         report = clients.wait_for(connected=24, colours={"green": 24})
-        assert report["reasons"] == {"transport close": 24}
+        assert report["reasons"] == {"transport close": 16, "transport error": 8}
         assert report["notices"] == 24
         eventually(lambda: clients.last["sent"] > 24 * 20, 5, "the streams do not go on")
         final = clients.finish()
