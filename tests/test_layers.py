@@ -21,7 +21,7 @@ APP_LAYERS = (
     {"app.admin"},
     {"app.metrics", "app.health", "app.streams"},
     {"app.sessions"},
-    {"app.drain", "app.flags"},
+    {"app.drain", "app.flags", "app.leases"},
     {"app.extension"},
 )
 OPERATOR_LAYERS = (

@@ -20,6 +20,7 @@ from mina_ops.app.health.checks.engine import OwnConnection
 from mina_ops.app.health.model import Found
 from mina_ops.app.health.threads import Threads
 from mina_ops.app.heartbeat import Heartbeat
+from mina_ops.app.leases import Leases
 from mina_ops.app.metrics import Metrics
 from mina_ops.app.metrics.outcomes import Outcome
 from mina_ops.app.sessions import Connections
@@ -49,12 +50,14 @@ class Runtime:
     connections: Connections
     drain: Drain
     flags: Flags
+    leases: Leases
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """The features, in the order in which they beat."""
         # Health never waits for Redis: it is first, so that no other delays its first results.
-        return (self.health, self.metrics, self.connections, self.drain, self.flags, self.admin)
+        first = (self.health, self.metrics, self.connections, self.drain)
+        return (*first, self.flags, self.leases, self.admin)
 
 
 class MinaOps:
@@ -204,6 +207,7 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
         connections,
         drain,
         flags,
+        Leases(chosen, store, guard, audit),
     )
 
 
@@ -243,6 +247,7 @@ def _wrap(app: Flask, runtime: Runtime) -> Middleware:
             "/admin/drain",
             "/admin/flags",
             "/admin/audit",
+            "/admin/leases",
             "/admin/openapi",
             "/api/flags",
             "/ofrep/v1",

@@ -48,6 +48,9 @@ Recorded from the running demo by `scripts/dev/http_api.py`; the contract in ful
 - `/admin/*` wants a logged-in admin or a bearer token, else 401 or 403.
 """
 
+_LEASES, _LEASE = "/admin/leases/{name}", "/admin/leases/traffic"
+_HOLDER = {"id": "4be0643f1d98", "purpose": "switch", "user": "ana", "host": "ops-1", "pid": 4711}
+
 
 @dataclass
 class Step:
@@ -100,6 +103,12 @@ def steps() -> list[Step]:
         Step("GET", "/admin/drain", "/admin/drain", token=True),
         Step("GET", "/api/health/ready", "/api/health/ready", note="While it drains:"),
         Step("DELETE", "/admin/drain", "/admin/drain", token=True),
+        Step("POST", _LEASE, _LEASES, _HOLDER, token=True),
+        Step("POST", _LEASE, _LEASES, {**_HOLDER, "id": "9c1f5f1e0d7b"}, token=True,
+             note="Somebody else, meanwhile:"),
+        Step("GET", _LEASE, _LEASES, token=True),
+        Step("PUT", _LEASE, _LEASES, {"id": _HOLDER["id"], "ttl_seconds": 60}, token=True),
+        Step("DELETE", f"{_LEASE}?id={_HOLDER['id']}", _LEASES, token=True),
         Step("GET", "/admin/audit?limit=2", "/admin/audit", token=True),
         Step("GET", "/admin/audit", "/admin/audit", note="Without a token:"),
         Step("GET", "/admin/openapi.json", "/admin/openapi.json"),

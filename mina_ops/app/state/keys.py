@@ -46,3 +46,8 @@ def health_mark(environment: str) -> str:
 def stream_mark(stream: str) -> str:
     """Last acknowledged number of a client's stream."""
     return f"mina:stream:{stream}"
+
+
+def lease(name: str) -> str:
+    """Who holds the lease of that name."""
+    return f"mina:lease:{name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mina_ops.app.web.openapi import leases
 from mina_ops.app.web.openapi.forms import FLAG, KEY, NAME, NUMBER, TEXT, ref
 
 Operation = dict[str, Any]
@@ -206,6 +207,39 @@ def _flags() -> dict[str, dict[str, Operation]]:
     }  # fmt: skip
 
 
+def _leases() -> dict[str, Operation]:
+    name = _in_path("name", leases.NAME)
+    lease_id = _query("id", leases.ID, "The id that holds it.")
+    lease_id["required"] = True
+    known = (400, *_ADMIN, 503)
+    take = _operation(
+        "Take a lease; the holder's own id renews it.",
+        "leases",
+        {200: "Leased", 201: "Leased"},
+        *(409, 413, *known),
+        parameters=(name,),
+        body="LeaseWanted",
+    )
+    take["responses"]["201"]["description"] = "It was free."
+    renew = _operation(
+        "Hold it for longer.",
+        "leases",
+        {200: "Leased"},
+        *(409, 412, 413, *known),
+        parameters=(name,),
+        body="LeaseRenewed",
+    )
+    free = _operation(
+        "Free it; `break` says that another holds it, and goes on record.",
+        "leases",
+        {200: "Leased"},
+        *(409, 412, *known),
+        parameters=(name, lease_id, _query("break", FLAG)),
+    )
+    look = _operation("Who holds it.", "leases", {200: "Leased"}, *known, parameters=(name,))
+    return {"post": take, "get": look, "put": renew, "delete": free}
+
+
 def _admin() -> dict[str, dict[str, Operation]]:
     filters = ("actor", "action", "subject", "environment", "version", "correlation_id")
     entries = (
@@ -222,6 +256,7 @@ def _admin() -> dict[str, dict[str, Operation]]:
             "get": _operation("How far the drain is.", "drain", {200: "Drain"}, *_ADMIN),
             "delete": _operation("Serve again.", "drain", {200: "Drain"}, *_ADMIN, 409, 503),
         },
+        "/admin/leases/{name}": _leases(),
         "/admin/audit": {"get": _operation("Who did what, newest first.", "admin", {200: "Audit"},
                                            400, *_ADMIN, parameters=entries)},
         "/admin/openapi.json": {"get": document},

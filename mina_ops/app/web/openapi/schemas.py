@@ -24,6 +24,7 @@ from mina_ops.app.web.openapi.forms import (
     record,
     ref,
 )
+from mina_ops.app.web.openapi.leases import LEASES
 
 _CHECK_FACTS: dict[str, Schema] = {
     "latency_ms": {"type": "number", "minimum": 0},
@@ -179,5 +180,5 @@ _OTHERS: Mapping[str, Schema] = {
     ),
 }
 
-SCHEMAS: Mapping[str, Schema] = {**_OTHERS, **_METRICS, **FLAGS}
+SCHEMAS: Mapping[str, Schema] = {**_OTHERS, **_METRICS, **FLAGS, **LEASES}
 """Name -> schema of every body."""

@@ -104,7 +104,9 @@ def test_every_guarded_endpoint_refuses_who_bears_no_known_token(
     for path, operations in _documented(host)["paths"].items():
         for method, operation in operations.items():
             if "security" in operation:
-                answer = client.open(path.format(key="x"), method=method.upper(), headers=headers)
+                answer = client.open(
+                    path.format(key="x", name="x"), method=method.upper(), headers=headers
+                )
                 assert answer.status_code == 401, (method, path)
                 assert answer.headers["WWW-Authenticate"].startswith("Bearer")
                 assert answer.content_type == "application/problem+json"
