@@ -13,7 +13,7 @@ from tests.support.source import Module, code_lines, modules
 # A unit imports only units of the rows above its own.
 APP_LAYERS = (
     {"errors"},
-    {"files", "shipped"},
+    {"files", "shipped", "fields"},
     {"app", "app.settings", "app.heartbeat"},
     {"app.web"},
     {"app.component"},
@@ -26,7 +26,7 @@ APP_LAYERS = (
 )
 OPERATOR_LAYERS = (
     {"errors"},
-    {"files", "shipped"},
+    {"files", "shipped", "fields"},
     {"operator", "operator.system"},
     {"operator.config"},
     {"operator.api", "operator.notify"},
@@ -39,11 +39,11 @@ OPERATOR_LAYERS = (
     {"operator.checklist"},
     {"cli"},
 )
-BOTH_HALVES = {"errors", "files", "shipped"}
+BOTH_HALVES = {"errors", "files", "shipped", "fields"}
 APP_HALF = set().union(*APP_LAYERS) - BOTH_HALVES
 OPERATOR_HALF = set().union(*OPERATOR_LAYERS) - BOTH_HALVES
 # The demo is a host like any other, and an operator like any other.
-DEMO_MAY_IMPORT = {"", "errors", "files", "shipped", "cli"} | OPERATOR_HALF
+DEMO_MAY_IMPORT = {"", "errors", "files", "shipped", "fields", "cli"} | OPERATOR_HALF
 # `mina_ops demo` is a command too.
 BESIDE_LAYERS = {"cli": {"demo"}, "": {"errors", "app.extension"}}
 

@@ -7,69 +7,37 @@ read once, by `init_app`. `docs/configuration.md` holds the table that `table()`
 from __future__ import annotations
 
 import difflib
-import math
 import os
 import re
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from mina_ops import fields
 from mina_ops.errors import ConfigurationError
+from mina_ops.fields import ANYTHING, FLAG, NUMBER, TEXT, TEXT_OR_NONE, TEXTS, WHOLE, Kind, Rules
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
-
-
-def _flag(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    words = {"1": True, "true": True, "yes": True, "on": True}
-    words |= {"0": False, "false": False, "no": False, "off": False, "": False}
-    return words[str(value).strip().lower()]
-
-
-def _text(value: object) -> str:
-    return str(value).strip()
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-def _count(value: object) -> int | None:
-    number = int(str(value))
-    if number < 1:
-        raise ValueError("a number of sessions is 1 or more")
-    return number
-
-
-def _optional(value: object) -> str | None:
-    return _text(value) or None if value is not None else None
-
-
-def _names(value: object) -> tuple[str, ...]:
-    parts = value.split(",") if isinstance(value, str) else list(value)  # type: ignore[call-overload]
-    return tuple(str(part).strip() for part in parts if str(part).strip())
 
 
 def _tokens(value: object) -> Mapping[str, str]:
     if isinstance(value, Mapping):
         pairs = [(str(name), str(digest)) for name, digest in value.items()]
     else:
-        pairs = [tuple(part.split(":", 1)) for part in _names(value)]  # type: ignore[misc]
+        pairs = [tuple(part.split(":", 1)) for part in TEXTS.from_text(value)]
     for _, digest in pairs:
         if not re.fullmatch(r"[0-9a-f]{64}", digest):
             raise ValueError("a token digest is 64 hex digits")
     return dict(pairs)
 
 
-def _key(
-    key: str, default: Any, read: Callable[[Any], Any], doc: str, unit: str = "", **more: Any
-) -> Any:
-    metadata = {"key": key, "read": read, "doc": doc, "unit": unit, **more}
-    if callable(default):
-        return field(default_factory=default, metadata=metadata, repr=not more.get("secret"))
-    return field(default=default, metadata=metadata, repr=not more.get("secret"))
+_TOKENS = Kind("tokens", _tokens, _tokens)
+
+
+def _key(key: str, default: Any, kind: Kind, meaning: str, unit: str = "", **more: Any) -> Any:
+    return fields.setting(default, kind, meaning, unit, key=key, **more)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,77 +45,77 @@ class Settings:
     """All settings of one app, read and checked; immutable."""
 
     # fmt: off
-    environment: str = _key("ENVIRONMENT", "production", _text,
+    environment: str = _key("ENVIRONMENT", "production", TEXT,
         "Colour of this process.")
-    version: str = _key("APP_VERSION", "unknown", _text,
+    version: str = _key("APP_VERSION", "unknown", TEXT,
         "Release that this process runs.")
-    instance: str = _key("MINA_OPS_INSTANCE", "0", _text,
+    instance: str = _key("MINA_OPS_INSTANCE", "0", TEXT,
         "Name of this instance within its colour; part of each sid.")
-    colours: tuple[str, ...] = _key("MINA_OPS_COLOURS", ("blue", "green"), _names,
+    colours: tuple[str, ...] = _key("MINA_OPS_COLOURS", ("blue", "green"), TEXTS,
         "The colours that share Redis and database.")
-    redis_url: str | None = _key("REDIS_URL", None, _optional,
+    redis_url: str | None = _key("REDIS_URL", None, TEXT_OR_NONE,
         "Where the colours share state; without it: the memory of this process. Also "
         "`redis+sentinel://HOST:26379,HOST/SERVICE/0` and `redis+cluster://HOST:6379,HOST`.",
         secret=True)
-    redis_timeout_seconds: float = _key("MINA_OPS_REDIS_TIMEOUT", 0.2, float,
+    redis_timeout_seconds: float = _key("MINA_OPS_REDIS_TIMEOUT", 0.2, NUMBER,
         "Limit for a connect and for an answer; no retries.", "seconds", above=0.0, most=5.0)
-    beat_seconds: float = _key("MINA_OPS_BEAT", 1.0, float,
+    beat_seconds: float = _key("MINA_OPS_BEAT", 1.0, NUMBER,
         "Pause between two beats of the heartbeat.", "seconds", above=0.0, most=5.0)
-    presence_ttl_seconds: float = _key("MINA_OPS_PRESENCE_TTL", 3.5, float,
+    presence_ttl_seconds: float = _key("MINA_OPS_PRESENCE_TTL", 3.5, NUMBER,
         "A process that is silent for this long is gone.", "seconds", above=1.0, most=60.0)
-    admin_tokens: Mapping[str, str] = _key("MINA_OPS_ADMIN_TOKENS", dict, _tokens,
+    admin_tokens: Mapping[str, str] = _key("MINA_OPS_ADMIN_TOKENS", dict, _TOKENS,
         "Bearer tokens: name -> SHA-256 hex digest; `name:digest,...` as text.", secret=True)
-    is_admin: Callable[[Any], bool] | None = _key("MINA_OPS_IS_ADMIN", None, _as_it_is,
+    is_admin: Callable[[Any], bool] | None = _key("MINA_OPS_IS_ADMIN", None, ANYTHING,
         "Predicate over Flask-Login's user; default: its `is_admin`.", code_only=True)
-    drain_grace_seconds: float = _key("MINA_OPS_DRAIN_GRACE", 30.0, float,
+    drain_grace_seconds: float = _key("MINA_OPS_DRAIN_GRACE", 30.0, NUMBER,
         "Grace of a drain order that names none.", "seconds", least=0.0, most=86400.0)
-    drain_ack_seconds: float = _key("MINA_OPS_DRAIN_ACK", 1.0, float,
+    drain_ack_seconds: float = _key("MINA_OPS_DRAIN_ACK", 1.0, NUMBER,
         "How long a client may take to acknowledge a hand-off.", "seconds", least=0.0, most=10.0)
-    drain_cut_seconds: float = _key("MINA_OPS_DRAIN_CUT", 2.0, float,
+    drain_cut_seconds: float = _key("MINA_OPS_DRAIN_CUT", 2.0, NUMBER,
         "After this a stalled peer's socket is cut.", "seconds", above=0.0, most=30.0)
-    drain_on_sigterm: bool = _key("MINA_OPS_DRAIN_ON_SIGTERM", True, _flag,
+    drain_on_sigterm: bool = _key("MINA_OPS_DRAIN_ON_SIGTERM", True, FLAG,
         "SIGTERM drains this process before it ends.")
-    sigterm_grace_seconds: float = _key("MINA_OPS_SIGTERM_GRACE", 20.0, float,
+    sigterm_grace_seconds: float = _key("MINA_OPS_SIGTERM_GRACE", 20.0, NUMBER,
         "Grace of that drain; keep it below the server's graceful timeout.", "seconds",
         least=0.0, most=3600.0)
-    max_connections: int | None = _key("MINA_OPS_MAX_CONNECTIONS", None, _count,
+    max_connections: int | None = _key("MINA_OPS_MAX_CONNECTIONS", None, WHOLE,
         "Live Socket.IO sessions that a process accepts; default: the server's limit, where it "
-        "can be read, less the reserve.", "sessions")
-    connection_reserve: int = _key("MINA_OPS_CONNECTION_RESERVE", 4, int,
+        "can be read, less the reserve.", "sessions", least=1)
+    connection_reserve: int = _key("MINA_OPS_CONNECTION_RESERVE", 4, WHOLE,
         "Connections of a worker kept free for operators.", "connections", least=0)
-    raw_ping: bool = _key("MINA_OPS_RAW_PING", True, _flag,
+    raw_ping: bool = _key("MINA_OPS_RAW_PING", True, FLAG,
         'Answer the `{"type": "ping"}` of a raw websocket (wscat).')
-    raw_ping_origins: tuple[str, ...] = _key("MINA_OPS_RAW_PING_ORIGINS", (), _names,
+    raw_ping_origins: tuple[str, ...] = _key("MINA_OPS_RAW_PING_ORIGINS", (), TEXTS,
         "Origins besides the app's own that may use the raw ping.")
-    request_log: bool = _key("MINA_OPS_REQUEST_LOG", True, _flag,
+    request_log: bool = _key("MINA_OPS_REQUEST_LOG", True, FLAG,
         "Log one line `REQUEST GET /path` for each request.")
-    prometheus_path: str | None = _key("MINA_OPS_PROMETHEUS_PATH", "/metrics", _optional,
+    prometheus_path: str | None = _key("MINA_OPS_PROMETHEUS_PATH", "/metrics", TEXT_OR_NONE,
         "Path of the Prometheus text; empty: off.")
-    database_url: str | None = _key("MINA_OPS_DATABASE_URL", None, _optional,
+    database_url: str | None = _key("MINA_OPS_DATABASE_URL", None, TEXT_OR_NONE,
         "Database that health asks; default: the one of `db`.", secret=True)
-    health_interval_seconds: float = _key("MINA_OPS_HEALTH_INTERVAL", 5.0, float,
+    health_interval_seconds: float = _key("MINA_OPS_HEALTH_INTERVAL", 5.0, NUMBER,
         "Pause between two runs of a cheap health check.", "seconds", above=0.0, most=300.0)
-    health_needed: int = _key("MINA_OPS_HEALTH_NEEDED", 2, int,
+    health_needed: int = _key("MINA_OPS_HEALTH_NEEDED", 2, WHOLE,
         "So many contrary results turn a health check's state ...", "results", least=1, most=20)
-    health_window: int = _key("MINA_OPS_HEALTH_WINDOW", 3, int,
+    health_window: int = _key("MINA_OPS_HEALTH_WINDOW", 3, WHOLE,
         "... among so many of the last ones.", "results", least=1, most=20)
-    openai_api_key: str | None = _key("OPENAI_API_KEY", None, _optional,
+    openai_api_key: str | None = _key("OPENAI_API_KEY", None, TEXT_OR_NONE,
         "Key of the AI service that health asks; without it the check is off.", secret=True)
-    openai_base_url: str | None = _key("OPENAI_BASE_URL", None, _optional,
+    openai_base_url: str | None = _key("OPENAI_BASE_URL", None, TEXT_OR_NONE,
         "Where that service is; default: OpenAI's own.", secret=True)
-    openai_model: str = _key("MINA_OPS_OPENAI_MODEL", "gpt-4o", _text,
+    openai_model: str = _key("MINA_OPS_OPENAI_MODEL", "gpt-4o", TEXT,
         "Model that health names.")
-    disk_path: str = _key("MINA_OPS_DISK_PATH", "/", _text,
+    disk_path: str = _key("MINA_OPS_DISK_PATH", "/", TEXT,
         "File system that health watches.")
-    disk_free_percent: float = _key("MINA_OPS_DISK_FREE", 5.0, float,
+    disk_free_percent: float = _key("MINA_OPS_DISK_FREE", 5.0, NUMBER,
         "Less free space than this is unhealthy.", "percent", least=0.0, most=100.0)
-    soft_checks: tuple[str, ...] = _key("MINA_OPS_SOFT_CHECKS", (), _names,
+    soft_checks: tuple[str, ...] = _key("MINA_OPS_SOFT_CHECKS", (), TEXTS,
         "Checks whose failure gives 200 `degraded` instead of 503.")
-    disabled_checks: tuple[str, ...] = _key("MINA_OPS_DISABLED_CHECKS", (), _names,
+    disabled_checks: tuple[str, ...] = _key("MINA_OPS_DISABLED_CHECKS", (), TEXTS,
         "Checks of parts that this app does not use.")
-    flags_file: str | None = _key("MINA_OPS_FLAGS_FILE", None, _optional,
+    flags_file: str | None = _key("MINA_OPS_FLAGS_FILE", None, TEXT_OR_NONE,
         "Last known flags, for a start without Redis; default: a file in the user's cache.")
-    ofrep: bool = _key("MINA_OPS_OFREP", False, _flag,
+    ofrep: bool = _key("MINA_OPS_OFREP", False, FLAG,
         "Serve OFREP (OpenFeature over HTTP) below /ofrep/v1 to holders of an admin token.")
     # fmt: on
 
@@ -173,16 +141,15 @@ def load(config: Mapping[str, Any], environ: Mapping[str, str] | None = None) ->
             read or is out of its range; the message names the key.
     """
     environ = os.environ if environ is None else environ
-    known = {f.metadata["key"]: f for f in fields(Settings)}
+    known = {rules.key: (spec.name, rules) for spec, rules in fields.declared(Settings)}
     _refuse_unknown(config, known)
     values: dict[str, Any] = {}
-    for key, spec in known.items():
-        code_only = spec.metadata.get("code_only", False)
+    for key, (name, rules) in known.items():
         raw = config.get(key)
-        if raw is None and not code_only:
+        if raw is None and not rules.code_only:
             raw = environ.get(key)
         if raw is not None:
-            values[spec.name] = _read(key, raw, spec.metadata)
+            values[name] = _read(key, raw, rules)
     return Settings(**values)
 
 
@@ -194,37 +161,17 @@ def _refuse_unknown(config: Mapping[str, Any], known: Mapping[str, Any]) -> None
             raise ConfigurationError(f"Unknown setting {key}.{hint} See docs/configuration.md.")
 
 
-def _read(key: str, raw: Any, rules: Mapping[str, Any]) -> Any:
-    shown = "its value" if rules.get("secret") else repr(raw)
+def _read(key: str, raw: Any, rules: Rules) -> Any:
+    shown = "its value" if rules.secret else repr(raw)
     try:
-        value = rules["read"](raw)
+        value = rules.kind.from_text(raw)
     except (KeyError, TypeError, ValueError) as exc:
-        raise ConfigurationError(f"{key}: {shown} cannot be used: {rules['doc']}") from exc
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigurationError(f"{key}: {raw!r} is not a number that can be used.")
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        _refuse_out_of_range(key, value, rules)
+        raise ConfigurationError(f"{key}: {shown} cannot be used: {rules.meaning}") from exc
+    if not rules.holds(value):
+        give = rules.range() or "a finite number"
+        raise ConfigurationError(f"{key}: {shown} is out of range; give {give}.")
     return value
 
 
-def _refuse_out_of_range(key: str, value: float, rules: Mapping[str, Any]) -> None:
-    above, least, most = (rules.get(name) for name in ("above", "least", "most"))
-    too_low = (above is not None and not value > above) or (least is not None and value < least)
-    if too_low or (most is not None and not value <= most):
-        start = f"above {above:g}" if above is not None else f"{least or 0:g}"
-        end = f" to {most:g}" if most is not None else " or more"
-        raise ConfigurationError(f"{key}: {value!r} is out of range, give {start}{end}.")
-
-
-def table() -> str:
-    """The settings as a Markdown table, in the order of the class; for docs/configuration.md."""
-    rows = ["| key | default | unit | meaning |", "| --- | --- | --- | --- |"]
-    for spec in fields(Settings):
-        default = spec.default if spec.default is not MISSING else None
-        if isinstance(default, tuple):
-            default = ",".join(default) or None
-        shown = "" if default is None else f"`{default}`"
-        rules = spec.metadata
-        where = " (app.config only)" if rules.get("code_only") else ""
-        rows.append(f"| `{rules['key']}` | {shown} | {rules['unit']} | {rules['doc']}{where} |")
-    return "\n".join(rows)
+table = partial(fields.markdown, Settings)
+"""The settings as a Markdown table, in the order of the class; for docs/configuration.md."""

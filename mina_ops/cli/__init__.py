@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("mina_ops.cli.audit", "Who changed what, and when."),
     "secrets": ("mina_ops.cli.secrets", "Rotate the app's secrets, nobody notices."),
     "incident": ("mina_ops.cli.incident", "An emergency: call people, keep evidence, tell users."),
+    "config": ("mina_ops.cli.config", "mina-ops.toml: check all of it, explain its keys."),
     "notify": ("mina_ops.cli.notify", "Tell people something over every channel."),
     "watch": ("mina_ops.cli.watch", "Watch the colours' health; alert, take out."),
     "demo": ("mina_ops.cli.demo", "Play a whole release on this machine."),

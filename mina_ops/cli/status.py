@@ -12,7 +12,7 @@ from mina_ops.cli.session import Session
 from mina_ops.errors import OperatorError
 
 if TYPE_CHECKING:
-    from mina_ops.operator.config.settings import Colour
+    from mina_ops.operator.config.colours import Colour
 
 
 @click.command(name="status")

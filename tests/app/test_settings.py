@@ -9,6 +9,7 @@ import pytest
 from mina_ops.app import settings
 from mina_ops.app.settings import Settings
 from mina_ops.errors import ConfigurationError
+from mina_ops.fields import declared
 
 _DIGEST = hashlib.sha256(b"secret").hexdigest()
 
@@ -85,6 +86,8 @@ def test_they_cannot_be_changed() -> None:
 
 
 def test_every_setting_says_what_it_means() -> None:
-    for spec in fields(Settings):
-        assert spec.metadata["doc"].endswith("."), spec.name
-        assert spec.metadata["key"].isupper(), spec.name
+    found = dict(declared(Settings))
+    assert len(found) == len(fields(Settings))
+    for spec, rules in found.items():
+        assert rules.meaning.endswith((".", "...")), spec.name
+        assert rules.key.isupper(), spec.name

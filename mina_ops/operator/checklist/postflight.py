@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mina_ops.errors import AppUnreachable, ConfigurationError
+from mina_ops.fields import NUMBER, TEXTS, setting
 from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.checklist.model import FAILED, OK, OPEN, SKIPPED, Item
 from mina_ops.operator.config.settings import OperatorSettings
@@ -35,22 +36,23 @@ ORDER BY total_exec_time DESC LIMIT 5
 
 @dataclass(frozen=True)
 class PostflightOptions:
-    """The table `[postflight]` of mina-ops.toml; rates in percent, as the playbook's.
+    """The table `[postflight]` of mina-ops.toml; rates in percent, as the playbook's."""
 
-    Attributes:
-        error_percent: an error rate above it has not settled.
-        websocket_percent: fewer connections that succeed are not stable.
-        p95_increase_percent, p95_increase_ms: so much above the baseline, by both, is slower.
-        jobs: outcomes that background jobs record; each must have happened in the last hour.
-        slow_ms: a query that takes longer on the average is slow.
-    """
-
-    error_percent: float = 0.1
-    websocket_percent: float = 99.0
-    p95_increase_percent: float = 50.0
-    p95_increase_ms: float = 5.0
-    jobs: tuple[str, ...] = ("ai_insights", "transcription")
-    slow_ms: float = 500.0
+    # fmt: off
+    error_percent: float = setting(0.1, NUMBER,
+        "An error rate above it has not settled.", "percent", least=0, most=100)
+    websocket_percent: float = setting(99.0, NUMBER,
+        "Fewer connections that succeed are not stable.", "percent", least=0, most=100)
+    p95_increase_percent: float = setting(50.0, NUMBER,
+        "P95 so much above the baseline, by both this and the next, is slower.", "percent",
+        least=0)
+    p95_increase_ms: float = setting(5.0, NUMBER,
+        "See the line above.", "ms", least=0)
+    jobs: tuple[str, ...] = setting(("ai_insights", "transcription"), TEXTS,
+        "Outcomes that background jobs record; each must have happened in the last hour.")
+    slow_ms: float = setting(500.0, NUMBER,
+        "A query that takes longer on the average is slow.", "ms", least=1)
+    # fmt: on
 
 
 @dataclass(frozen=True)
@@ -70,17 +72,7 @@ def read(table: Table) -> PostflightOptions:
     Raises:
         ConfigurationError: a key is unknown or of the wrong type.
     """
-    default = PostflightOptions()
-    options = PostflightOptions(
-        error_percent=table.number("error_percent", default.error_percent, least=0, most=100),
-        websocket_percent=table.number("websocket_percent", default.websocket_percent, least=0),
-        p95_increase_percent=table.number("p95_increase_percent", default.p95_increase_percent),
-        p95_increase_ms=table.number("p95_increase_ms", default.p95_increase_ms, least=0),
-        jobs=table.texts("jobs", default.jobs),
-        slow_ms=table.number("slow_ms", default.slow_ms, least=1),
-    )
-    table.done()
-    return options
+    return table.fill(PostflightOptions)
 
 
 def last_release(settings: OperatorSettings) -> Released:

@@ -11,6 +11,7 @@ from pathlib import Path
 import redis
 
 from mina_ops.errors import OperatorError, ToolMissing
+from mina_ops.fields import PATH, TEXT, TEXTS, WHOLE, setting
 from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.checklist.model import FAILED, OK, OPEN, SKIPPED, Item
 from mina_ops.operator.config.settings import OperatorSettings
@@ -30,27 +31,26 @@ _REDIS_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class PreflightOptions:
-    """The table `[preflight]` of mina-ops.toml.
+    """The table `[preflight]` of mina-ops.toml."""
 
-    Attributes:
-        branch: releases come from here.
-        ci: a command that ends with 0 if the CI passed; `{version}` is replaced.
-        notes: the file that must name the release, such as a changelog.
-        staging_url: staging, which must be healthy and run the release.
-        staging_env: the variable with staging's database.
-        redis_env: the variable with Redis' URL.
-        backup_hours: a backup may be so old.
-        flags: flags of the release that must be there, and off.
-    """
-
-    branch: str = "main"
-    ci: tuple[str, ...] = ()
-    notes: Path = Path("docs/changelog.md")
-    staging_url: str | None = None
-    staging_env: str = "STAGING_DATABASE_URL"
-    redis_env: str = "REDIS_URL"
-    backup_hours: int = 24
-    flags: tuple[str, ...] = ()
+    # fmt: off
+    branch: str = setting("main", TEXT,
+        "Releases come from here.")
+    ci: tuple[str, ...] = setting((), TEXTS,
+        "A command that ends with 0 if the CI passed; `{version}` is replaced.")
+    notes: Path = setting(Path("docs/changelog.md"), PATH,
+        "The file that must name the release, such as a changelog.")
+    staging_url: str | None = setting(None, TEXT,
+        "Staging, which must be healthy and run the release.")
+    staging_env: str = setting("STAGING_DATABASE_URL", TEXT,
+        "Variable with staging's database.")
+    redis_env: str = setting("REDIS_URL", TEXT,
+        "Variable with the URL of Redis.")
+    backup_hours: int = setting(24, WHOLE,
+        "A backup may be so old.", "hours", least=1, most=720)
+    flags: tuple[str, ...] = setting((), TEXTS,
+        "Flags of the release that must be there, and off.")
+    # fmt: on
 
 
 def read(table: Table) -> PreflightOptions:
@@ -59,19 +59,7 @@ def read(table: Table) -> PreflightOptions:
     Raises:
         ConfigurationError: a key is unknown or of the wrong type.
     """
-    default = PreflightOptions()
-    options = PreflightOptions(
-        branch=table.text("branch", default.branch),
-        ci=table.texts("ci", ()),
-        notes=table.path("notes", table.file.parent / default.notes),
-        staging_url=table.text("staging_url", None),
-        staging_env=table.text("staging_env", default.staging_env),
-        redis_env=table.text("redis_env", default.redis_env),
-        backup_hours=table.integer("backup_hours", default.backup_hours, least=1, most=720),
-        flags=table.texts("flags", ()),
-    )
-    table.done()
-    return options
+    return table.fill(PreflightOptions)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from mina_ops.errors import ConfigurationError, MinaOpsError, OperatorError
 from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.checklist.postflight import Released, last_release
 from mina_ops.operator.config import incident as incident_options
+from mina_ops.operator.config.colours import Colour
 from mina_ops.operator.config.incident import IncidentOptions
-from mina_ops.operator.config.settings import Colour, OperatorSettings
+from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.database.backup import manifest, restore
 from mina_ops.operator.database.connection import connect
 from mina_ops.operator.database.connection.options import DatabaseOptions

@@ -1,64 +1,87 @@
 """`mina-ops.toml`: what the operator's half knows about the colours, and where the file is found.
 
-Colours, the public address, the token and the choice of a traffic driver are read here. Every
-other table belongs to the part that uses it, which reads `settings.section("...")` itself.
+The file is parsed at once; a table is read when somebody asks for it. So a mistake in one table
+stops only the commands that need that table: with a typo in `[notify]` traffic still goes back,
+and a file that holds `[database]` alone serves `mina-ops db`. `mina-ops config check` reads all.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 from mina_ops.errors import ConfigurationError
+from mina_ops.fields import PATH, TEXT, setting
+from mina_ops.operator.config import colours as colours_table
+from mina_ops.operator.config.colours import Colour
 from mina_ops.operator.config.tables import Table
 
 FILE_NAME = "mina-ops.toml"
 CONFIG_VARIABLE = "MINA_OPS_CONFIG"
 TOKEN_VARIABLE = "MINA_OPS_TOKEN"  # noqa: S105 - the variable's name, not a token
 DRIVERS = ("nginx", "haproxy", "command")
-SECTIONS = ("release", "database", "notify", "incident", "preflight", "postflight", "watch", "demo")
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
+TABLES = (
+    *("public", "token", "colours", "traffic", "release", "database", "notify", "incident"),
+    *("preflight", "postflight", "watch", "demo"),
+)
+"""The tables that a file may hold."""
 
 
 @dataclass(frozen=True)
-class Colour:
-    """One colour: where it answers, and which processes it is made of.
+class TokenOptions:
+    """Where the operator's own bearer token is."""
 
-    `instances` maps an instance's name, which tags its session ids, to `host:port`. `own_probes`
-    says that the file lists them, so that each can be asked for itself.
-    """
-
-    name: str
-    url: str
-    instances: Mapping[str, str]
-    aliases: tuple[str, ...] = ()
-    version: str | None = None
-    own_probes: bool = True
+    # fmt: off
+    env: str = setting(TOKEN_VARIABLE, TEXT,
+        "Variable with the token.")
+    file: Path | None = setting(None, PATH,
+        "File with the token, used where the variable is not set.")
+    # fmt: on
 
 
 @dataclass(frozen=True)
 class OperatorSettings:
-    """The whole file, read and checked; immutable.
+    """One file; its tables are read, and checked, when they are asked for.
 
-    `colours` keeps the order of the file; its first colour takes traffic until told otherwise.
+    Each property raises ConfigurationError where its table cannot be used; the message names the
+    file and the key, and says what would be right.
     """
 
     file: Path
-    public_url: str
-    colours: Mapping[str, Colour]
-    driver: str
-    token_variable: str = TOKEN_VARIABLE
-    token_file: Path | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def public_url(self) -> str:
+        """The address that users see."""
+        table = self._top().table("public", required=True)
+        url = colours_table.read_url(table, "url")
+        table.done()
+        return url
+
+    @cached_property
+    def colours(self) -> Mapping[str, Colour]:
+        """Both, in the order of the file; the first takes traffic until told otherwise."""
+        return colours_table.read(self._top().table("colours", required=True))
+
+    @cached_property
+    def driver(self) -> str:
+        """The name of the traffic driver."""
+        return self._top().table("traffic", required=True).choice("driver", DRIVERS)
+
+    @cached_property
+    def _token(self) -> TokenOptions:
+        return self.section("token").fill(TokenOptions)
+
+    @property
+    def token_file(self) -> Path | None:
+        """The file with the operator's token, if one is named."""
+        return self._token.file
 
     def colour(self, name: str) -> Colour:
         """The colour of that name or alias.
@@ -78,11 +101,23 @@ class OperatorSettings:
         return next(colour for colour in self.colours.values() if colour.name != mine)
 
     def section(self, *names: str) -> Table:
-        """A table of the file by its path, as `section("traffic", "nginx")`; empty if absent."""
-        table = Table(self.file, "", self.raw)
+        """A table of the file by its path, as `section("traffic", "nginx")`; empty if absent.
+
+        Raises:
+            ConfigurationError: it is absent, and the file has one whose name is nearly the same.
+        """
+        table = self._top()
+        if names[0] not in table:
+            near = difflib.get_close_matches(names[0], self.unknown_tables(), n=1)
+            if near:
+                raise table.wrong(near[0], f"unknown table. Did you mean {names[0]!r}?")
         for name in names:
             table = table.table(name)
         return table
+
+    def unknown_tables(self) -> list[str]:
+        """Names at the top of the file that nobody reads."""
+        return [name for name in self.raw if name not in TABLES]
 
     def token(self, environ: Mapping[str, str] | None = None) -> str | None:
         """The bearer token for the admin endpoints, or None where none is set up.
@@ -93,20 +128,24 @@ class OperatorSettings:
             ConfigurationError: the token file cannot be read, or is empty.
         """
         environ = os.environ if environ is None else environ
-        if value := environ.get(self.token_variable, "").strip():
+        options = self._token
+        if value := environ.get(options.env, "").strip():
             return value
-        if self.token_file is None:
+        if options.file is None:
             return None
         try:
-            value = self.token_file.read_text().strip()
+            value = options.file.read_text().strip()
         except OSError as exc:
             raise ConfigurationError(
-                f"{self.file}: token.file: cannot read {self.token_file} ({exc.strerror}); "
-                f"create it or set {self.token_variable}."
+                f"{self.file}: token.file: cannot read {options.file} ({exc.strerror}); "
+                f"create it or set {options.env}."
             ) from exc
         if not value:
-            raise ConfigurationError(f"{self.file}: token.file: {self.token_file} is empty.")
+            raise ConfigurationError(f"{self.file}: token.file: {options.file} is empty.")
         return value
+
+    def _top(self) -> Table:
+        return Table(self.file, "", self.raw)
 
 
 def find(explicit: str | None = None, environ: Mapping[str, str] | None = None) -> Path:
@@ -131,8 +170,7 @@ def load(path: Path) -> OperatorSettings:
     """The settings in a file.
 
     Raises:
-        ConfigurationError: it cannot be read or parsed, a key is unknown, missing or of the
-            wrong type; the message names the file and the key and says what would be right.
+        ConfigurationError: it cannot be read or is not TOML.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -144,94 +182,5 @@ def load(path: Path) -> OperatorSettings:
 
 
 def parse(raw: Mapping[str, Any], path: Path) -> OperatorSettings:
-    """The settings in a parsed file; `path` is its name in messages. Raises as `load` does."""
-    top = Table(path, "", raw)
-    public = top.table("public", required=True)
-    public_url = _url(public, "url")
-    public.done()
-    token = top.table("token")
-    token_variable, token_file = token.text("env", TOKEN_VARIABLE), token.path("file", None)
-    token.done()
-    colours = _colours(top.table("colours", required=True))
-    driver = top.table("traffic", required=True).choice("driver", DRIVERS)
-    top.ignore(*SECTIONS)
-    top.done()
-    return OperatorSettings(
-        file=path,
-        public_url=public_url,
-        colours=colours,
-        driver=driver,
-        token_variable=token_variable,
-        token_file=token_file,
-        raw=raw,
-    )
-
-
-def _colours(table: Table) -> Mapping[str, Colour]:
-    names = table.keys()
-    if len(names) != 2:
-        raise ConfigurationError(
-            f"{table.file}: colours: needs exactly two tables, as [colours.blue] and "
-            f"[colours.green]; found {', '.join(names) or 'none'}."
-        )
-    _refuse_alike(table, names)
-    colours = {name: _colour(table.table(name), name) for name in names}
-    taken: dict[str, str] = {}
-    for colour in colours.values():
-        for alias in (colour.name, *colour.aliases):
-            if taken.setdefault(alias, colour.name) != colour.name:
-                raise table.wrong(colour.name, f"the alias {alias!r} names both colours.")
-    return MappingProxyType(colours)
-
-
-def _colour(table: Table, name: str) -> Colour:
-    if not _NAME.fullmatch(name):
-        raise table.wrong("", "a colour's name has up to 32 letters, digits, '-' and '_'.")
-    url = _url(table, "url")
-    listed = table.table("instances")
-    _refuse_alike(listed, listed.keys())
-    instances = {key: _address(listed, key) for key in listed.keys()}  # noqa: SIM118 - no dict
-    colour = Colour(
-        name=name,
-        url=url,
-        instances=MappingProxyType(instances or {"0": _netloc(url)}),
-        aliases=table.texts("aliases", (f"mina-{name}",)),
-        version=table.text("version", None),
-        own_probes=bool(instances),
-    )
-    table.done()
-    return colour
-
-
-def _refuse_alike(table: Table, names: list[str]) -> None:
-    # nginx does not tell upstreams apart whose names differ in case alone.
-    if len({name.lower() for name in names}) < len(names):
-        raise table.wrong(names[-1], "names must differ in more than upper and lower case.")
-
-
-def _url(table: Table, key: str) -> str:
-    value = table.text(key)
-    try:
-        parts = urlsplit(value)
-        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid or parts.query or parts.fragment or "@" in parts.netloc:
-        raise table.wrong(key, f"{value!r} must be an address such as 'https://blue.example.com'.")
-    return value.rstrip("/")
-
-
-def _netloc(url: str) -> str:
-    parts = urlsplit(url)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
-
-
-def _address(table: Table, key: str) -> str:
-    if not _NAME.fullmatch(key):
-        raise table.wrong(key, "an instance's name has up to 32 letters, digits, '-' and '_'.")
-    value = table.text(key)
-    match = _ADDRESS.fullmatch(value)
-    if not match or not 0 < int(match[2]) < 65536:
-        raise table.wrong(key, f"{value!r} must be 'host:port', as '127.0.0.1:8001'.")
-    return value
+    """The settings in a parsed file; `path` is its name in messages."""
+    return OperatorSettings(path, raw)

@@ -1,11 +1,14 @@
 """A table of mina-ops.toml read key by key: typed values, and errors that say what would be right.
 
-Whoever owns a table reads it into a frozen dataclass and ends with `done()`, which refuses the
-keys that nobody asked for:
+Whoever owns a table declares it as a frozen dataclass (see `mina_ops.fields`) and fills it:
 
-    table = settings.section("notify")
-    options = NotifyOptions(urls=table.texts("urls"), tries=table.integer("tries", 3, least=1))
-    table.done()
+    options = settings.section("watch").fill(WatchOptions)
+
+What a declaration cannot say is read key by key and handed in, and `done()` refuses the keys that
+nobody asked for:
+
+    table = settings.section("release")
+    plan = table.fill(Plan, hooks=_hooks(table))
 """
 
 from __future__ import annotations
@@ -15,17 +18,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+from mina_ops import fields
 from mina_ops.errors import ConfigurationError
+from mina_ops.fields import FLAG, NUMBER, PATH, TABLE, TEXT, TEXTS, WHOLE, WHOLES, Kind, Rules
 
 _T = TypeVar("_T")
-_KINDS: Mapping[type, str] = {
-    str: "a text in quotes",
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    list: "a list",
-    dict: "a table",
-}
 
 
 class Table:
@@ -55,55 +52,66 @@ class Table:
         where = f"{self.name}.{key}" if self.name else key
         return ConfigurationError(f"{self.file}: {where}: {why}")
 
+    def fill(self, cls: type[_T], **given: Any) -> _T:
+        """An object of a declared class: each field from its key, or `given`, or its default.
+
+        A field whose default is itself such an object is a table within this one. Relative
+        paths, those of defaults too, start at the file's folder.
+
+        Raises:
+            ConfigurationError: a key is unknown, missing, of the wrong type or out of range.
+        """
+        values = dict(given)
+        for spec, rules in fields.declared(cls):
+            key = rules.key or spec.name
+            if spec.name in values:
+                self.ignore(key)
+            elif rules.kind is TABLE:
+                values[spec.name] = self.table(key).fill(spec.default_factory)  # type: ignore[arg-type]
+            elif key in self or rules.shown == "needed":
+                values[spec.name] = self._value(key, rules)
+            else:
+                self.ignore(key)
+                if rules.kind is PATH and isinstance(spec.default, Path):
+                    values[spec.name] = self._absolute(spec.default)
+        self.done()
+        return cls(**values)
+
     @overload
     def text(self, key: str) -> str: ...
     @overload
     def text(self, key: str, default: _T) -> str | _T: ...
     def text(self, key: str, default: Any = ...) -> Any:
         """A text that is not empty; without a default the key must be there."""
-        value = self._get(key, str, default)
-        if value == "" and key in self._values:
-            raise self.wrong(key, "is empty; give a value or leave the key out.")
-        return value
+        return self._get(key, TEXT, default)
 
     def choice(self, key: str, among: tuple[str, ...], default: str | None = None) -> str:
         """One of a few words."""
-        value = self.text(key) if default is None else self.text(key, default)
-        if value not in among:
-            near = difflib.get_close_matches(value, among, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise self.wrong(key, f"{value!r} is none of {', '.join(among)}.{hint}")
-        return value
+        return str(self._get(key, TEXT, ... if default is None else default, choices=among))
 
     def flag(self, key: str, default: bool) -> bool:
         """True or false."""
-        return bool(self._get(key, bool, default))
+        return bool(self._get(key, FLAG, default))
 
     def integer(
         self, key: str, default: int, *, least: int | None = None, most: int | None = None
     ) -> int:
         """A whole number between `least` and `most`, both allowed."""
-        return int(self._ranged(key, int, default, least, most))
+        return int(self._get(key, WHOLE, default, least=least, most=most))
 
     def number(
         self, key: str, default: float, *, least: float | None = None, most: float | None = None
     ) -> float:
         """A number between `least` and `most`, both allowed."""
-        return float(self._ranged(key, float, default, least, most))
+        return float(self._get(key, NUMBER, default, least=least, most=most))
 
     def texts(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
         """A list of texts that are not empty."""
-        value = self._get(key, list, ... if default is None else list(default))
-        if not all(isinstance(item, str) and item for item in value):
-            raise self.wrong(key, f"{value!r} must be a list of texts, none of them empty.")
-        return tuple(value)
+        return tuple(self._get(key, TEXTS, ... if default is None else default))
 
     def integers(self, key: str, default: tuple[int, ...]) -> tuple[int, ...]:
         """A list of whole numbers."""
-        value = self._get(key, list, list(default))
-        if not all(isinstance(item, int) and not isinstance(item, bool) for item in value):
-            raise self.wrong(key, f"{value!r} must be a list of whole numbers.")
-        return tuple(value)
+        return tuple(self._get(key, WHOLES, default))
 
     @overload
     def path(self, key: str) -> Path: ...
@@ -111,14 +119,11 @@ class Table:
     def path(self, key: str, default: _T) -> Path | _T: ...
     def path(self, key: str, default: Any = ...) -> Any:
         """A path; `~` is expanded, a relative one starts at the file's folder."""
-        value = self.text(key, default)
-        if not isinstance(value, str):
-            return value
-        return (self.file.parent / Path(value).expanduser()).absolute()
+        return self._get(key, PATH, default)
 
     def table(self, key: str, *, required: bool = False) -> Table:
         """A table within this one; an absent one is empty unless it is required."""
-        value = self._get(key, dict, ... if required else {})
+        value = self._get(key, TABLE, ... if required else {})
         return Table(self.file, f"{self.name}.{key}" if self.name else key, value)
 
     def ignore(self, *keys: str) -> None:
@@ -138,25 +143,38 @@ class Table:
                 hint = f"Did you mean {near[0]!r}?" if near else f"Known here: {known}."
                 raise self.wrong(key, f"unknown key. {hint}")
 
-    def _ranged(
-        self, key: str, kind: type, default: float, least: float | None, most: float | None
-    ) -> float:
-        value: float = self._get(key, kind, default)
-        if (least is not None and value < least) or (most is not None and value > most):
-            low = "" if least is None else f"at least {least:g}"
-            high = "" if most is None else f"at most {most:g}"
-            limits = " and ".join(part for part in (low, high) if part)
-            raise self.wrong(key, f"{value!r} is out of range; give {limits}.")
+    def _get(self, key: str, kind: Kind, default: Any, **range_: Any) -> Any:
+        if key not in self._values and default is not ...:
+            self.ignore(key)
+            return default
+        return self._value(key, Rules(kind=kind, meaning="", **range_))
+
+    def _value(self, key: str, rules: Rules) -> Any:
+        self.ignore(key)
+        if key not in self._values:
+            raise self.wrong(key, f"is missing; give {rules.kind.word}.{self._near(key)}")
+        value = self._values[key]
+        try:
+            value = rules.kind.typed(value)
+        except ValueError as exc:
+            why = str(exc) if value == "" else f"{value!r} {exc}."
+            raise self.wrong(key, why) from exc
+        if not rules.holds(value):
+            raise self.wrong(key, self._out_of_range(value, rules))
+        if rules.kind is PATH:
+            return self._absolute(value)
         return value
 
-    def _get(self, key: str, kind: type, default: Any) -> Any:
-        self._read.add(key)
-        if key not in self._values:
-            if default is ...:
-                raise self.wrong(key, f"is missing; give {_KINDS[kind]}.")
-            return default
-        value = self._values[key]
-        accepted = (int, float) if kind is float else (kind,)
-        if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-            raise self.wrong(key, f"{value!r} must be {_KINDS[kind]}.")
-        return value
+    def _absolute(self, path: str | Path) -> Path:
+        return (self.file.parent / Path(path).expanduser()).absolute()
+
+    def _out_of_range(self, value: Any, rules: Rules) -> str:
+        if not rules.choices:
+            return f"{value!r} is out of range; give {rules.range() or 'a finite number'}."
+        near = difflib.get_close_matches(value, rules.choices, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        return f"{value!r} is none of {', '.join(rules.choices)}.{hint}"
+
+    def _near(self, key: str) -> str:
+        near = difflib.get_close_matches(key, set(self._values) - self._read, n=1)
+        return f" Did you mean it by {near[0]!r}?" if near else ""

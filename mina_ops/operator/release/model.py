@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from mina_ops.fields import NUMBER, WHOLE, setting
+
 
 class Phase(StrEnum):
     """Where a release is; in this order, apart from the last four."""
@@ -102,24 +104,29 @@ class Figures:
 
 @dataclass(frozen=True)
 class Triggers:
-    """When a release is bad; the playbook's figures are the defaults.
+    """When a release is bad; the playbook's figures are the defaults."""
 
-    `error_percent`, `websocket_percent` in percent; `p95_increase_percent` against the other
-    colour over the same window, if it is also more than `p95_increase_ms`; that and `database_ms`
-    in milliseconds. `tolerated` is the share of an error limit that is no reason to worry: a rate
-    must surely be above `tolerated * limit`.
-    `least_samples` requests or handshakes before a rate is judged at all, `streak` looks in a
-    row before a state is believed, and as many measurements before the database's latency is.
-    """
-
-    error_percent: float = 5.0
-    p95_increase_percent: float = 50.0
-    p95_increase_ms: float = 5.0
-    database_ms: float = 500.0
-    websocket_percent: float = 95.0
-    tolerated: float = 0.2
-    least_samples: int = 50
-    streak: int = 3
+    # fmt: off
+    error_percent: float = setting(5.0, NUMBER,
+        "More failed requests than this: instant rollback.", "percent", least=0.01, most=100)
+    p95_increase_percent: float = setting(50.0, NUMBER,
+        "P95 so much above the other colour's over the same window: gradual rollback.",
+        "percent", least=1)
+    p95_increase_ms: float = setting(5.0, NUMBER,
+        "A smaller increase of P95 is no reason to go back.", "ms", least=0)
+    database_ms: float = setting(500.0, NUMBER,
+        "A slower database check: gradual rollback.", "ms", least=1)
+    websocket_percent: float = setting(95.0, NUMBER,
+        "Fewer Socket.IO handshakes succeed: gradual rollback.", "percent", least=0, most=99.99)
+    tolerated: float = setting(0.2, NUMBER,
+        "A rate must surely be above this share of its limit, too.", "share",
+        least=0.001, most=1)
+    least_samples: int = setting(50, WHOLE,
+        "Before that a rate has no verdict.", "samples", least=1)
+    streak: int = setting(3, WHOLE,
+        "Looks in a row before a state counts; checks for the database's latency.", "looks",
+        least=1, most=100)
+    # fmt: on
 
 
 class Streak(NamedTuple):

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 
+from mina_ops.fields import NUMBER, PATH, TEXT, TEXTS, WHOLE, WHOLES, setting
 from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.config.tables import Table
 from mina_ops.operator.release.model import FORWARD, Phase, Triggers
@@ -36,31 +37,52 @@ HOOKS = (*_ACTIONS, *_BEFORE_AFTER, "rolled_back")
 
 @dataclass(frozen=True)
 class Plan:
-    """A release's plan; seconds are real time, percents whole, hooks lists of commands.
+    """A release's plan: the table `[release]` of mina-ops.toml.
 
-    `step_seconds` is the least time at each share, `patience_seconds` how much longer it waits
-    for figures before `no_data` says what to do. `approvals` maps a phase to the seconds that
-    somebody has to promote it before the release is given up.
+    `hooks` are lists of commands. `approvals` maps a phase to the seconds that somebody has to
+    promote it before the release is given up.
     """
 
-    folder: Path
-    strategy: str = "canary"
-    steps: tuple[int, ...] = (10, 25, 50, 100)
-    cohort: tuple[str, ...] = ()
-    step_seconds: float = 600.0
-    look_seconds: float = 1.0
-    patience_seconds: float = 900.0
-    no_data: str = "pause"
-    health_seconds: float = 120.0
-    health_looks: int = 3
-    watch_seconds: float = 900.0
-    drain_grace_seconds: float = 30.0
-    gradual_percent: int = 75
-    gradual_seconds: float = 60.0
-    ready_seconds: float = 20.0
-    hook_seconds: float = 900.0
-    instances: int = 4
-    warm_up: tuple[str, ...] = ("/api/health", "/api/flags")
+    # fmt: off
+    folder: Path = setting(Path("releases"), PATH,
+        "Journals and the lock.")
+    strategy: str = setting("canary", TEXT,
+        "`canary`: the steps; `instant`: all at once; `cohort`: see there.", choices=STRATEGIES)
+    steps: tuple[int, ...] = setting((10, 25, 50, 100), WHOLES,
+        "The new colour's shares, rising to 100.", "percent")
+    cohort: tuple[str, ...] = setting((), TEXTS,
+        "User ids that get the new colour first, then all; needed by `cohort`.")
+    step_seconds: float = setting(600.0, NUMBER,
+        "Least time at each share.", "seconds", least=0)
+    look_seconds: float = setting(1.0, NUMBER,
+        "Pause between two looks at both colours.", "seconds", least=0.05, most=60)
+    patience_seconds: float = setting(900.0, NUMBER,
+        "How much longer it waits for missing figures.", "seconds", least=0)
+    no_data: str = setting("pause", TEXT,
+        "Then: `pause` (page a person and wait), `continue` or `rollback`.", choices=NO_DATA)
+    health_seconds: float = setting(120.0, NUMBER,
+        "How long the new colour may take to become ready.", "seconds", least=1)
+    health_looks: int = setting(3, WHOLE,
+        "So many times in a row it must be ready.", "looks", least=1)
+    watch_seconds: float = setting(900.0, NUMBER,
+        "How long it is watched with all traffic on it.", "seconds", least=0)
+    drain_grace_seconds: float = setting(30.0, NUMBER,
+        "Grace for the live sessions of a colour that is drained.", "seconds",
+        least=0, most=86_400)
+    gradual_percent: int = setting(75, WHOLE,
+        "What a gradual rollback gives the old colour first.", "percent", least=1, most=100)
+    gradual_seconds: float = setting(60.0, NUMBER,
+        "How long it watches then before all goes back.", "seconds", least=0)
+    ready_seconds: float = setting(20.0, NUMBER,
+        "How long a rollback tries before it ends with exit code 7.", "seconds",
+        least=0, most=600)
+    hook_seconds: float = setting(900.0, NUMBER,
+        "Limit for each command; then it is ended.", "seconds", least=1)
+    instances: int = setting(4, WHOLE,
+        "`{instances}` in commands.", "processes", least=1)
+    warm_up: tuple[str, ...] = setting(("/api/health", "/api/flags"), TEXTS,
+        "Paths that are asked of the new colour before it is judged.")
+    # fmt: on
     hooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     approvals: Mapping[str, float] = field(default_factory=dict)
     triggers: Triggers = field(default_factory=Triggers)
@@ -86,50 +108,28 @@ def read(settings: OperatorSettings) -> Plan:
         ConfigurationError: a key is unknown or its value cannot be used.
     """
     table = settings.section("release")
-    fresh = Plan(folder=Path())
-    plan = Plan(
-        folder=table.path("folder", (settings.file.parent / "releases").absolute()),
-        strategy=table.choice("strategy", STRATEGIES, fresh.strategy),
+    preset = PRESETS[table.choice("preset", tuple(PRESETS), "none")]
+    plan = table.fill(
+        Plan,
         steps=_steps(table),
-        cohort=table.texts("cohort", ()),
-        step_seconds=table.number("step_seconds", fresh.step_seconds, least=0),
-        look_seconds=table.number("look_seconds", fresh.look_seconds, least=0.05, most=60),
-        patience_seconds=table.number("patience_seconds", fresh.patience_seconds, least=0),
-        no_data=table.choice("no_data", NO_DATA, fresh.no_data),
-        health_seconds=table.number("health_seconds", fresh.health_seconds, least=1),
-        health_looks=table.integer("health_looks", fresh.health_looks, least=1),
-        watch_seconds=table.number("watch_seconds", fresh.watch_seconds, least=0),
-        drain_grace_seconds=table.number(
-            "drain_grace_seconds", fresh.drain_grace_seconds, least=0, most=86_400
-        ),
-        gradual_percent=table.integer("gradual_percent", fresh.gradual_percent, least=1, most=100),
-        gradual_seconds=table.number("gradual_seconds", fresh.gradual_seconds, least=0),
-        ready_seconds=table.number("ready_seconds", fresh.ready_seconds, least=0, most=600),
-        hook_seconds=table.number("hook_seconds", fresh.hook_seconds, least=1),
-        instances=table.integer("instances", fresh.instances, least=1),
-        warm_up=table.texts("warm_up", fresh.warm_up),
-        hooks=_hooks(table),
+        hooks=_hooks(table.table("hooks"), preset),
         approvals=_approvals(table.table("approvals")),
-        triggers=_triggers(table.table("triggers")),
+        triggers=table.table("triggers").fill(Triggers),
     )
     if plan.strategy == "cohort" and not plan.cohort:
         raise table.wrong("cohort", "the strategy `cohort` needs a list of user ids.")
-    table.done()
     return plan
 
 
 def _steps(table: Table) -> tuple[int, ...]:
-    default = Plan(folder=Path()).steps
-    steps = table.integers("steps", default)
+    steps = table.integers("steps", Plan.steps)
     rising = all(low < high for low, high in pairwise(steps))
     if not steps or not rising or steps[0] < 1 or steps[-1] != 100:
         raise table.wrong("steps", "needs rising percents that end with 100, as [10, 25, 50, 100].")
     return steps
 
 
-def _hooks(table: Table) -> Mapping[str, tuple[str, ...]]:
-    preset = PRESETS[table.choice("preset", tuple(PRESETS), "none")]
-    chosen = table.table("hooks")
+def _hooks(chosen: Table, preset: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
     hooks = {name: chosen.texts(name, preset.get(name, ())) for name in HOOKS}
     for name, lines in hooks.items():
         for line in lines:
@@ -158,23 +158,3 @@ def _approvals(table: Table) -> Mapping[str, float]:
     found = {str(p): table.number(p, 0.0, least=1) for p in gates if p in table}
     table.done()
     return MappingProxyType(found)
-
-
-def _triggers(table: Table) -> Triggers:
-    fresh = Triggers()
-    triggers = Triggers(
-        error_percent=table.number("error_percent", fresh.error_percent, least=0.01, most=100),
-        p95_increase_percent=table.number(
-            "p95_increase_percent", fresh.p95_increase_percent, least=1
-        ),
-        p95_increase_ms=table.number("p95_increase_ms", fresh.p95_increase_ms, least=0),
-        database_ms=table.number("database_ms", fresh.database_ms, least=1),
-        websocket_percent=table.number(
-            "websocket_percent", fresh.websocket_percent, least=0, most=99.99
-        ),
-        tolerated=table.number("tolerated", fresh.tolerated, least=0.001, most=1),
-        least_samples=table.integer("least_samples", fresh.least_samples, least=1),
-        streak=table.integer("streak", fresh.streak, least=1, most=100),
-    )
-    table.done()
-    return triggers

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mina_ops.operator.config.settings import Colour, OperatorSettings
+from mina_ops.operator.config.colours import Colour
+from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.release import plan as plans
 from mina_ops.operator.release.control import Control
 from mina_ops.operator.release.journal import Journal, check_version

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 
 from mina_ops.errors import ConfigurationError
-from mina_ops.operator.config.settings import Colour, OperatorSettings
+from mina_ops.operator.config.colours import Colour
+from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.notify import channels as notify
 from mina_ops.operator.release import freeze
 from mina_ops.operator.release import plan as plans

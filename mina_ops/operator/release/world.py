@@ -10,7 +10,8 @@ from typing import Any
 
 from mina_ops.errors import OperatorError
 from mina_ops.operator.api.client import AppClient
-from mina_ops.operator.config.settings import Colour, OperatorSettings
+from mina_ops.operator.config.colours import Colour
+from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.release.control import Control
 from mina_ops.operator.release.journal import Journal
 from mina_ops.operator.release.model import Figures, Judgement, Phase

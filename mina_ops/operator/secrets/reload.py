@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 from mina_ops.errors import AppUnhealthy, ConfigurationError, MinaOpsError, OperatorError
 from mina_ops.operator.api.client import AppClient
-from mina_ops.operator.config.settings import Colour, OperatorSettings
+from mina_ops.operator.config.colours import Colour
+from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.system import programs
 
 _RELOAD_SECONDS = 120.0

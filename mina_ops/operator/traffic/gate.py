@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from mina_ops.errors import AppUnhealthy, AppUnreachable, OperatorError
 from mina_ops.operator.api.client import AppClient
-from mina_ops.operator.config.settings import Colour
+from mina_ops.operator.config.colours import Colour
 
 
 def require_ready(colour: Colour) -> None:

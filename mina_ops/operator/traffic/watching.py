@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from mina_ops.errors import OperatorError
 from mina_ops.operator.api.client import AppClient
-from mina_ops.operator.config.settings import Colour, OperatorSettings
+from mina_ops.operator.config.colours import Colour
+from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.traffic.base import TrafficDriver
 from mina_ops.operator.traffic.gate import require_ready
 from mina_ops.operator.traffic.model import Split

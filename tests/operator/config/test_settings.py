@@ -9,6 +9,7 @@ import pytest
 from mina_ops.errors import ConfigurationError
 from mina_ops.operator.config import settings
 from mina_ops.operator.config.settings import OperatorSettings
+from mina_ops.operator.database.connection import options as database
 
 GOOD = """
 [public]
@@ -37,6 +38,13 @@ def load(file: Path, old: str = "", new: str = "") -> OperatorSettings:
     assert old in text
     file.write_text(text.replace(old, new) if old else text + new)
     return settings.load(file)
+
+
+def read_all(found: OperatorSettings) -> None:
+    """Every table that this module's file holds, and nothing else."""
+    assert (found.public_url, found.colours, found.driver, found.token({})) is not None
+    if found.unknown_tables():
+        found.section("traffic")
 
 
 def test_a_file_is_read_into_values(file: Path) -> None:
@@ -93,8 +101,11 @@ def test_an_unknown_colour_is_told_the_known_ones(file: Path) -> None:
         ("[colours.green]", '[colours."gr een"]', r"a colour's name has up to 32"),
         ("[colours.green]", "[colours.Blue]", r"differ in more than upper and lower case"),
         ('{ "0" =', '{ "a" = "h:1", "A" =', r"differ in more than upper and lower case"),
-        ("[traffic]", "[trafic]", r"traffic: is missing"),
-        ("[public]", "speed = 3\n[public]", r"speed: unknown key. Known here: "),
+        (
+            "[traffic]",
+            "[trafic]",
+            r"traffic: is missing; give a table. Did you mean it by 'trafic'",
+        ),
         ("[public]", "[[public]]", r"public: .* must be a table"),
         ("[public]", "[public", r"is not valid TOML"),
         ("", "[token]\nname = 'x'\n", r"token.name: unknown key. Known here: env, file"),
@@ -104,8 +115,43 @@ def test_what_is_wrong_is_named_with_what_is_right(
     file: Path, old: str, new: str, message: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=message) as caught:
-        load(file, old, new)
+        read_all(load(file, old, new))
     assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("", "[notify]\nretries = 3\n"),
+        ("", "[relase]\nsteps = [10, 100]\n"),
+        ("", "[database]\nurl_env = 7\n"),
+        ("[public]", "speed = 3\n[public]"),
+        ("[public]", "[pubic]"),
+        ('driver = "nginx"', 'driver = "ngnix"'),
+    ],
+)
+def test_a_mistake_in_one_table_stops_nobody_who_needs_another(
+    file: Path, old: str, new: str
+) -> None:
+    found = load(file, old, new)
+    assert list(found.colours) == ["blue", "green"]
+    assert found.section("preflight").keys() == []
+
+
+def test_a_file_with_one_table_serves_who_needs_that_one(tmp_path: Path) -> None:
+    path = tmp_path / "mina-ops.toml"
+    path.write_text("[database]\nfolder = 'kept'\n")
+    found = settings.load(path)
+    assert database.read(found.section("database")).folder == tmp_path / "kept"
+    with pytest.raises(ConfigurationError, match=r"colours: is missing; give a table"):
+        print(found.colours)
+
+
+def test_a_misspelt_table_is_told_to_who_needs_it(file: Path) -> None:
+    found = load(file, "", "[relase]\nsteps = [10, 100]\n")
+    assert found.unknown_tables() == ["relase"]
+    with pytest.raises(ConfigurationError, match=r"relase: unknown table. Did you mean 'release'"):
+        found.section("release")
 
 
 def test_other_parts_may_have_their_tables(file: Path) -> None:

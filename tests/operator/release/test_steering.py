@@ -15,7 +15,8 @@ import pytest
 
 from mina_ops.demo.processes import free_port
 from mina_ops.errors import AppUnreachable, ConfigurationError, RolledBack
-from mina_ops.operator.config.settings import Colour, load
+from mina_ops.operator.config.colours import Colour
+from mina_ops.operator.config.settings import load
 from mina_ops.operator.release import phases, setup
 from mina_ops.operator.release.model import Phase, Response
 from mina_ops.operator.release.rollback import roll_back

@@ -8,7 +8,7 @@ import pytest
 
 from mina_ops.errors import AppUnhealthy, AppUnreachable
 from mina_ops.operator.config import settings
-from mina_ops.operator.config.settings import Colour
+from mina_ops.operator.config.colours import Colour
 from mina_ops.operator.traffic.gate import require_ready
 from tests.operator.balancers import write_toml
 from tests.operator.stand_in import StandIns

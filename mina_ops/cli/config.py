@@ -1,0 +1,107 @@
+"""`mina-ops config`: the whole of mina-ops.toml checked, and the meaning of its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mina_ops.cli import output
+from mina_ops.cli.session import Session
+from mina_ops.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from mina_ops.operator.config.settings import OperatorSettings
+
+
+@click.group(name="config")
+def command() -> None:
+    """mina-ops.toml: check all of it, show what its keys mean."""
+
+
+@command.command()
+@output.json_option
+@click.pass_obj
+def check(session: Session, as_json: bool) -> None:
+    """Read every table; a sentence for each that cannot be used, and exit 2.
+
+    Other commands read only the tables that they need.
+    """
+    settings = session.settings
+    problems = []
+    for read in _readers().values():
+        try:
+            read(settings)
+        except ConfigurationError as error:
+            problems.append(str(error))
+    problems += [
+        f"{settings.file}: {name}: unknown table; nobody reads it."
+        for name in settings.unknown_tables()
+        if not any(f": {name}: " in problem for problem in problems)
+    ]
+    problems = list(dict.fromkeys(problems))
+    text = "\n".join(problems) or f"{settings.file}: nothing is wrong with it."
+    output.data({"file": settings.file, "problems": problems}, text, as_json=as_json)
+    if problems:
+        raise SystemExit(ConfigurationError.exit_code)
+
+
+@command.command()
+@click.argument("table", required=False)
+def keys(table: str | None) -> None:
+    """What the keys of TABLE mean; without one, the names of the tables."""
+    from mina_ops.fields import markdown
+
+    known = declarations()
+    if table is None:
+        click.echo("\n".join(known))
+        return
+    if table not in known:
+        raise ConfigurationError(f"No table {table!r}; there are {', '.join(known)}.")
+    click.echo(markdown(known[table]))
+
+
+def declarations() -> Mapping[str, Any]:
+    """Table of mina-ops.toml -> the class that declares its keys."""
+    from mina_ops.operator.checklist.postflight import PostflightOptions
+    from mina_ops.operator.checklist.preflight import PreflightOptions
+    from mina_ops.operator.config.incident import IncidentOptions, SecretOptions
+    from mina_ops.operator.config.settings import TokenOptions
+    from mina_ops.operator.database.connection.options import DatabaseOptions
+    from mina_ops.operator.release.model import Triggers
+    from mina_ops.operator.release.plan import Plan
+
+    return {
+        "token": TokenOptions,
+        "database": DatabaseOptions,
+        "release": Plan,
+        "release.triggers": Triggers,
+        "preflight": PreflightOptions,
+        "postflight": PostflightOptions,
+        "incident": IncidentOptions,
+        "incident.secrets": SecretOptions,
+    }
+
+
+def _readers() -> Mapping[str, Callable[[OperatorSettings], Any]]:
+    from mina_ops.operator.checklist import postflight, preflight
+    from mina_ops.operator.config import incident
+    from mina_ops.operator.config.settings import TokenOptions
+    from mina_ops.operator.database.connection import options as database
+    from mina_ops.operator.notify import channels
+    from mina_ops.operator.release import plan
+    from mina_ops.operator.traffic import open_driver
+
+    return {
+        "public": lambda settings: settings.public_url,
+        "token": lambda settings: settings.section("token").fill(TokenOptions),
+        "colours": lambda settings: settings.colours,
+        "traffic": open_driver,
+        "release": plan.read,
+        "database": lambda settings: database.read(settings.section("database")),
+        "notify": lambda settings: channels.from_table(settings.section("notify")),
+        "incident": lambda settings: incident.read(settings.section("incident")),
+        "preflight": lambda settings: preflight.read(settings.section("preflight")),
+        "postflight": lambda settings: postflight.read(settings.section("postflight")),
+    }

@@ -1,0 +1,107 @@
+"""The table `[colours]` of mina-ops.toml."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from mina_ops.errors import ConfigurationError
+from mina_ops.operator.config.tables import Table
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
+
+
+@dataclass(frozen=True)
+class Colour:
+    """One colour: where it answers, and which processes it is made of.
+
+    `instances` maps an instance's name, which tags its session ids, to `host:port`. `own_probes`
+    says that the file lists them, so that each can be asked for itself.
+    """
+
+    name: str
+    url: str
+    instances: Mapping[str, str]
+    aliases: tuple[str, ...] = ()
+    version: str | None = None
+    own_probes: bool = True
+
+
+def read(table: Table) -> Mapping[str, Colour]:
+    """The two colours, in the order of the file.
+
+    Raises:
+        ConfigurationError: there are not two, or one cannot be used.
+    """
+    names = table.keys()
+    if len(names) != 2:
+        raise ConfigurationError(
+            f"{table.file}: colours: needs exactly two tables, as [colours.blue] and "
+            f"[colours.green]; found {', '.join(names) or 'none'}."
+        )
+    _refuse_alike(table, names)
+    colours = {name: _colour(table.table(name), name) for name in names}
+    taken: dict[str, str] = {}
+    for colour in colours.values():
+        for alias in (colour.name, *colour.aliases):
+            if taken.setdefault(alias, colour.name) != colour.name:
+                raise table.wrong(colour.name, f"the alias {alias!r} names both colours.")
+    return MappingProxyType(colours)
+
+
+def _colour(table: Table, name: str) -> Colour:
+    if not _NAME.fullmatch(name):
+        raise table.wrong("", "a colour's name has up to 32 letters, digits, '-' and '_'.")
+    url = read_url(table, "url")
+    listed = table.table("instances")
+    _refuse_alike(listed, listed.keys())
+    instances = {key: _address(listed, key) for key in listed.keys()}  # noqa: SIM118 - no dict
+    colour = Colour(
+        name=name,
+        url=url,
+        instances=MappingProxyType(instances or {"0": _netloc(url)}),
+        aliases=table.texts("aliases", (f"mina-{name}",)),
+        version=table.text("version", None),
+        own_probes=bool(instances),
+    )
+    table.done()
+    return colour
+
+
+def _refuse_alike(table: Table, names: list[str]) -> None:
+    # nginx does not tell upstreams apart whose names differ in case alone.
+    if len({name.lower() for name in names}) < len(names):
+        raise table.wrong(names[-1], "names must differ in more than upper and lower case.")
+
+
+def read_url(table: Table, key: str) -> str:
+    """An http or https address, without a slash at its end; raises ConfigurationError."""
+    value = table.text(key)
+    try:
+        parts = urlsplit(value)
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or parts.query or parts.fragment or "@" in parts.netloc:
+        raise table.wrong(key, f"{value!r} must be an address such as 'https://blue.example.com'.")
+    return value.rstrip("/")
+
+
+def _netloc(url: str) -> str:
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+
+
+def _address(table: Table, key: str) -> str:
+    if not _NAME.fullmatch(key):
+        raise table.wrong(key, "an instance's name has up to 32 letters, digits, '-' and '_'.")
+    value = table.text(key)
+    match = _ADDRESS.fullmatch(value)
+    if not match or not 0 < int(match[2]) < 65536:
+        raise table.wrong(key, f"{value!r} must be 'host:port', as '127.0.0.1:8001'.")
+    return value
