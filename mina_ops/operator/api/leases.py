@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 
 from mina_ops.errors import AccessDenied, AppUnhealthy, AppUnreachable, OperatorError
 from mina_ops.operator.api.client import AppClient
-from mina_ops.operator.config.settings import Colour, OperatorSettings
+from mina_ops.operator.config.colours import Colour
+from mina_ops.operator.config.settings import OperatorSettings
 
 TTL_SECONDS = 30.0
 _HELD_BY_ANOTHER = (409, 412)

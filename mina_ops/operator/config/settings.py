@@ -79,6 +79,11 @@ class OperatorSettings:
         return self.section("token").fill(TokenOptions)
 
     @property
+    def token_variable(self) -> str:
+        """The variable with the operator's token."""
+        return self._token.env
+
+    @property
     def token_file(self) -> Path | None:
         """The file with the operator's token, if one is named."""
         return self._token.file
