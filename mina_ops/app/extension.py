@@ -188,6 +188,7 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
         socketio_server=lambda: connections.server,
         drain_state=lambda: str(drain.state),
     )
+    connections.admissions.append(health.admit)
     metrics.on_outcome = health.note_outcome
     metrics.gauge(
         "mina_ops_process_connections",

@@ -19,6 +19,7 @@ from mina_ops.app.drain.holds import Flush, Hold, Holds
 from mina_ops.app.drain.leaving import Leaving
 from mina_ops.app.drain.model import Order, State, colour_state
 from mina_ops.app.drain.orders import KEEP_SECONDS, Orders
+from mina_ops.app.drain.refusal import refusal_status
 from mina_ops.app.drain.status import MOST_NAMES, colour_status, iso
 from mina_ops.app.heartbeat import Heartbeat
 from mina_ops.app.sessions import Connections
@@ -249,7 +250,9 @@ class Drain(Part):
         if self._coordinator.state is State.SERVING:
             return None
         body = {"status": str(self._coordinator.state), "environment": self.environment}
-        return "draining", Answer(503, body, {"Retry-After": "1"})
+        ordered = self._active() is not None
+        status = refusal_status(environ) if ordered else 503
+        return "draining" if ordered else "leaving", Answer(status, body, {"Retry-After": "1"})
 
     def _say_how_far(self) -> None:
         self._heartbeat.poke()

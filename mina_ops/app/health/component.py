@@ -24,6 +24,7 @@ from mina_ops.errors import ConfigurationError
 
 AI_OUTCOME = "ai_insights"
 
+_FIT = 200
 _FIRST_ROUND_SECONDS = 0.03
 """How long a request may wait for the first results of a process that just started."""
 
@@ -173,6 +174,17 @@ class Health(Part):
         else:
             self.registry.settle()
         return self._readiness.answer()
+
+    def admit(self, environ: Mapping[str, Any]) -> tuple[str, Answer] | None:
+        """Turn a handshake away that the load balancer may send elsewhere, where this is unready.
+
+        It says so in `X-Mina-Only-If-Ready`; a colour that has all visitors keeps them, since
+        there is nobody else to take them.
+        """
+        if "HTTP_X_MINA_ONLY_IF_READY" not in environ:
+            return None
+        answer = self._readiness.answer()
+        return None if answer.status == _FIT else ("unready", answer)
 
     def _monitors(self) -> Iterator[Monitor]:
         return iter(self.registry.monitors.values())

@@ -54,10 +54,10 @@ def histogram(amounts: Amounts) -> Body:
 
 
 def websockets(amounts: Amounts) -> Body:
-    """Success of Socket.IO handshakes; refusals while draining are no failures."""
+    """Success of Socket.IO handshakes; those that were only sent elsewhere are no failures."""
     results = {name: int(amount) for name, amount in fields.below(amounts, fields.WEBSOCKET)}
     accepted = results.pop(fields.ACCEPTED, 0)
-    draining = results.pop(fields.DRAINING, 0)
+    draining = sum(results.pop(reason, 0) for reason in fields.TURNED_AWAY)
     attempts = accepted + sum(results.values())
     return {
         "connection_success_rate": percent(accepted, attempts),

@@ -52,7 +52,7 @@ class Metrics(Part):
         self._views = Views(store, patience_seconds=settings.presence_ttl_seconds)
         self._sessions = ActiveSessions()
         self._outcomes: dict[str, None] = dict.fromkeys(PLAYBOOK_OUTCOMES)
-        self._results: dict[str, None] = {fields.ACCEPTED: None, fields.DRAINING: None}
+        self._results: dict[str, None] = dict.fromkeys((fields.ACCEPTED, *fields.TURNED_AWAY))
         self.durations = self._recorder.durations
         self.log = RequestLog() if settings.request_log else None
         # Health judges the AI service by what the app tells of its own calls.

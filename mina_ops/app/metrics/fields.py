@@ -24,7 +24,8 @@ OUTCOME = "o:"
 REQUESTS = "r:"
 TIME = "t:"
 ACCEPTED = "accepted"
-DRAINING = "draining"
+TURNED_AWAY = ("draining", "leaving", "unready")
+"""Results of handshakes that were only sent elsewhere, and did not fail."""
 OTHER = "_OTHER"
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")

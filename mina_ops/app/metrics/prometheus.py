@@ -126,8 +126,11 @@ def _lately(metrics: Metrics, colour: list[str]) -> Iterator[Metric]:
 
 
 def _success(amounts: Amounts, colour: list[str]) -> Iterator[Metric]:
-    handshakes = dict(fields.below(amounts, fields.WEBSOCKET))
-    handshakes.pop(fields.DRAINING, None)
+    handshakes = {
+        result: amount
+        for result, amount in fields.below(amounts, fields.WEBSOCKET)
+        if result not in fields.TURNED_AWAY
+    }
     websockets = GaugeMetricFamily(
         "mina_websocket_success_ratio",
         "Share of Socket.IO handshakes accepted, last five minutes.",

@@ -40,7 +40,7 @@ class Capacity:
         """None, or (reason, answer) when this process is full."""
         if self._taken() < self.most:
             return None
-        return "capacity", Answer(503, {"error": "This process is full."}, {"Retry-After": "2"})
+        return "full", Answer(503, {"error": "This process is full."}, {"Retry-After": "2"})
 
 
 def most_sessions(chosen: int | None, limit: int | None, reserve: int) -> float:

@@ -19,6 +19,9 @@ from mina_ops.app.web.answers import Answer, StartResponse
 
 Environ = dict[str, Any]
 
+REASON_HEADER = "X-Mina-Refused"
+"""Says why a handshake was turned away: draining, leaving, full, unready, ..."""
+
 Admission = Callable[[Mapping[str, Any]], tuple[str, Answer] | None]
 """Sees a handshake's environ; None lets it in, else (reason, answer) turns it away."""
 
@@ -87,7 +90,7 @@ class Door:
             if refused is not None:
                 reason, answer = refused
                 self._note(reason)
-                headers = {**dict(self._cors(environ)), **answer.headers}
+                headers = {**dict(self._cors(environ)), **answer.headers, REASON_HEADER: reason}
                 return Answer(answer.status, answer.body, headers, answer.content_type)
         return None
 

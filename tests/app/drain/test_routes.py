@@ -54,6 +54,16 @@ def test_begin_watch_and_cancel(client: FlaskClient, ops: MinaOps) -> None:
     assert states(client) == ("serving", 200)
 
 
+def test_a_refusal_says_its_reason_and_has_the_status_that_the_balancer_asks_for(
+    client: FlaskClient,
+) -> None:
+    client.post("/admin/drain", headers=TOKEN)
+    for asked, status in ((None, 503), ("504", 504), ("200", 503), ("5xx", 503)):
+        headers = {} if asked is None else {"X-Mina-Drain-Status": asked}
+        refused = client.get("/socket.io/?EIO=4&transport=polling", headers=headers)
+        assert (refused.status_code, refused.headers["X-Mina-Refused"]) == (status, "draining")
+
+
 def test_a_process_without_sessions_is_drained_at_once(client: FlaskClient) -> None:
     client.post("/admin/drain", headers=TOKEN)
     eventually(lambda: states(client) == ("drained", 503), 5)

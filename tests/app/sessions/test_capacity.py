@@ -37,7 +37,7 @@ def test_a_full_process_refuses_with_retry_after() -> None:
     refused = capacity.admit({})
     assert refused is not None
     reason, answer = refused
-    assert (reason, answer.status, answer.headers["Retry-After"]) == ("capacity", 503, "2")
+    assert (reason, answer.status, answer.headers["Retry-After"]) == ("full", 503, "2")
 
 
 class Worker:

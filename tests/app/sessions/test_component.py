@@ -8,6 +8,7 @@ from flask import Flask
 from flask_socketio import SocketIO, emit
 
 from mina_ops import MinaOps
+from tests.support.wait import eventually
 
 POLL = "?EIO=4&transport=polling"
 
@@ -141,7 +142,7 @@ def test_handshakes_are_counted_by_what_became_of_them(running: list[MinaOps]) -
         client.post(f"/socket.io/{POLL}&sid={sid}", data=packet)
     assert client.get(f"/socket.io/{POLL}").status_code == 503
     assert client.get("/socket.io/?EIO=3&transport=polling").status_code == 503
-    assert noted == ["accepted", "refused", "capacity", "capacity"]
+    assert noted == ["accepted", "refused", "full", "full"]
 
 
 def test_the_client_script_is_served_and_revalidated(running: list[MinaOps]) -> None:
@@ -154,3 +155,18 @@ def test_the_client_script_is_served_and_revalidated(running: list[MinaOps]) -> 
     tag = {"If-None-Match": answer.headers["ETag"]}
     again = client.get("/mina-ops/mina-stream.js", headers=tag)
     assert (again.status_code, again.data) == (304, b"")
+
+
+def test_an_unready_process_turns_only_handshakes_away_that_others_can_take(
+    running: list[MinaOps],
+) -> None:
+    app = new_app()
+    ops = MinaOps(app, socketio=SocketIO(app, async_mode="threading"))
+    running.append(ops)
+    ops.health_check("gpu")(lambda: False)
+    client = app.test_client()
+    eventually(lambda: client.get("/api/health/ready").status_code == 503)
+    assert client.get(f"/socket.io/{POLL}").status_code == 200
+    refused = client.get(f"/socket.io/{POLL}", headers={"X-Mina-Only-If-Ready": "1"})
+    assert (refused.status_code, refused.headers["X-Mina-Refused"]) == (503, "unready")
+    assert refused.get_json()["reasons"] == ["gpu"]

@@ -146,7 +146,7 @@ def test_a_full_worker_turns_sessions_away_and_still_answers_the_operator(
         with Clients.start(node, blue.server.url, clients=3):
             handshake = blue.http.get("/socket.io/", params={"EIO": "4", "transport": "polling"})
             assert handshake.status_code == 503
-            eventually(lambda: _failures(blue).get("capacity", 0) > 1, 5, "no refusal is counted")
+            eventually(lambda: _failures(blue).get("full", 0) > 1, 5, "no refusal is counted")
             assert blue.active() == 6
             assert blue.drain(grace_seconds=1).status_code == 202
             assert blue.wait_until_drained(10)["remaining"] == 0
