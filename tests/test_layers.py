@@ -13,7 +13,7 @@ from tests.support.source import Module, code_lines, modules
 # A unit imports only units of the rows above its own.
 APP_LAYERS = (
     {"errors"},
-    {"files", "shipped", "fields"},
+    {"files", "shipped", "fields", "page"},
     {"app", "app.settings", "app.heartbeat"},
     {"app.web"},
     {"app.component"},
@@ -22,11 +22,12 @@ APP_LAYERS = (
     {"app.metrics", "app.health", "app.streams"},
     {"app.sessions"},
     {"app.drain", "app.flags", "app.leases"},
+    {"app.console"},
     {"app.extension"},
 )
 OPERATOR_LAYERS = (
     {"errors"},
-    {"files", "shipped", "fields"},
+    {"files", "shipped", "fields", "page"},
     {"operator", "operator.system"},
     {"operator.config"},
     {"operator.api", "operator.notify"},
@@ -37,13 +38,14 @@ OPERATOR_LAYERS = (
     {"operator.release"},
     {"operator.flags"},
     {"operator.checklist"},
+    {"operator.setup", "operator.doctor"},
     {"cli"},
 )
-BOTH_HALVES = {"errors", "files", "shipped", "fields"}
+BOTH_HALVES = {"errors", "files", "shipped", "fields", "page"}
 APP_HALF = set().union(*APP_LAYERS) - BOTH_HALVES
 OPERATOR_HALF = set().union(*OPERATOR_LAYERS) - BOTH_HALVES
 # The demo is a host like any other, and an operator like any other.
-DEMO_MAY_IMPORT = {"", "errors", "files", "shipped", "fields", "cli"} | OPERATOR_HALF
+DEMO_MAY_IMPORT = {"", "errors", "files", "shipped", "fields", "page", "cli"} | OPERATOR_HALF
 # `mina_ops demo` is a command too.
 BESIDE_LAYERS = {"cli": {"demo"}, "": {"errors", "app.extension"}}
 
