@@ -69,8 +69,8 @@ def declarations() -> Mapping[str, Any]:
     from mina_ops.operator.config.incident import IncidentOptions, SecretOptions
     from mina_ops.operator.config.settings import TokenOptions
     from mina_ops.operator.database.connection.options import DatabaseOptions
-    from mina_ops.operator.release.model import Triggers
     from mina_ops.operator.release.plan import Plan
+    from mina_ops.operator.release.verdicts.model import Triggers
 
     return {
         "token": TokenOptions,

@@ -12,8 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from mina_ops.operator.release.model import FORWARD, Figures, Judgement, Phase, Verdict
-from mina_ops.operator.release.statistics import quantile
+from mina_ops.operator.release.model import FORWARD, Phase
+from mina_ops.operator.release.verdicts.model import Figures, Judgement, Verdict
+from mina_ops.operator.release.verdicts.statistics import quantile
 from mina_ops.operator.release.world import Observer, World
 
 if TYPE_CHECKING:
@@ -154,11 +155,12 @@ def _plain(*columns: str) -> Table:
 def _cells(found: Figures) -> list[str]:
     if found.fault is not None:
         return ["does not answer", "", "", "", ""]
-    p95 = quantile(found.histogram, 0.95).value
+    p95 = quantile(found.histogram, 0.95)
+    shaken = found.handshakes
     return [
         str(found.requests) + (" (stale)" if found.stale else ""),
         str(found.errors),
         "-" if p95 is None else f"{p95:.0f}",
-        f"{found.websocket_failures} of {found.websocket_attempts}",
+        f"{shaken.failed} of {shaken.accepted + shaken.failed}",
         "-" if found.database_ms is None else f"{found.database_ms:.1f}",
     ]

@@ -18,8 +18,9 @@ from mina_ops.errors import OperatorError, RolledBack
 from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.config.settings import OperatorSettings, load
 from mina_ops.operator.release import runner, setup
-from mina_ops.operator.release.model import Figures, Judgement, Phase, Response, Verdict
-from mina_ops.operator.release.statistics import quantile
+from mina_ops.operator.release.model import Phase
+from mina_ops.operator.release.verdicts.model import Figures, Judgement, Response, Verdict
+from mina_ops.operator.release.verdicts.statistics import quantile
 from mina_ops.operator.release.world import Observer, World
 from mina_ops.operator.traffic import open_driver
 from mina_ops.operator.traffic.model import Split
@@ -183,7 +184,7 @@ class _Lines(Observer):
         if verdicts == self._verdicts:
             return
         self._verdicts = verdicts
-        p95 = [quantile(figures.histogram, 0.95).value or 0.0 for figures in (new, old)]
+        p95 = [quantile(figures.histogram, 0.95) or 0.0 for figures in (new, old)]
         said = ", ".join(f"{t} {v}" for t, v in verdicts if v is not Verdict.PASS) or "all pass"
         self._show.step(
             f"after {seconds:.0f} s: green {new.errors} of {new.requests} failed, P95 "

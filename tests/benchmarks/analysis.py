@@ -1,12 +1,9 @@
 """Simulated releases: how often a healthy one is rolled back, how soon a bad one is seen.
 
-"Seen" is the time from the first bad request to the look that asks to go back, the two seconds
-that figures take to get there included. Goals are judged on the slowest of 20 releases (95th
-percentile), for a fault that is there from the start of a step and for one that begins late.
-
-Every look goes through the product's own `judge`; numpy draws the requests and leaves out only
-those looks that cannot fail, because no estimate is over its limit. Flagger's rule (its docs:
-a check each interval, roll back after `threshold` failed ones) is simulated on the same requests.
+Small sites (0.5, 1 and 5 requests a second) and a larger one (50), lognormal, bimodal and
+heavy-tailed latencies, faults from the start of a step and in its middle, a bad blue, a day's
+drift. Every FAIL is the product's own `judge`; peers' rules and an always-valid sequential test
+are run on the same requests. `--seconds` bounds the part that hunts for false rollbacks.
 """
 
 from __future__ import annotations
@@ -14,231 +11,257 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
+from _peers_of_analysis import argo, by_minute, e_process_alarm, flagger, kayenta
 from _report import Report, arguments
+from _simulated import (
+    LIMIT,
+    P95_LOOK_SECONDS,
+    PATIENCE_SECONDS,
+    RATE_LOOK_SECONDS,
+    SHARES,
+    STEP_SECONDS,
+    Counts,
+    Durations,
+    Law,
+    Source,
+    draw_durations,
+    draw_rates,
+    is_slower,
+    law,
+    p95,
+)
 from numpy.typing import NDArray
 
-from mina_ops.operator.release.analysis import judge
-from mina_ops.operator.release.measure import RECENT_SECONDS, WINDOWS_SECONDS
-from mina_ops.operator.release.model import Figures, Response
+from mina_ops.operator.release.verdicts.judging import judge
+from mina_ops.operator.release.verdicts.model import Figures, Response
 
-STEPS = (10, 25, 50, 100)
-STEP_SECONDS = 600
-REQUESTS_A_SECOND = 50.0
-HANDSHAKES_A_SECOND = 5.0
+TRAFFIC = (0.5, 1.0, 5.0, 50.0)
+LAWS = ("lognormal", "bimodal", "heavy")
 PIPELINE_SECONDS = 2.0  # a flush each second, a view read each second
-P95_EVERY_SECONDS = 15
-LATE_SECONDS = 300  # a late fault begins so long after the last change of shares
-HEALTHY_RATE = 0.005
-SIGMA = 0.8  # of the logarithm of a request's duration
-BUCKETS = np.exp(np.linspace(-3 * SIGMA, 4 * SIGMA, 120)) * 40.0  # milliseconds
+HANDSHAKES_SHARE = 0.1
+HEALTHY_FACTORS = (1.0, 1.1, 1.2)
+BATCH = 200
 
-Counts = NDArray[np.int64]
+Rate = Callable[[int], NDArray[np.float64]]
 
 
-def windows(looks: int, every: int = 1) -> list[NDArray[np.int64]]:
-    """Each look's windows, in units of `every` seconds: its own, then the recent ones."""
-    known = np.array(WINDOWS_SECONDS)
-    own = np.array([max(known[known <= look * every], default=1) for look in range(1, looks + 1)])
-    spans = [own, *(np.minimum(own, recent) for recent in RECENT_SECONDS if recent >= every)]
-    return [np.maximum(span // every, 1).astype(np.int64) for span in spans]
+def constant(rates: NDArray[np.float64] | float) -> Rate:
+    """The same error rate at each look; an array has one for each release."""
+    return lambda looks: np.broadcast_to(np.asarray(rates), (1, looks))
 
 
-def trailing(counts: Counts, spans: NDArray[np.int64]) -> Counts:
-    """Sums over the last `spans` seconds up to each second, along the last axis."""
-    total = np.concatenate([np.zeros((*counts.shape[:-1], 1), counts.dtype), counts.cumsum(-1)], -1)
-    ends = np.arange(1, counts.shape[-1] + 1)
-    return total[..., ends] - total[..., np.maximum(ends - spans, 0)]
+def drifting(source: Source, releases: int) -> Rate:
+    """Healthy releases of 0.1 to 1 % errors, which rise by half in the course of the step."""
+    rates = source.uniform(0.001, 0.0067, (releases, 1))
+    return lambda looks: np.asarray(rates * np.linspace(1.0, 1.5, looks))
 
 
-def probabilities(factor: float) -> NDArray[np.float64]:
-    """The chance of each bucket for durations that are `factor` times as long."""
-    edges = np.concatenate([[0.0], BUCKETS[:-1], [np.inf]])
-    with np.errstate(divide="ignore"):
-        z = (np.log(edges) - math.log(40.0 * factor)) / SIGMA
-    cumulative = np.array([0.5 * (1 + math.erf(x / math.sqrt(2))) for x in z])
-    return np.diff(cumulative) / np.diff(cumulative).sum()
+def healthy_batch(source: Source, releases: int, traffic: float, kind: str) -> int:
+    """How many of so many healthy releases are taken back by any trigger at any share."""
+    taken = np.zeros(releases, bool)
+    for share in SHARES:
+        green = traffic * share
+        for per_second, websocket in ((green, False), (green * HANDSHAKES_SHARE, True)):
+            drawn = draw_rates(source, releases, per_second, drifting(source, releases))
+            taken |= drawn.failed_at(websocket=websocket) >= 0
+        slower = law(kind, source.choice(HEALTHY_FACTORS))
+        looks = STEP_SECONDS // P95_LOOK_SECONDS * (1 if traffic > 5 else 2)
+        durations = draw_durations(
+            source, releases, traffic, share, kind, lambda _, chances=slower: chances, looks
+        )
+        taken |= durations.failed_at() >= 0
+    return int(taken.sum())
 
 
-def rate_alarms(
-    source: np.random.Generator, releases: int, share: float, websocket: bool
-) -> Counts:
-    """Releases (by index) that a rate's trigger takes back at one share."""
-    each = HANDSHAKES_A_SECOND if websocket else REQUESTS_A_SECOND
-    rates = source.uniform(0.001, 0.01, (releases, 1))
-    trials = source.poisson(each * share, (releases, STEP_SECONDS))
-    events = source.binomial(trials, rates)
-    taken: set[int] = set()
-    for n, k in _counts(trials, events):
-        for release, second in np.argwhere((k > 0.05 * n) & (n >= 50)):
-            if release not in taken and _fails(k[release, second], n[release, second], websocket):
-                taken.add(int(release))
-    return np.array(sorted(taken), dtype=np.int64)
+def hunt(report: Report, source: Source, seconds: float) -> None:
+    """Healthy releases, until the time is over."""
+    cases = [(traffic, kind) for traffic in TRAFFIC for kind in LAWS]
+    seen, taken = dict.fromkeys(TRAFFIC, 0), dict.fromkeys(TRAFFIC, 0)
+    end, number = time.monotonic() + seconds, 0
+    while number < len(cases) or time.monotonic() < end:
+        traffic, kind = cases[number % len(cases)]
+        taken[traffic] += healthy_batch(source, BATCH, traffic, kind)
+        seen[traffic] += BATCH
+        number += 1
+    for traffic in TRAFFIC:
+        report.figure(f"healthy_releases_at_{traffic:g}_rps", seen[traffic], 0)
+        report.figure(f"healthy_at_{traffic:g}_rps_rolled_back", taken[traffic], 0)
+    report.figure("simulated_healthy_releases", sum(seen.values()), 0)
+    report.figure("healthy_releases_rolled_back", sum(taken.values()), 0)
+    report.goal("false_rollback_ratio", sum(taken.values()) / sum(seen.values()), 1 / 100_000)
 
 
-def _counts(trials: Counts, events: Counts) -> Iterator[tuple[Counts, Counts]]:
-    for spans in windows(STEP_SECONDS):
-        yield trailing(trials, spans), trailing(events, spans)
+def ended(failed: Counts, passed: Counts) -> NDArray[np.bool_]:
+    """Which releases passed a step: a pass came, and no FAIL before it."""
+    return np.asarray((passed >= 0) & ((failed < 0) | (failed > passed)))
 
 
-def _fails(events: np.int64, trials: np.int64, websocket: bool) -> bool:
-    if websocket:
-        new = Figures(websocket_attempts=int(trials), websocket_failures=int(events))
-    else:
-        new = Figures(requests=int(trials), errors=int(events))
-    return judge(new, Figures()).response in (Response.INSTANT, Response.GRADUAL)
+def errors_of_ten_percent(report: Report, source: Source, traffic: float, rounds: int) -> None:
+    """Green fails 10 % from the start: taken back in the first step, and never let through."""
+    missed = np.ones(rounds, bool)
+    for share in SHARES:
+        drawn = draw_rates(source, rounds, traffic * share, constant(0.10))
+        failed, passed = drawn.failed_at(), drawn.passed_at()
+        missed &= ended(failed, passed)
+        if share == SHARES[0]:
+            name = f"errors_10_percent_at_{traffic:g}_rps"
+            report.figure(f"{name}_back_in_first_step_ratio", float((failed >= 0).mean()), 4)
+            report.figure(f"{name}_first_step_seen_median_s", _median(failed, RATE_LOOK_SECONDS), 0)
+            known = e_process_alarm(drawn.trials, drawn.events, 1e-5)
+            report.figure(f"e_process_{name}_seen_median_s", _median(known, RATE_LOOK_SECONDS), 0)
+            trials, events = (by_minute(c, RATE_LOOK_SECONDS) for c in (drawn.trials, drawn.events))
+            for peer, rule in (("flagger", flagger), ("argo", argo)):
+                report.figure(
+                    f"{peer}_{name}_seen_median_s", _median(rule(trials, events, LIMIT), 60), 0
+                )
+    report.goal(f"errors_10_percent_at_{traffic:g}_rps_missed_ratio", float(missed.mean()), 1e-3)
 
 
-def p95_alarms(source: np.random.Generator, releases: int, share: float, factor: float) -> Counts:
-    """Releases that the P95 trigger takes back at one share; looked at every 15 s."""
-    blocks = STEP_SECONDS // P95_EVERY_SECONDS
-    fast, slow = probabilities(1.0), probabilities(factor)
-    per_block = REQUESTS_A_SECOND * P95_EVERY_SECONDS
-    new = source.multinomial(source.poisson(per_block * share, (releases, blocks)), slow)
-    old = source.multinomial(
-        source.poisson(per_block * max(1 - share, 0.5), (releases, blocks)), fast
-    )
-    return np.array(sorted({release for release, _ in _slower(new, old, blocks)}), dtype=np.int64)
+def _median(looks: Counts, every: int, late: int = 0) -> float | None:
+    """The median second, from `late` on, at which it was seen; None where fewer than half were."""
+    seconds = np.where(looks >= 0, (looks + 1.0) * every + PIPELINE_SECONDS - late, math.inf)
+    median = float(np.median(seconds))
+    return median if math.isfinite(median) else None
 
 
-def _slower(
-    new: Counts, old: Counts, looks: int, every: int = P95_EVERY_SECONDS
-) -> Iterator[tuple[int, int]]:
-    """Release and look of each P95 trigger; `new` and `old` count by release, look and bucket."""
-    for spans in windows(looks, every):
-        a, b = (np.moveaxis(trailing(np.moveaxis(c, 1, 2), spans), 2, 1) for c in (new, old))
-        for release, look in np.argwhere(_p95(a) > 1.5 * _p95(b)):
-            if _is_slower(a[release, look], b[release, look]):
-                yield int(release), int(look)
+def p95_three_times(report: Report, source: Source, traffic: float, rounds: int) -> None:
+    """Green takes three times as long: never let through at any share."""
+    missed = np.ones(rounds, bool)
+    for share in SHARES:
+        durations = _slow(source, rounds, traffic, share, 3.0)
+        missed &= ended(durations.failed_at(), durations.passed_at())
+        if not missed.any():
+            break
+    report.goal(f"p95_times_3_at_{traffic:g}_rps_missed_ratio", float(missed.mean()), 1e-3)
 
 
-def _p95(counts: Counts) -> NDArray[np.float64]:
-    ranks = counts.cumsum(-1) >= 0.95 * counts.sum(-1, keepdims=True)
-    return np.asarray(BUCKETS[ranks.argmax(-1)], dtype=np.float64)
+def _slow(
+    source: Source, releases: int, traffic: float, share: float, factor: float, late: int = 0
+) -> Durations:
+    laws = (law("lognormal"), law("lognormal", factor))
+
+    def green(look: int) -> Law:
+        return laws[look * P95_LOOK_SECONDS >= late]
+
+    return draw_durations(source, releases, traffic, share, "lognormal", green)
 
 
-def _is_slower(new: Counts, old: Counts) -> bool:
-    return judge(Figures(histogram=_pairs(new)), Figures(histogram=_pairs(old))).response is (
-        Response.GRADUAL
-    )
+def samples_until_seen(report: Report, source: Source, rounds: int) -> None:
+    """Requests of green until a P95 three times as long is sure; the slowest of 20 counts."""
+    steps = np.arange(20, 301, 5)
+    fast, slow = law("lognormal"), law("lognormal", 3.0)
+    needed = []
+    for _ in range(rounds):
+        old = source.multinomial(900, fast)
+        counts, done = np.zeros_like(old), 0
+        for samples in steps:
+            counts = counts + source.multinomial(samples - done, slow)
+            done = samples
+            if is_slower(counts, old, "lognormal"):
+                break
+        needed.append(int(done))
+    needed.sort()
+    report.figure("p95_times_3_seen_median_samples", needed[len(needed) // 2], 0)
+    report.goal("p95_times_3_seen_samples", needed[int(0.95 * len(needed))], 100)
 
 
-def _pairs(counts: Counts) -> tuple[tuple[float, float], ...]:
-    return tuple((float(b), float(c)) for b, c in zip(BUCKETS, counts, strict=True) if c)
+def verdicts_of_a_small_site(report: Report, source: Source, rounds: int) -> None:
+    """One request a second: how soon a healthy first step passes by errors and by P95."""
+    for traffic in (1.0, 5.0):
+        drawn = draw_rates(source, rounds, traffic * SHARES[0], constant(0.003))
+        durations = _slow(source, rounds, traffic, SHARES[0], 1.05)
+        for name, passed, every in (
+            ("errors", drawn.passed_at(), RATE_LOOK_SECONDS),
+            ("p95", durations.passed_at(), P95_LOOK_SECONDS),
+        ):
+            title = f"healthy_{name}_at_{traffic:g}_rps_first_step"
+            report.figure(f"{title}_pass_median_s", _median(passed, every), 0)
+            report.figure(f"{title}_pass_ratio", float((passed >= 0).mean()), 3)
 
 
-def healthy(report: Report, source: np.random.Generator, releases: int) -> None:
-    """How many healthy releases are rolled back by any trigger."""
-    taken: set[int] = set()
-    batch = 1000
-    began = time.monotonic()
-    for start in range(0, releases, batch):
-        size = min(batch, releases - start)
-        for share in STEPS:
-            for websocket in (False, True):
-                alarms = rate_alarms(source, size, share / 100, websocket)
-                taken.update(int(start + index) for index in alarms)
-            alarms = p95_alarms(source, size, share / 100, factor=1.1)
-            taken.update(int(start + index) for index in alarms)
-        if start and start % (10 * batch) == 0:
-            report.say(
-                f"{start} releases, {len(taken)} rolled back, {time.monotonic() - began:.0f} s"
-            )
-    report.figure("simulated_healthy_releases", releases, 0)
-    report.figure("healthy_releases_rolled_back", len(taken), 0)
-    report.goal("false_rollback_ratio", len(taken) / releases, 1 / 10_000)
+def mid_step(report: Report, source: Source, rounds: int) -> None:
+    """Faults that begin five minutes into a step with half of 50 requests a second."""
+    late = 300
+
+    def begins(rate: float) -> Rate:
+        return lambda looks: np.where(np.arange(looks) * RATE_LOOK_SECONDS < late, 0.005, rate)[
+            None
+        ]
+
+    for rate in (0.06, 0.10):
+        drawn = draw_rates(source, rounds, 50.0, begins(rate))
+        failed = drawn.failed_at()
+        seen = np.sort(np.where(failed >= 0, (failed + 1.0) * RATE_LOOK_SECONDS - late, math.inf))
+        title = f"errors_{100 * rate:g}_percent_mid_step_at_50_rps"
+        report.figure(f"{title}_seen_p95_s", float(seen[int(0.95 * rounds)]) + PIPELINE_SECONDS, 0)
+        known = e_process_alarm(drawn.trials, drawn.events, 1e-5)
+        report.figure(
+            f"e_process_unaware_{title}_seen_median_s", _median(known, RATE_LOOK_SECONDS, late), 0
+        )
+    for factor in (1.8, 3.0):
+        few = max(20, rounds // 10)
+        failed = _slow(source, few, 50.0, 0.5, factor, late).failed_at()
+        title = f"p95_times_{factor:g}_mid_step_at_50_rps_seen_median_s"
+        report.figure(title, _median(failed, P95_LOOK_SECONDS, late), 0)
 
 
-def seconds_to_see_rate(
-    source: np.random.Generator, rate: float, late: int, websocket: bool = False
-) -> float:
-    """Seconds from the first bad request until the trigger asks to go back."""
-    each = HANDSHAKES_A_SECOND if websocket else REQUESTS_A_SECOND
-    rates = np.where(np.arange(STEP_SECONDS) < late, HEALTHY_RATE, rate)
-    trials = source.poisson(each, STEP_SECONDS)
-    events = source.binomial(trials, rates)
-    counts = list(_counts(trials, events))
-    for second in range(late, STEP_SECONDS):
-        if any(_fails(k[second], n[second], websocket) for n, k in counts):
-            return second - late + 1 + PIPELINE_SECONDS
-    return math.inf
+def bad_blue(report: Report) -> None:
+    """Blue is over its limit: green as bad holds, green much worse goes back."""
+    blue = Figures(requests=3000, errors=270)
+    as_bad, worse = Figures(requests=1000, errors=95), Figures(requests=300, errors=300)
+    held = judge(as_bad, blue).response is Response.HOLD
+    back = judge(worse, blue).response is Response.INSTANT
+    report.goal("bad_blue_wrong_responses", int(not held) + int(not back), 0)
 
 
-def seconds_to_see_p95(source: np.random.Generator, factor: float, late: int) -> float:
-    """The same for durations `factor` times as long, at 50 requests a second on each colour."""
-    both = [
-        source.multinomial(source.poisson(REQUESTS_A_SECOND, STEP_SECONDS), probabilities(1.0))
-        for _ in ("new", "old")
-    ]
-    bad = source.poisson(REQUESTS_A_SECOND, STEP_SECONDS - late)
-    both[0][late:] = source.multinomial(bad, probabilities(factor))
-    looks = [look for _, look in _slower(both[0][None], both[1][None], STEP_SECONDS, every=1)]
-    return (
-        min((look for look in looks if look >= late), default=math.inf)
-        - late
-        + 1
-        + PIPELINE_SECONDS
-    )
+def peers_on_healthy(report: Report, source: Source, rounds: int) -> None:
+    """How often the peers take back healthy releases of a site with one request a second."""
+    drawn = draw_rates(source, rounds, SHARES[1], drifting(source, rounds))
+    trials, events = (by_minute(c, RATE_LOOK_SECONDS) for c in (drawn.trials, drawn.events))
+    ours = drawn.failed_at() >= 0
+    report.figure("healthy_at_1_rps_share_25_rolled_back_ratio", float(ours.mean()), 5)
+    for peer, rule in (("flagger", flagger), ("argo", argo)):
+        ratio = float((rule(trials, events, LIMIT) >= 0).mean())
+        report.figure(f"{peer}_healthy_at_1_rps_share_25_rolled_back_ratio", ratio, 4)
+    for factor, name in ((1.1, "healthy"), (3.0, "p95_times_3")):
+        drawn_p95 = _slow(source, rounds // 4, 1.0, SHARES[1], factor)
+        both = (_p95_by_minute(c) for c in (drawn_p95.new, drawn_p95.old))
+        called = kayenta(*both)
+        report.figure(
+            f"kayenta_{name}_at_1_rps_share_25_called_high_ratio", float(called.mean()), 4
+        )
+        ours_p95 = drawn_p95.failed_at() >= 0
+        title = f"{name}_p95_at_1_rps_share_25_rolled_back_ratio"
+        report.figure(title, float(ours_p95.mean()), 4)
 
 
-def flagger(source: np.random.Generator, rate: float, releases: int) -> tuple[float, float]:
-    """Flagger's rule at 50 requests a second: median seconds to a rollback, ratio rolled back.
-
-    Its documented example: interval 1 min, threshold 5, request-success-rate at least 99 %,
-    over 40 checks; a check fails on the rate of its own minute alone.
-    """
-    checks, interval, threshold = 40, 60, 5
-    trials = source.poisson(REQUESTS_A_SECOND * interval, (releases, checks))
-    failed = source.binomial(trials, rate) > 0.01 * trials
-    reached = failed.cumsum(1) >= threshold
-    back = reached.any(1)
-    when = (reached.argmax(1) + 1) * interval
-    return float(np.median(when[back])) if back.any() else math.inf, float(back.mean())
-
-
-def bad(report: Report, source: np.random.Generator, rounds: int) -> None:
-    """How soon bad releases are seen: median and the slowest of 20."""
-    cases: dict[str, Callable[[int], float]] = {
-        "errors_6_percent_at_50_rps": lambda late: seconds_to_see_rate(source, 0.06, late),
-        "errors_8_percent_at_50_rps": lambda late: seconds_to_see_rate(source, 0.08, late),
-        "websocket_success_90_percent_at_5_per_s": lambda late: seconds_to_see_rate(
-            source, 0.10, late, websocket=True
-        ),
-        "p95_plus_60_percent_at_50_rps": lambda late: seconds_to_see_p95(source, 1.6, late),
-        "p95_plus_80_percent_at_50_rps": lambda late: seconds_to_see_p95(source, 1.8, late),
-    }
-    for name, case in cases.items():
-        # P95 takes a hundred times as long to simulate.
-        times = rounds // 10 if name.startswith("p95") else rounds
-        for begins, late in (("", 0), ("_late", LATE_SECONDS)):
-            found = sorted(case(late) for _ in range(times))
-            report.figure(f"{name}{begins}_seen_median_s", found[len(found) // 2], 1)
-            slowest = found[int(0.95 * len(found))]
-            report.figure(f"{name}{begins}_seen_p95_s", slowest, 1)
-            if name == "errors_6_percent_at_50_rps":
-                report.goal(f"errors_6_percent{begins}_seen_p95_s", slowest, 15.0)
+def _p95_by_minute(counts: Counts) -> NDArray[np.float64]:
+    minutes = counts.shape[1] // 4
+    whole = counts[:, : minutes * 4].reshape(len(counts), minutes, 4, -1).sum(2)
+    return np.where(whole.sum(-1) > 0, p95(whole, "lognormal"), np.nan)
 
 
 def main() -> int:
-    """Run both simulations."""
+    """Run all simulations."""
     parser = arguments(__doc__)
-    parser.add_argument("--releases", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=120.0, help="for false rollbacks")
+    parser.add_argument("--rounds", type=int, default=2000, help="bad releases of each kind")
     parser.add_argument("--seed", type=int, default=0, help="other random numbers")
     options = parser.parse_args()
-    report = Report(options.json)
-    bad(report, np.random.default_rng(7 + options.seed), options.rounds)
-    source = np.random.default_rng(3 + options.seed)
-    seconds, _ = flagger(source, 0.06, 2000)
-    report.figure("flagger_errors_6_percent_rolled_back_median_s", seconds, 0)
-    for rate in (0.001, 0.005, 0.009):
-        _, ratio = flagger(source, rate, 2000)
-        report.figure(
-            f"flagger_healthy_at_{rate * 100:g}_percent_errors_rolled_back_ratio", ratio, 4
-        )
-    healthy(report, np.random.default_rng(20261123 + options.seed), options.releases)
+    report, source = Report(options.json), np.random.default_rng(7 + options.seed)
+    report.figure("step_and_patience_s", STEP_SECONDS + PATIENCE_SECONDS, 0)
+    bad_blue(report)
+    samples_until_seen(report, source, options.rounds // 5)
+    for traffic in TRAFFIC[:3]:
+        errors_of_ten_percent(report, source, traffic, options.rounds)
+        p95_three_times(report, source, traffic, options.rounds // 2)
+    verdicts_of_a_small_site(report, source, options.rounds // 4)
+    mid_step(report, source, options.rounds // 4)
+    peers_on_healthy(report, source, options.rounds)
+    hunt(report, np.random.default_rng(20261123 + options.seed), options.seconds)
     return report.finish()
 
 

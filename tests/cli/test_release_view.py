@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -10,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from mina_ops.cli.release_view import Lines, LiveView
-from mina_ops.operator.release.analysis import judge
-from mina_ops.operator.release.model import Figures, Phase
+from mina_ops.operator.release.model import Phase
+from mina_ops.operator.release.verdicts.judging import judge
+from mina_ops.operator.release.verdicts.model import Figures, Handshakes
 from mina_ops.operator.release.world import World
 from mina_ops.operator.traffic.model import Split
 
@@ -22,8 +24,16 @@ WORLD = cast(
     ),
 )
 DURATIONS = tuple((float(ms), 10.0) for ms in range(1, 101))
-OLD = Figures(1000, 3, DURATIONS, 200, 0, "healthy", 12.0, "healthy")
-BAD = Figures(1000, 80, DURATIONS, 200, 40, "healthy", 13.0, "unhealthy")
+OLD = Figures(
+    requests=1000,
+    errors=3,
+    histogram=DURATIONS,
+    handshakes=Handshakes(200),
+    database="healthy",
+    database_ms=12.0,
+    ai="healthy",
+)
+BAD = replace(OLD, errors=80, handshakes=Handshakes(160, 40), database_ms=13.0, ai="unhealthy")
 
 
 def _seen(view: LiveView) -> list[str]:

@@ -19,7 +19,7 @@ from mina_ops.operator.flags.client import open_client
 from mina_ops.operator.release import plan
 from mina_ops.operator.release.journal import Journal, history
 from mina_ops.operator.release.model import Phase
-from mina_ops.operator.release.statistics import has_grown
+from mina_ops.operator.release.verdicts.statistics import has_grown
 
 WITHIN = ("1h", "24h", "1w")
 KEEP_DAYS = 7

@@ -43,6 +43,10 @@ class Table:
     def __contains__(self, key: str) -> bool:
         return key in self._values
 
+    def is_table(self, key: str) -> bool:
+        """Whether the key is there and holds a table."""
+        return isinstance(self._values.get(key), dict)
+
     def keys(self) -> list[str]:
         """Every key of the table, in the order of the file."""
         return list(self._values)

@@ -20,9 +20,16 @@ from mina_ops.errors import (
     RolledBack,
 )
 from mina_ops.operator.flags.client import FlagsClient
-from mina_ops.operator.release.analysis import judge
-from mina_ops.operator.release.measure import RECENT_SECONDS, WINDOWS_SECONDS, figures
-from mina_ops.operator.release.model import Figures, Judgement, Response, Streak, Triggers, Verdict
+from mina_ops.operator.release.verdicts.figures import RECENT_SECONDS, WINDOWS_SECONDS, figures
+from mina_ops.operator.release.verdicts.judging import judge
+from mina_ops.operator.release.verdicts.model import (
+    Figures,
+    Judgement,
+    Response,
+    Streak,
+    Triggers,
+    Verdict,
+)
 
 ON_FAIL = ("off", "hold")
 NO_DATA = ("wait", "continue")

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from functools import partial
 from typing import TypeVar
 
 from mina_ops.errors import AppUnhealthy, AppUnreachable, DrainForced, DrainTimedOut, OperatorError
 from mina_ops.operator.api import draining
-from mina_ops.operator.release.measure import figures, missing_figures
-from mina_ops.operator.release.model import Figures, Phase, Response
+from mina_ops.operator.release.model import Phase
+from mina_ops.operator.release.verdicts.figures import (
+    baseline,
+    from_json,
+    missing_figures,
+    to_json,
+)
+from mina_ops.operator.release.verdicts.model import Response
 from mina_ops.operator.release.watching import Bad, Watch, aborted, stop_if_aborted
 from mina_ops.operator.release.world import World
 from mina_ops.operator.traffic import gate
 
-_BASELINE_SECONDS = 300
 # One answer that is late, of a process that is busy for a moment, takes nothing back.
 _SILENCE_SECONDS = 5.0
 
@@ -38,7 +42,7 @@ def checks(world: World) -> None:
     if problems:
         raise OperatorError("Not started: " + " ".join(problems))
     world.run_hook("checks", Phase.CHECKS)
-    world.note(Phase.CHECKS, baseline=asdict(figures(world.old_app, _BASELINE_SECONDS)))
+    world.note(Phase.CHECKS, baseline=to_json(baseline(world.old_app, world.wanted)))
 
 
 def backup(world: World) -> None:
@@ -175,7 +179,7 @@ def approve(world: World, phase: Phase) -> None:
 
 def _watching(world: World, phase: Phase) -> Watch:
     raw = world.journal.progress().detail.get("baseline")
-    return Watch(world, phase, Figures(**raw) if raw else None)
+    return Watch(world, phase, from_json(raw) if raw else None)
 
 
 def _drain_old(world: World) -> None:

@@ -12,7 +12,9 @@ from types import MappingProxyType
 from mina_ops.fields import NUMBER, PATH, TEXT, TEXTS, WHOLE, WHOLES, setting
 from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.config.tables import Table
-from mina_ops.operator.release.model import FORWARD, Phase, Triggers
+from mina_ops.operator.release.model import FORWARD, Phase
+from mina_ops.operator.release.verdicts import triggers
+from mina_ops.operator.release.verdicts.model import Triggers
 
 STRATEGIES = ("canary", "instant", "cohort")
 NO_DATA = ("pause", "continue", "rollback")
@@ -114,7 +116,7 @@ def read(settings: OperatorSettings) -> Plan:
         steps=_steps(table),
         hooks=_hooks(table.table("hooks"), preset),
         approvals=_approvals(table.table("approvals")),
-        triggers=table.table("triggers").fill(Triggers),
+        triggers=triggers.read(table.table("triggers")),
     )
     if plan.strategy == "cohort" and not plan.cohort:
         raise table.wrong("cohort", "the strategy `cohort` needs a list of user ids.")

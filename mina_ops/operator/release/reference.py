@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mina_ops.fields import markdown
-from mina_ops.operator.release.model import Triggers
 from mina_ops.operator.release.plan import HOOKS, PRESETS, WORDS, Plan
+from mina_ops.operator.release.verdicts.model import Triggers
 
 
 def tables() -> str:

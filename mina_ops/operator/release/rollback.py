@@ -12,7 +12,8 @@ from contextlib import suppress
 from mina_ops import files
 from mina_ops.errors import MinaOpsError, OperatorError, RolledBack
 from mina_ops.operator.api import draining
-from mina_ops.operator.release.model import Phase, Response
+from mina_ops.operator.release.model import Phase
+from mina_ops.operator.release.verdicts.model import Response
 from mina_ops.operator.release.watching import Bad, Watch
 from mina_ops.operator.release.world import World
 from mina_ops.operator.traffic import gate

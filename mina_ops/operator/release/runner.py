@@ -13,8 +13,9 @@ from mina_ops.errors import (
     ToolMissing,
 )
 from mina_ops.operator.release import phases
-from mina_ops.operator.release.model import WITH_TRAFFIC, Phase, Response
+from mina_ops.operator.release.model import WITH_TRAFFIC, Phase
 from mina_ops.operator.release.rollback import roll_back
+from mina_ops.operator.release.verdicts.model import Response
 from mina_ops.operator.release.watching import Bad, stop_if_aborted
 from mina_ops.operator.release.world import World
 from mina_ops.operator.traffic import gate

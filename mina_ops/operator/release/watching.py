@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mina_ops.errors import OperatorError
-from mina_ops.operator.release.analysis import judge
 from mina_ops.operator.release.control import Request
-from mina_ops.operator.release.measure import WINDOWS_SECONDS, look, with_baseline
-from mina_ops.operator.release.model import Figures, Judgement, Phase, Response, Streak, Verdict
+from mina_ops.operator.release.model import Phase
+from mina_ops.operator.release.verdicts.figures import WINDOWS_SECONDS, look, with_baseline
+from mina_ops.operator.release.verdicts.judging import judge
+from mina_ops.operator.release.verdicts.model import Figures, Judgement, Response, Streak, Verdict
 from mina_ops.operator.release.world import World
 
 
@@ -65,9 +66,9 @@ class Watch:
         """Take requests, look once at both colours, page if both are sick. Raises as `run`."""
         self._take_request(elapsed)
         world = self.world
-        new, old = look(world.new_app, world.old_app, elapsed)
+        new, old = look(world.new_app, world.old_app, elapsed, world.wanted)
         old = with_baseline(old, self.baseline)
-        judgement = judge(new, old, world.plan.triggers, self.streaks)
+        judgement = judge(new, old, world.plan.triggers, self.streaks, self.baseline)
         self.streaks = dict(judgement.streaks)
         world.observer.look(new, old, judgement, elapsed)
         if judgement.response in (Response.INSTANT, Response.GRADUAL):

@@ -14,8 +14,10 @@ from mina_ops.operator.config.colours import Colour
 from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.release.control import Control
 from mina_ops.operator.release.journal import Journal
-from mina_ops.operator.release.model import Figures, Judgement, Phase
+from mina_ops.operator.release.model import Phase
 from mina_ops.operator.release.plan import Plan
+from mina_ops.operator.release.verdicts.figures import Wanted
+from mina_ops.operator.release.verdicts.model import Figures, Judgement
 from mina_ops.operator.system import programs
 from mina_ops.operator.traffic.base import Applied, TrafficDriver
 from mina_ops.operator.traffic.model import Split
@@ -71,6 +73,11 @@ class World:
     def old_app(self) -> AppClient:
         """The colour that serves so far."""
         return AppClient(self.old.name, self.old.url, token=self.settings.token())
+
+    @cached_property
+    def wanted(self) -> Wanted:
+        """What is read of both colours at each look."""
+        return Wanted.by(self.plan.triggers)
 
     @cached_property
     def public_app(self) -> AppClient:

@@ -15,21 +15,21 @@ from mina_ops.errors import ConfigurationError, OperatorError, RolledBack
 from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.flags import FlagsClient
 from mina_ops.operator.flags.rollout import Rollout, RolloutPlan
-from mina_ops.operator.release.model import Figures, Triggers
+from mina_ops.operator.release.verdicts.model import Figures, Handshakes, Triggers
 from tests.support.flag_site import TOKEN, FlagSite, flag_site
 
 FINE = Figures(
     requests=10_000,
     errors=1,
     histogram=((20.0, 9_000.0), (40.0, 1_000.0)),
-    websocket_attempts=500,
+    handshakes=Handshakes(500),
     database="healthy",
     database_ms=3.0,
     ai="healthy",
 )
 FAILING = replace(FINE, errors=900)
 SLOW = replace(FINE, histogram=((200.0, 9_000.0), (400.0, 1_000.0)))
-QUIET = replace(FINE, requests=3, errors=0, websocket_attempts=0, histogram=())
+QUIET = replace(FINE, requests=3, errors=0, handshakes=Handshakes(), histogram=())
 ANA = Author("user:ana")
 
 

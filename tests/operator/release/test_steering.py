@@ -18,8 +18,9 @@ from mina_ops.errors import AppUnreachable, ConfigurationError, RolledBack
 from mina_ops.operator.config.colours import Colour
 from mina_ops.operator.config.settings import load
 from mina_ops.operator.release import phases, setup
-from mina_ops.operator.release.model import Phase, Response
+from mina_ops.operator.release.model import Phase
 from mina_ops.operator.release.rollback import roll_back
+from mina_ops.operator.release.verdicts.model import Response
 from mina_ops.operator.release.world import Observer, World
 from mina_ops.operator.traffic import gate
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver

@@ -4,12 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from mina_ops.operator.release.analysis import judge
-from mina_ops.operator.release.model import (
+from mina_ops.operator.release.verdicts.judging import judge
+from mina_ops.operator.release.verdicts.model import (
     Figures,
+    Handshakes,
     Judgement,
+    NumberTrigger,
+    OutcomeTrigger,
     Response,
     Streak,
+    Tally,
     Triggers,
     Verdict,
 )
@@ -22,8 +26,7 @@ HEALTHY = Figures(
     requests=1000,
     errors=1,
     histogram=_FAST,
-    websocket_attempts=200,
-    websocket_failures=1,
+    handshakes=Handshakes(199, 1),
     database="healthy",
     database_ms=3.0,
     ai="healthy",
@@ -53,8 +56,109 @@ def test_one_error_among_few_requests_is_no_data_not_ten_percent() -> None:
     assert not judgement.conclusive
 
 
-def test_a_rate_just_under_its_limit_passes() -> None:
-    assert _verdict(judge(replace(HEALTHY, errors=49), HEALTHY), "error_rate") is Verdict.PASS
+def test_a_rate_passes_when_it_is_surely_below_its_limit_and_waits_when_it_may_be_above() -> None:
+    below, near = (judge(replace(HEALTHY, errors=n), HEALTHY) for n in (30, 49))
+    assert _verdict(below, "error_rate") is Verdict.PASS
+    assert _verdict(near, "error_rate") is Verdict.NO_DATA
+    assert near.response is Response.NONE
+
+
+def test_few_requests_that_all_fail_are_enough_for_a_rollback() -> None:
+    judgement = judge(replace(HEALTHY, requests=8, errors=8, histogram=()), HEALTHY)
+    assert judgement.response is Response.INSTANT
+
+
+def test_forty_five_requests_without_an_error_pass_and_fewer_say_how_many_are_missing() -> None:
+    assert _verdict(judge(replace(HEALTHY, requests=45, errors=0), HEALTHY), "error_rate") is (
+        Verdict.PASS
+    )
+    few = judge(replace(HEALTHY, requests=40, errors=0), HEALTHY)
+    finding = next(f for f in few.findings if f.trigger == "error_rate")
+    assert finding.verdict is Verdict.NO_DATA
+    assert finding.reason.endswith("5 more without one would do")
+
+
+def test_green_that_fails_entirely_goes_back_though_blue_is_over_its_limit_too() -> None:
+    blue = replace(HEALTHY, errors=90)
+    green = replace(HEALTHY, requests=200, errors=200)
+    assert judge(green, blue).response is Response.INSTANT
+
+
+def test_an_error_rate_that_the_old_colour_always_had_is_no_news() -> None:
+    usual = replace(HEALTHY, requests=20_000, errors=600)
+    green = replace(HEALTHY, requests=50, errors=7)
+    assert judge(green, usual, before=usual).response is Response.NONE
+
+
+def test_one_outdated_client_that_tries_for_ever_is_one_failure() -> None:
+    looping = replace(HEALTHY, handshakes=Handshakes(255, 0, refused=26, clients=1))
+    assert _verdict(judge(looping, HEALTHY), "websocket_success") is Verdict.PASS
+
+
+def test_a_release_that_no_client_can_speak_to_is_taken_back() -> None:
+    deaf = replace(HEALTHY, handshakes=Handshakes(0, 0, refused=90, clients=30))
+    assert judge(deaf, HEALTHY).response is Response.GRADUAL
+
+
+def test_where_clients_are_not_told_apart_their_faults_count_only_if_nobody_gets_in() -> None:
+    some = replace(HEALTHY, handshakes=Handshakes(100, 0, refused=50))
+    none = replace(HEALTHY, handshakes=Handshakes(0, 0, refused=50))
+    assert _verdict(judge(some, HEALTHY), "websocket_success") is Verdict.PASS
+    assert judge(none, HEALTHY).response is Response.GRADUAL
+
+
+def test_websockets_that_nobody_uses_are_no_reason_to_wait() -> None:
+    unused = replace(HEALTHY, handshakes=Handshakes(), seconds=900.0)
+    assert judge(unused, unused, before=unused).conclusive
+
+
+def test_an_outcome_of_the_host_can_take_a_release_back() -> None:
+    rules = Triggers(outcomes=(OutcomeTrigger("checkout", "checkout", 98.0),))
+    good, bad = (replace(HEALTHY, outcomes={"checkout": Tally(n, 200)}) for n in (0, 40))
+    assert judge(good, good, rules).conclusive
+    judgement = judge(bad, good, rules)
+    assert judgement.response is Response.GRADUAL
+    assert judgement.reasons == [
+        "40 of 200 attempts at checkout failed (20.00 %), the limit is 2 %"
+    ]
+
+
+def test_an_outcome_that_nobody_records_is_no_reason_to_wait() -> None:
+    rules = Triggers(outcomes=(OutcomeTrigger("checkout", "checkout", 98.0),))
+    assert judge(HEALTHY, HEALTHY, rules).conclusive
+
+
+def test_a_number_beyond_its_limit_counts_when_it_stays() -> None:
+    rules = Triggers(numbers=(NumberTrigger("queue", command="x", most=500.0),))
+    long, short = (replace(HEALTHY, numbers={"queue": n}) for n in (600.0, 10.0))
+    streaks: dict[str, Streak] = {}
+    for expected in (Response.NONE, Response.NONE, Response.GRADUAL):
+        judgement = judge(long, short, rules, streaks)
+        streaks = dict(judgement.streaks)
+        assert judgement.response is expected
+    assert "queue is 600, the most is 500" in judgement.reasons[0]
+
+
+def test_a_number_far_from_what_it_was_before_holds_where_that_was_asked_for() -> None:
+    near = NumberTrigger("sessions", change_percent=50.0, response=Response.HOLD)
+    rules = Triggers(numbers=(near,), streak=1)
+    few, usual = (replace(HEALTHY, numbers={"sessions": n}) for n in (40.0, 100.0))
+    assert judge(few, few, rules, before=usual).response is Response.HOLD
+    assert judge(usual, usual, rules, before=usual).conclusive
+
+
+def test_a_number_that_cannot_be_read_is_neither_a_pass_nor_a_rollback() -> None:
+    rules = Triggers(numbers=(NumberTrigger("queue", command="x", most=5.0),))
+    unread = replace(HEALTHY, numbers={"queue": "exit code 3"})
+    judgement = judge(unread, HEALTHY, rules, {"queue": Streak(50)})
+    assert _verdict(judgement, "queue") is Verdict.ERROR
+    assert judgement.response is Response.NONE
+
+
+def test_a_pause_of_one_second_is_no_verdict_on_p95() -> None:
+    paused = replace(HEALTHY, seconds=15.0, histogram=(*_FAST[:90], (900.0, 300.0)))
+    new, old = (replace(HEALTHY, recent=(recent,)) for recent in (paused, HEALTHY))
+    assert judge(new, old).response is Response.NONE
 
 
 def test_errors_of_both_colours_are_held_not_rolled_back() -> None:
@@ -79,13 +183,13 @@ def test_a_p95_that_grew_by_less_than_anybody_notices_passes() -> None:
 
 
 def test_a_p95_without_enough_samples_is_no_data() -> None:
-    few = replace(HEALTHY, histogram=((50.0, 90), (500.0, 10)))
+    few = replace(HEALTHY, histogram=((50.0, 20), (120.0, 2)))
     assert _verdict(judge(few, HEALTHY), "p95") is Verdict.NO_DATA
     assert _verdict(judge(HEALTHY, few), "p95") is Verdict.NO_DATA
 
 
 def test_failing_handshakes_ask_for_a_gradual_rollback() -> None:
-    judgement = judge(replace(HEALTHY, websocket_failures=30), HEALTHY)
+    judgement = judge(replace(HEALTHY, handshakes=Handshakes(170, 30)), HEALTHY)
     assert judgement.response is Response.GRADUAL
 
 
@@ -177,7 +281,7 @@ def test_a_fault_that_begins_late_is_seen_over_a_short_window() -> None:
 
 
 def test_a_short_window_without_enough_samples_says_nothing() -> None:
-    few = replace(HEALTHY, requests=20, errors=2, histogram=((9.0, 20),), websocket_attempts=0)
+    few = replace(HEALTHY, requests=20, errors=2, histogram=((9.0, 20),), handshakes=Handshakes())
     assert judge(replace(HEALTHY, recent=(few,)), replace(HEALTHY, recent=(few,))).conclusive
 
 

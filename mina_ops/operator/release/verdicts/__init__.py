@@ -1,0 +1,1 @@
+"""Is the new colour fit for traffic? Figures of both colours in, verdicts with reasons out."""
