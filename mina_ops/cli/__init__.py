@@ -15,6 +15,8 @@ from mina_ops.errors import MinaOpsError
 
 # name -> (module that holds `command`, the line in --help)
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("mina_ops.cli.init", "The files of a first site: settings, token, units."),
+    "doctor": ("mina_ops.cli.doctor", "Is everything what mina-ops.toml says it is?"),
     "status": ("mina_ops.cli.status", "Both colours: health, version, connections, traffic."),
     "switch": ("mina_ops.cli.switch", "Send traffic from one colour to the other."),
     "drain": ("mina_ops.cli.drain", "Move a colour's live sessions to the other colour."),

@@ -29,22 +29,27 @@ def check(session: Session, as_json: bool) -> None:
     Other commands read only the tables that they need.
     """
     settings = session.settings
-    problems = []
+    found = problems(settings)
+    text = "\n".join(found) or f"{settings.file}: nothing is wrong with it."
+    output.data({"file": settings.file, "problems": found}, text, as_json=as_json)
+    if found:
+        raise SystemExit(ConfigurationError.exit_code)
+
+
+def problems(settings: OperatorSettings) -> list[str]:
+    """A sentence for each table of the file that cannot be used; [] if nothing is wrong."""
+    found = []
     for read in _readers().values():
         try:
             read(settings)
         except ConfigurationError as error:
-            problems.append(str(error))
-    problems += [
+            found.append(str(error))
+    found += [
         f"{settings.file}: {name}: unknown table; nobody reads it."
         for name in settings.unknown_tables()
-        if not any(f": {name}: " in problem for problem in problems)
+        if not any(f": {name}: " in problem for problem in found)
     ]
-    problems = list(dict.fromkeys(problems))
-    text = "\n".join(problems) or f"{settings.file}: nothing is wrong with it."
-    output.data({"file": settings.file, "problems": problems}, text, as_json=as_json)
-    if problems:
-        raise SystemExit(ConfigurationError.exit_code)
+    return list(dict.fromkeys(found))
 
 
 @command.command()

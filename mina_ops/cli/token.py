@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import secrets
 
 import click
 
@@ -28,8 +26,9 @@ def new(name: str, as_json: bool) -> None:
     """
     if not _NAME.fullmatch(name):
         raise click.UsageError("NAME is 1 to 64 letters, digits, '_', '.', '@' and '-'.")
-    token = "mina_" + secrets.token_urlsafe(32)
-    digest = hashlib.sha256(token.encode()).hexdigest()
+    from mina_ops.operator.setup.tokens import new_token
+
+    token, digest = new_token()
     setting = f"MINA_OPS_ADMIN_TOKENS={name}:{digest}"
     text = (
         f"token:   {token}\n"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-import tomllib
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from flask import Flask
 
 from mina_ops.app.extension import Runtime
 from mina_ops.operator.config.settings import load
+from tests.support.command import MINA_OPS
 
 PAGE = Path(__file__).parents[2] / "docs" / "quickstart.md"
 
@@ -38,11 +40,16 @@ def test_the_app_serves_its_health() -> None:
         runtime.heartbeat.stop()
 
 
-def test_the_operators_file_is_one(tmp_path: Path) -> None:
-    file = tmp_path / "mina-ops.toml"
-    file.write_text(block("toml"))
-    settings = load(file)
-    assert set(settings.colours) == set(tomllib.loads(block("toml"))["colours"])
+def test_its_command_writes_the_files_that_it_names(tmp_path: Path) -> None:
+    line = next(line for line in PAGE.read_text().splitlines() if line.startswith("mina-ops init"))
+    options = [*shlex.split(line)[1:], "--yes"]
+    done = subprocess.run([str(MINA_OPS), *options], cwd=tmp_path, check=True, capture_output=True)
+    assert b"mina-ops doctor" in done.stdout
+    assert set(load(tmp_path / "mina-ops.toml").colours) == {"blue", "green"}
+    for name in ("mina.token", "mina.env", "blue.env", "green.env", "systemd/mina-blue.target"):
+        assert (tmp_path / name).is_file()
+    for unit in re.findall(r"mina-(?:blue|green)-\d", PAGE.read_text()):
+        assert (tmp_path / "systemd" / f"{unit}.service").is_file()
 
 
 @pytest.fixture

@@ -110,6 +110,7 @@ class Instance:
         writer.write(
             f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}\r\nContent-Type: {kind}\r\n"
             f"{location}Content-Length: {len(data)}\r\n"
+            f"X-Mina-Environment: {self.fleet.colour}\r\nX-Mina-Version: {self.fleet.version}\r\n"
             f"Connection: {'keep-alive' if keep else 'close'}\r\n\r\n".encode()
             + data
         )

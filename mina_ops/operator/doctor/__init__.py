@@ -1,0 +1,1 @@
+"""`mina-ops doctor`: is everything what mina-ops.toml says it is?"""

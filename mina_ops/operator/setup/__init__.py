@@ -1,0 +1,1 @@
+"""`mina-ops init`: the files that a first blue/green site needs."""

@@ -1,0 +1,105 @@
+"""All files of a first set-up: planned whole, then written, or none of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mina_ops import files
+from mina_ops.errors import ConfigurationError
+from mina_ops.operator.config.settings import FILE_NAME
+from mina_ops.operator.setup import operator_file, processes
+from mina_ops.operator.setup.tokens import new_token
+from mina_ops.operator.setup.wishes import Wishes
+
+_PUBLIC = 0o644
+
+APP_LINES = (
+    "from mina_ops import MinaOps",
+    "",
+    "ops = MinaOps(app, socketio=socketio, db=db)  # after socketio; db if you have one",
+)
+"""What goes into the app."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A file to be written, with its mode."""
+
+    path: Path
+    text: str
+    mode: int = _PUBLIC
+
+
+def plan(wishes: Wishes, *, gunicorn: str, directory: Path) -> list[Planned]:
+    """Every file, in the order in which they are written.
+
+    Args:
+        gunicorn: its path, for the units.
+        directory: where the app lies, for the units.
+    """
+    token, digest = new_token()
+    folder = wishes.folder
+    planned = [
+        Planned(folder / FILE_NAME, operator_file.text(wishes)),
+        Planned(folder / f"{wishes.product}.token", token + "\n", files.PRIVATE),
+        Planned(
+            folder / f"{wishes.product}.env", processes.environment(wishes, digest), files.PRIVATE
+        ),
+    ]
+    planned += [
+        Planned(folder / f"{colour}.env", processes.colour_environment(colour))
+        for colour in ("blue", "green")
+    ]
+    if wishes.processes == "procfile":
+        return [*planned, Planned(folder / "Procfile", processes.procfile(wishes))]
+    units = processes.units(wishes, gunicorn, directory)
+    return [*planned, *(Planned(folder / "systemd" / name, text) for name, text in units.items())]
+
+
+def write(planned: list[Planned]) -> None:
+    """Write all files, each whole or not at all.
+
+    Raises:
+        ConfigurationError: one of them exists; then none is written.
+        NotWritten: the folder cannot be written.
+    """
+    there = [str(file.path) for file in planned if os.path.lexists(file.path)]
+    if there:
+        raise ConfigurationError(
+            f"{', '.join(there)} exists already and was left as it is; nothing was written. "
+            "Move it away, or give another --folder."
+        )
+    for file in planned:
+        file.path.parent.mkdir(parents=True, exist_ok=True)
+        files.write(file.path, file.text, file.mode)
+
+
+def include_line(wishes: Wishes) -> str:
+    """What makes the load balancer read its configuration."""
+    if wishes.balancer == "nginx":
+        return f"include {wishes.state / 'mina.conf'};   # inside http {{ }} of nginx.conf"
+    return f"haproxy -W -f {wishes.state / 'haproxy.cfg'}   # in the place of /etc/haproxy"
+
+
+def next_steps(wishes: Wishes) -> list[str]:
+    """What to type now, in this order."""
+    folder, product = wishes.folder, wishes.product
+    if wishes.processes == "systemd":
+        start = [
+            f"sudo cp {folder}/systemd/{product}-* /etc/systemd/system/",
+            "sudo systemctl daemon-reload",
+            f"sudo systemctl enable --now {' '.join(_unit_names(wishes))}",
+        ]
+    else:
+        start = [f"honcho -f {folder}/Procfile start"]
+    return [*start, "mina-ops traffic install", "mina-ops doctor", "mina-ops status"]
+
+
+def _unit_names(wishes: Wishes) -> list[str]:
+    return [
+        f"{wishes.product}-{colour}-{index}.service"
+        for colour in ("blue", "green")
+        for index in range(wishes.instances)
+    ]
