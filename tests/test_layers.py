@@ -14,7 +14,8 @@ from tests.support.source import Module, code_lines, modules
 APP_LAYERS = (
     {"errors"},
     {"files", "shipped", "fields", "page"},
-    {"app", "app.settings", "app.heartbeat"},
+    {"app", "app.settings", "app.heartbeat", "app.native"},
+    {"app.database"},
     {"app.web"},
     {"app.component"},
     {"app.state", "app.downgrade_guard"},

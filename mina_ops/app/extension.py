@@ -11,18 +11,18 @@ from flask import Flask, current_app, has_app_context
 from mina_ops.app import settings
 from mina_ops.app.admin import Admin, Archive, Audit, Guard
 from mina_ops.app.component import Part
+from mina_ops.app.database.connection import OwnConnection
+from mina_ops.app.database.source import source_of
 from mina_ops.app.drain import Drain
 from mina_ops.app.drain.holds import Flush, Hold
 from mina_ops.app.flags import Flags
 from mina_ops.app.health import Health
-from mina_ops.app.health.checks.database import database_url
-from mina_ops.app.health.checks.engine import OwnConnection
 from mina_ops.app.health.model import Found
-from mina_ops.app.health.threads import Threads
 from mina_ops.app.heartbeat import Heartbeat
 from mina_ops.app.leases import Leases
 from mina_ops.app.metrics import Metrics
 from mina_ops.app.metrics.outcomes import Outcome
+from mina_ops.app.native import Native
 from mina_ops.app.sessions import Connections
 from mina_ops.app.settings import Settings
 from mina_ops.app.state import Store, open_store
@@ -172,7 +172,9 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
     presence = Presence(store, chosen)
     heartbeat = Heartbeat(chosen.beat_seconds)
     guard = Guard(chosen)
-    audit = Audit(store, chosen, _archive(app, chosen, db))
+    own = OwnConnection(source_of(app, chosen, db, Native()))
+    has_database = bool(chosen.database_url) or db is not None
+    audit = Audit(store, chosen, Archive(own if has_database else None))
     metrics = Metrics(chosen, store, presence)
     connections = Connections(app, chosen, store, presence, heartbeat, metrics.websocket, socketio)
     drain = Drain(app, chosen, store, presence, heartbeat, guard, audit, connections)
@@ -184,7 +186,7 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
         presence,
         guard,
         socketio=socketio,
-        db=db,
+        own=own,
         socketio_server=lambda: connections.server,
         drain_state=lambda: str(drain.state),
     )
@@ -210,15 +212,6 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
         flags,
         Leases(chosen, store, guard, audit),
     )
-
-
-def _archive(app: Flask, chosen: Settings, db: Any) -> Archive:
-    def connect() -> OwnConnection | None:
-        url = database_url(app, chosen, db)
-        return None if url is None else OwnConnection(url, statement_seconds=2.0)
-
-    has_database = bool(chosen.database_url) or db is not None
-    return Archive(connect if has_database else None, Threads)
 
 
 def _wire(app: Flask, runtime: Runtime) -> None:

@@ -4,7 +4,8 @@ It serves `GET /v1/models`, `GET /v1/models/gpt-4o` and `POST /v1/chat/completio
 not. `POST /control {"mode": ..., "delay_seconds": ...}` makes it misbehave:
 
     ok     answers
-    401, 429, 500   refuses with that status, in OpenAI's error shape
+    401, 403, 404, 405, 429, 500
+                    refuses with that status, in OpenAI's error shape
     slow   answers after `delay_seconds`
     hang   accepts and says nothing, until the mode changes
 
@@ -27,11 +28,13 @@ from typing import Any, Self
 
 HOST = "127.0.0.1"
 MODEL = "gpt-4o"
-MODES = frozenset({"ok", "401", "429", "500", "slow", "hang"})
+MODES = frozenset({"ok", "401", "403", "404", "405", "429", "500", "slow", "hang"})
 LARGEST_BODY_BYTES = 1024 * 1024
 
 _ERRORS = {
     401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
+    403: ("invalid_request_error", None, "Missing scopes: api.model.read."),
+    405: ("invalid_request_error", None, "Not allowed to use that method here."),
     404: ("invalid_request_error", "model_not_found", "The model does not exist."),
     429: ("requests", "rate_limit_exceeded", "Rate limit reached for gpt-4o."),
     500: ("server_error", None, "The server had an error while processing your request."),

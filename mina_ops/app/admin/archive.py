@@ -8,12 +8,11 @@ import queue
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from sqlalchemy import Column, Connection, Float, MetaData, String, Table, Text, select
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-T = TypeVar("T")
+from mina_ops.app.database.connection import OwnConnection
 
 _log = logging.getLogger(__name__)
 
@@ -38,38 +37,18 @@ TABLE = Table(
 
 _MOST_WAITING = 10_000
 _RETRY_SECONDS = (1.0, 2.0, 5.0, 15.0, 60.0)
-
-
-class Link(Protocol):
-    """A connection of our own to the database; one user at a time."""
-
-    def use(self, work: Callable[[Connection], T]) -> T:
-        """The result of `work(connection)`, bounded in time where the driver can."""
-
-
-class Background(Protocol):
-    """Runs calls that block without yielding beside the requests of this process."""
-
-    def natively(self, call: Callable[[], T]) -> T:
-        """The result of `call()`; only the caller waits."""
+_STATEMENT_SECONDS = 2.0
 
 
 class Archive:
     """Copies entries into the table. Without a database it takes none and holds none.
 
     Args:
-        connect: a new link, or None where there is no database.
-        background: made once in each process.
+        own: our connection to the database, which others use as well.
     """
 
-    def __init__(
-        self,
-        connect: Callable[[], Link | None] | None = None,
-        background: Callable[[], Background] | None = None,
-    ) -> None:
-        self._connect = connect
-        self._background = background
-        self._made: tuple[int, Background] | None = None
+    def __init__(self, own: OwnConnection | None = None) -> None:
+        self._own = own
         self._pid = 0
         self._waiting: queue.Queue[Texts] = queue.Queue(_MOST_WAITING)
         self._starting = threading.Lock()
@@ -82,7 +61,7 @@ class Archive:
         Args:
             recent: the shared log, from which this process's first copy takes what others left.
         """
-        if self._connect is None:
+        if self._own is None:
             return
         self._start(recent)
         try:
@@ -94,7 +73,7 @@ class Archive:
         self, *, limit: int, before: float | None, wanted: Mapping[str, str]
     ) -> tuple[list[Texts], str]:
         """The newest rows, and `ok`; or none, and `none`, `away` or `not migrated`."""
-        if self._connect is None:
+        if self._own is None or not self._own.exists():
             return [], "none"
         statement = select(TABLE).order_by(TABLE.c.at.desc()).limit(limit)
         if before is not None:
@@ -105,18 +84,14 @@ class Archive:
         def ask(connection: Connection) -> list[Texts]:
             return [dict(row) for row in connection.execute(statement).mappings()]
 
-        found = self._natively(partial(self._opened, ask))
-        if isinstance(found, Exception):
-            return [], _reason(found)
-        return ([], "none") if found is None else (found, "ok")
+        try:
+            return self._own.use(ask, seconds=_STATEMENT_SECONDS), "ok"
+        except Exception as exc:
+            return [], _reason(exc)
 
     def close(self) -> None:
         """Stop copying after the present attempt; for tests and exits."""
         self._stop.set()
-
-    def _opened(self, work: Callable[[Connection], T]) -> T | None:
-        link = self._connect() if self._connect is not None else None
-        return None if link is None else link.use(work)
 
     def _start(self, recent: Callable[[], list[Texts]]) -> None:
         with self._starting:
@@ -132,8 +107,8 @@ class Archive:
         ).start()
 
     def _run(self, recent: Callable[[], list[Texts]], waiting: queue.Queue[Texts]) -> None:
-        link = self._connect() if self._connect is not None else None
-        if link is None:
+        own = self._own
+        if own is None or not own.exists():
             return
         behind = self._left_by_others(recent)
         failures = 0
@@ -142,10 +117,12 @@ class Archive:
                 behind.append(waiting.get())
             while not waiting.empty():
                 behind.append(waiting.get_nowait())
-            fault = self._natively(partial(link.use, partial(_insert, rows=behind)))
-            if isinstance(fault, Exception):
+            try:
+                own.use(partial(_insert, rows=behind), seconds=_STATEMENT_SECONDS)
+            except Exception as exc:
+                # Any: what fetches the host's password may raise what it likes.
                 del behind[:-_MOST_WAITING]
-                self._warn(fault)
+                self._warn(exc)
                 self._stop.wait(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
                 failures += 1
             else:
@@ -157,19 +134,6 @@ class Archive:
         except Exception as exc:
             _log.debug("The shared audit log cannot be read: %s", exc)
             return []
-
-    def _natively(self, call: Callable[[], T]) -> T | Exception:
-        def safely() -> T | Exception:
-            try:
-                return call()
-            except (SQLAlchemyError, OSError, ImportError) as exc:
-                return exc
-
-        if self._background is None:
-            return safely()
-        if self._made is None or self._made[0] != os.getpid():
-            self._made = (os.getpid(), self._background())
-        return self._made[1].natively(safely)
 
     def _warn(self, fault: Exception) -> None:
         if not self._warned:
@@ -185,15 +149,13 @@ class Archive:
 
 
 def _insert(connection: Connection, rows: list[Texts]) -> None:
+    """Write the rows that are not there; fails if another process writes one in this moment."""
     known = set(
         connection.scalars(select(TABLE.c.id).where(TABLE.c.id.in_([row["id"] for row in rows])))
     )
     for row in rows:
         if row["id"] not in known:
-            try:
-                connection.execute(TABLE.insert().values(_fitting(row)))
-            except IntegrityError:
-                continue  # another process copied it in this very moment
+            connection.execute(TABLE.insert().values(_fitting(row)))
 
 
 def _fitting(row: Texts) -> dict[str, Any]:

@@ -7,13 +7,15 @@ from typing import Any
 
 from flask import Flask
 
-from mina_ops.app.health.checks.database import connect_args, database_check, database_url
+from mina_ops.app.database.connection import OwnConnection
+from mina_ops.app.health.checks.database import database_check
 from mina_ops.app.health.checks.disk import disk_check
 from mina_ops.app.health.checks.migrations import migrations_check
 from mina_ops.app.health.checks.openai import RecentCalls, openai_check
 from mina_ops.app.health.checks.redis import redis_check
 from mina_ops.app.health.checks.websockets import websockets_check
 from mina_ops.app.health.model import Check
+from mina_ops.app.native import Native
 from mina_ops.app.settings import Settings
 from mina_ops.app.state import Store
 
@@ -22,8 +24,9 @@ class BuiltIn:
     """Makes the built-in checks of one app.
 
     Args:
-        socketio, db: the host's objects; those that are not given are looked for in the app's
-            extensions, each time a check is made.
+        own: our connection to the app's database.
+        socketio: the host's object; None: looked for in the app's extensions, each time a check
+            is made.
         socketio_server: the Socket.IO server that belongs to this app, once it is known.
     """
 
@@ -34,14 +37,14 @@ class BuiltIn:
         store: Store,
         *,
         socketio: Any,
-        db: Any,
+        own: OwnConnection,
         socketio_server: Callable[[], Any],
     ) -> None:
         self._app = app
         self._settings = settings
         self._store = store
         self._socketio = socketio
-        self._db = db
+        self._own = own
         self._socketio_server = socketio_server
         self.openai_calls = RecentCalls()
 
@@ -53,7 +56,7 @@ class BuiltIn:
         yield redis_check(self._store, settings, ttl_seconds=ttl)
         yield openai_check(settings, self.openai_calls)
         yield self._websockets()
-        yield disk_check(settings)
+        yield disk_check(settings, Native())
         yield self._migrations()
 
     def late(self) -> Iterator[Check]:
@@ -63,13 +66,12 @@ class BuiltIn:
         yield self._migrations()
 
     def _database(self) -> Check:
-        url = database_url(self._app, self._settings, self._db)
-        interval = self._settings.health_interval_seconds
-        return database_check(url, ttl_seconds=interval, connect_args=connect_args(self._app))
+        return database_check(self._own, ttl_seconds=self._settings.health_interval_seconds)
 
     def _websockets(self) -> Check:
         socketio = self._socketio or self._app.extensions.get("socketio")
         return websockets_check(socketio, self._socketio_server)
 
     def _migrations(self) -> Check:
-        return migrations_check(self._app, database_url(self._app, self._settings, self._db))
+        interval = self._settings.health_interval_seconds
+        return migrations_check(self._app, self._own, interval_seconds=interval)

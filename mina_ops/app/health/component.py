@@ -10,10 +10,12 @@ from flask import Flask
 
 from mina_ops.app.admin import Guard
 from mina_ops.app.component import Part
+from mina_ops.app.database.connection import OwnConnection
 from mina_ops.app.health import caller, report, routes
 from mina_ops.app.health.builtin import BuiltIn
 from mina_ops.app.health.model import READY, UNHEALTHY, UNKNOWN, Check, Found, Rule
 from mina_ops.app.health.monitor import Monitor
+from mina_ops.app.health.pulse import Pulse
 from mina_ops.app.health.readiness import Readiness
 from mina_ops.app.health.registry import Registry
 from mina_ops.app.settings import Settings
@@ -33,8 +35,9 @@ class Health(Part):
     """Runs the checks beside requests; every answer is read from memory.
 
     Args:
-        socketio, db: the host's Flask-SocketIO and Flask-SQLAlchemy objects; those that are not
-            given are looked for in the app's extensions when the process starts to serve.
+        socketio: the host's Flask-SocketIO object; None: looked for in the app's extensions when
+            the process starts to serve.
+        own: our connection to the app's database.
         socketio_server: the Socket.IO server that belongs to this app, once it is known.
         drain_state: `serving`, `draining` or `drained`.
     """
@@ -50,15 +53,17 @@ class Health(Part):
         guard: Guard,
         *,
         socketio: Any = None,
-        db: Any = None,
+        own: OwnConnection,
         socketio_server: Callable[[], Any] = lambda: None,
         drain_state: Callable[[], str] = lambda: "serving",
     ) -> None:
         self._app = app
         self._settings = settings
         self._guard = guard
+        self._own = own
         self._drain_state = drain_state
         self._started_at = time.monotonic()
+        self._pulse = Pulse(app.logger.name)
         self._identity = {"version": settings.version, "environment": settings.environment}
         self.registry = Registry(
             _rule(settings),
@@ -69,7 +74,7 @@ class Health(Part):
             settings, store, presence, self.registry, lambda: self._drain_state(), self._identity
         )
         self._built_in = BuiltIn(
-            app, settings, store, socketio=socketio, db=db, socketio_server=socketio_server
+            app, settings, store, socketio=socketio, own=own, socketio_server=socketio_server
         )
         for check in self._built_in.checks():
             self.registry.add(check)
@@ -114,10 +119,12 @@ class Health(Part):
             if self.registry.monitors[check.name].check.run is None and check.run is not None:
                 self.registry.replace(check)
         self.registry.begin()
+        self._pulse.start()
 
     def beat(self, now: float) -> None:
         self.registry.settle()
         self.registry.run_due()
+        self._own.rest()
 
     def report(self) -> dict[str, Any]:
         return {"failing": list(self.registry.failing()), "started": self.registry.started}
@@ -140,6 +147,8 @@ class Health(Part):
         }
         body = {"status": status, **self._identity, "checks": checks}
         body["uptime_seconds"] = round(uptime, 1)
+        if warnings := report.warnings(chosen):
+            body["warnings"] = warnings
         if wish.verbose:
             body |= self._situation(wish)
         return routes.answer(fit, body)
@@ -155,7 +164,9 @@ class Health(Part):
         return routes.answer(fit, report.component_body(monitor, **view))
 
     def live(self, request: ProbeRequest) -> Answer:
-        """`/live`: this process answers; asks nothing else."""
+        """`/live`: this process answers, and what it serves on is not stuck; asks nothing else."""
+        if self._pulse.is_stuck():
+            return routes.answer(False, {"status": "stuck", **self._identity})
         uptime = round(time.monotonic() - self._started_at, 1)
         return Answer(200, {"status": "alive", **self._identity, "uptime_seconds": uptime})
 

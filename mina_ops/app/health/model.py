@@ -9,6 +9,11 @@ from typing import Any
 
 HEALTHY, UNHEALTHY, UNKNOWN, DISABLED = "healthy", "unhealthy", "unknown", "disabled"
 DEGRADED = "degraded"
+WARNING = "warning"
+"""It serves, and somebody should look at it. Counts as healthy."""
+UNCERTAIN = "uncertain"
+"""A check ran and cannot tell. Counts as healthy: it is no reason to take anybody out."""
+FIT = frozenset({HEALTHY, WARNING, UNCERTAIN})
 READY = "ready"
 """The group of the checks that `/api/health/ready` asks."""
 
@@ -36,6 +41,33 @@ class Unhealthy(Exception):
         self.data = data or {}
 
 
+class _Fit(Exception):
+    """Raised by a check whose dependency serves, so that it is fit, and yet not simply healthy.
+
+    Args:
+        reason: what to do about it; everyone sees it.
+        data: what everyone sees besides.
+    """
+
+    state = HEALTHY
+
+    def __init__(self, reason: str, *, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(reason)
+        self.data = {**(data or {}), "reason": reason}
+
+
+class Warned(_Fit):
+    """Raised by a check that found something odd: `warning`, and 200."""
+
+    state = WARNING
+
+
+class CannotTell(_Fit):
+    """Raised by a check that learned nothing, as one that was refused: `uncertain`, and 200."""
+
+    state = UNCERTAIN
+
+
 @dataclass(frozen=True, kw_only=True)
 class Check:
     """How one dependency is examined.
@@ -48,8 +80,9 @@ class Check:
         deadline_seconds: a run that takes longer has failed; its end is not waited for.
         ttl_seconds: pause between two runs.
         shared: whether all processes of both colours depend on the same thing.
-        native: run it in a real thread also where gevent or eventlet made threads green. For
-            code that blocks without yielding; not for code that shares sockets with the app.
+        native: for code that blocks without yielding. Where gevent or eventlet made threads
+            green, it runs in a forked child, which is killed at the deadline; it may log and
+            lock as it likes, and must not use connections that the app has open.
         groups: names under which `?group=` finds it; `ready` counts for readiness.
         words: what its own endpoint calls healthy and unhealthy.
         aliases: other paths below `/api/health/`.
@@ -96,6 +129,8 @@ class Outcome:
     data: Mapping[str, Any] = field(default_factory=dict)
     detail: str | None = None
     correlation_id: str | None = None
+    state: str = HEALTHY
+    """What the check is called while its runs succeed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +165,7 @@ def overall(states: Mapping[str, str], critical: frozenset[str]) -> tuple[str, b
     """The status of all together, and whether it is fit to serve.
 
     Args:
-        states: name -> healthy, unhealthy, unknown or disabled.
+        states: name -> healthy, warning, uncertain, unhealthy, unknown or disabled.
         critical: the names whose failure, or unknown state, makes it unfit.
     """
     bad = {name for name, state in states.items() if state in (UNHEALTHY, UNKNOWN)}

@@ -11,19 +11,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mina_ops.app.health.child import in_child
 from mina_ops.app.health.faults import classify, describe
 from mina_ops.app.health.model import (
     DISABLED,
     HEALTHY,
     UNHEALTHY,
     UNKNOWN,
+    CannotTell,
     Check,
     Outcome,
     Rule,
     Unhealthy,
+    Warned,
     turned,
 )
-from mina_ops.app.health.threads import Threads
+from mina_ops.app.native import green_library
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +65,7 @@ class Monitor:
         self.overdue_at = math.inf
         self.reading = Reading(DISABLED if self.check.run is None else UNKNOWN)
 
-    def start_if_due(self, threads: Threads) -> None:
+    def start_if_due(self) -> None:
         """Start a run unless it is too early or one is in flight; returns at once."""
         now = time.monotonic()
         self.settle(now)
@@ -71,7 +74,9 @@ class Monitor:
                 return
             run = self._run = object()
             self.overdue_at = now + self.check.deadline_seconds
-        threads.start(f"check-{self.check.name}", lambda: self._examine(run, threads))
+        threading.Thread(
+            target=self._examine, args=(run,), name=f"mina_ops-check-{self.check.name}", daemon=True
+        ).start()
 
     def settle(self, now: float) -> None:
         """Count a run that is over its deadline as failed, again and again while it hangs."""
@@ -92,9 +97,12 @@ class Monitor:
         if first and self.check.cancel is not None:
             self.check.cancel()
 
-    def _examine(self, run: object, threads: Threads) -> None:
+    def _examine(self, run: object) -> None:
         attempt = _Attempt(self.check)
-        outcome = threads.natively(attempt) if self.check.native else attempt()
+        if self.check.native and green_library() is not None:
+            outcome = in_child(attempt, seconds=self.check.deadline_seconds)
+        else:
+            outcome = attempt()
         with self._lock:
             if self._run is not run:
                 return
@@ -116,7 +124,7 @@ class Monitor:
         outcome = self._with_correlation(outcome, old.last)
         self._healthy, self._recent = turned(before, self._recent, outcome.ok, self._rule)
         self.reading = Reading(
-            HEALTHY if self._healthy else UNHEALTHY,
+            outcome.state if self._healthy else UNHEALTHY,
             outcome,
             old.runs + 1,
             old.failures + (not outcome.ok),
@@ -126,6 +134,8 @@ class Monitor:
         if before is not None and before != self._healthy:
             level = logging.INFO if self._healthy else logging.WARNING
             _log.log(level, "Health check %s is now %s", self.check.name, self.reading.state)
+        elif self.reading.state != old.state and "reason" in outcome.data:
+            _log.warning("Health check %s: %s", self.check.name, outcome.data["reason"])
 
     def _with_correlation(self, outcome: Outcome, last: Outcome | None) -> Outcome:
         """Log a failure when it begins or changes its class; repeats share its id."""
@@ -145,7 +155,7 @@ class Monitor:
 
 
 class _Attempt:
-    """One run, whose failures are part of the outcome; may be called in any thread."""
+    """One run, whose failures are part of the outcome."""
 
     def __init__(self, check: Check) -> None:
         self._check = check
@@ -154,12 +164,15 @@ class _Attempt:
         began = time.monotonic()
         data: Mapping[str, Any] = {}
         fault: Exception | None = None
+        state = HEALTHY
         try:
             assert self._check.run is not None
             found = self._check.run()
             if found is False:
                 raise Unhealthy("the check returned False")
             data = found if isinstance(found, Mapping) else {}
+        except (Warned, CannotTell) as exc:
+            data, state = exc.data, exc.state
         except Unhealthy as exc:
             fault, data = exc, exc.data
         except Exception as exc:
@@ -172,4 +185,5 @@ class _Attempt:
             error=classify(fault) if fault else None,
             data=data,
             detail=describe(fault) if fault else None,
+            state=state,
         )

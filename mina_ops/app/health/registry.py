@@ -7,7 +7,6 @@ import time
 
 from mina_ops.app.health.model import READY, UNHEALTHY, UNKNOWN, Check, Rule
 from mina_ops.app.health.monitor import Monitor
-from mina_ops.app.health.threads import Threads
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +25,6 @@ class Registry:
         self._soft = soft
         self._disabled = disabled
         self._by_path: dict[str, Monitor] = {}
-        self._threads: Threads | None = None
         self._began_at: float | None = None
         self.monitors: dict[str, Monitor] = {}
         self.started = False
@@ -57,7 +55,6 @@ class Registry:
 
     def begin(self) -> None:
         """Start over in this process and run everything once."""
-        self._threads = Threads()
         self.started = False
         for monitor in self.monitors.values():
             monitor.reset()
@@ -68,10 +65,10 @@ class Registry:
 
     def run_due(self) -> None:
         """Start the checks that are due; returns at once."""
-        if self._threads is None:
+        if self._began_at is None:
             return
         for monitor in self.monitors.values():
-            monitor.start_if_due(self._threads)
+            monitor.start_if_due()
 
     def settle(self) -> None:
         """Bring deadlines up to date; takes microseconds and does no I/O."""
@@ -79,7 +76,7 @@ class Registry:
         for monitor in self.monitors.values():
             if now >= monitor.overdue_at:
                 monitor.settle(now)
-        if not self.started and self._threads is not None:
+        if not self.started and self._began_at is not None:
             states = [monitor.reading.state for monitor in self.monitors.values()]
             self.started = UNKNOWN not in states
 

@@ -7,12 +7,20 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mina_ops.app.health.model import DEGRADED, DISABLED, HEALTHY, UNHEALTHY, overall
+from mina_ops.app.health.model import (
+    DEGRADED,
+    DISABLED,
+    HEALTHY,
+    UNCERTAIN,
+    UNHEALTHY,
+    WARNING,
+    overall,
+)
 from mina_ops.app.health.monitor import Monitor
 
 HEALTH_JSON = "application/health+json"
 _STALE_FACTOR = 3
-_IETF = {HEALTHY: "pass", UNHEALTHY: "fail", DEGRADED: "warn"}
+_IETF = {HEALTHY: "pass", WARNING: "warn", UNCERTAIN: "warn", UNHEALTHY: "fail", DEGRADED: "warn"}
 _PLAYBOOK = ("database", "redis", "openai", "websockets", "disk_space")
 _DATASTORES = ("database", "redis", "migrations")
 
@@ -32,6 +40,16 @@ def judge(monitors: Iterable[Monitor]) -> tuple[str, bool]:
 def shown(monitor: Monitor, *, verbose: bool) -> bool:
     """Whether `/api/health` lists a check; of those that are disabled, the playbook's five."""
     return verbose or monitor.reading.state != DISABLED or monitor.check.name in _PLAYBOOK
+
+
+def warnings(monitors: Iterable[Monitor]) -> dict[str, str]:
+    """Name -> why somebody should look at a check that is fit all the same."""
+    last = {monitor.check.name: monitor.reading for monitor in monitors}
+    return {
+        name: str(reading.last.data["reason"])
+        for name, reading in last.items()
+        if reading.state == WARNING and reading.last is not None and "reason" in reading.last.data
+    }
 
 
 def check_body(monitor: Monitor, *, verbose: bool, detail: bool) -> dict[str, Any]:

@@ -44,8 +44,8 @@ class Health:
         return self.http_status == _OK and self.status == "healthy"
 
     def failing(self) -> list[str]:
-        """The names of the checks that are neither healthy nor disabled."""
-        fine = ("healthy", "disabled")
+        """The names of the checks that found something unfit."""
+        fine = ("healthy", "warning", "uncertain", "disabled")
         return [
             name
             for name, check in self.checks.items()

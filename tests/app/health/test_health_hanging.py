@@ -96,7 +96,7 @@ def test_an_ai_service_that_refuses_is_told_by_class(start_host: Hosts) -> None:
     with OpenAIStandIn() as standin:
         environment = {**QUICK, "OPENAI_API_KEY": "k", "OPENAI_BASE_URL": standin.base_url}
         probing = Probing(start_host(HOST_APP, environment=environment))
-        for mode, error in (("401", "auth"), ("429", "rate_limited"), ("500", "error")):
+        for mode, error in (("401", "auth"), ("500", "error")):
             with misbehaving(standin, mode):
                 eventually(lambda error=error: probing.state("openai") == ("unhealthy", error))
                 assert probing.ask("/openai")[0] == 503

@@ -11,7 +11,6 @@ import pytest
 
 from mina_ops.app.health.model import Check, Rule, Unhealthy
 from mina_ops.app.health.monitor import CONFIRM_SECONDS, Monitor
-from mina_ops.app.health.threads import Threads
 from tests.support.wait import eventually
 
 ONE = Rule(needed=1, window=1)
@@ -24,10 +23,9 @@ class Watched:
         options = {"deadline_seconds": 600.0, "ttl_seconds": 0.01, **options}
         check = Check(name="thing", run=run, **options)  # type: ignore[arg-type]
         self.monitor = Monitor(check, rule, critical=True)
-        self._threads = Threads()
 
     def beat(self) -> Watched:
-        self.monitor.start_if_due(self._threads)
+        self.monitor.start_if_due()
         return self
 
     def overdue(self) -> Watched:
@@ -162,5 +160,5 @@ def test_after_a_fork_nothing_of_the_parents_runs_counts() -> None:
 
 def test_a_disabled_check_never_runs() -> None:
     monitor = Monitor(Check(name="thing", run=None), ONE, critical=True)
-    monitor.start_if_due(Threads())
+    monitor.start_if_due()
     assert (monitor.reading.state, monitor.reading.runs) == ("disabled", 0)

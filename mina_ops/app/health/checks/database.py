@@ -1,60 +1,47 @@
-"""Is the app's database reachable, and how long does a statement take?"""
+"""Is the app's database reachable, and does it take writes?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from flask import Flask
-from sqlalchemy import text
-from sqlalchemy.engine import URL
+from sqlalchemy import Connection, text
 
-from mina_ops.app.health.checks.engine import OwnConnection
+from mina_ops.app.database.connection import OwnConnection
 from mina_ops.app.health.model import Check
-from mina_ops.app.settings import Settings
 
 DEADLINE_SECONDS = 3.0
 _WORDS = ("connected", "disconnected")
+_READ_ONLY = {
+    # On for a standby, too.
+    "postgresql": "SELECT current_setting('transaction_read_only') = 'on'",
+    "mysql": "SELECT @@global.read_only",
+    "mariadb": "SELECT @@global.read_only",
+}
 
 
-def database_check(
-    url: str | URL | None, *, ttl_seconds: float, connect_args: Mapping[str, Any] | None = None
-) -> Check:
-    """`SELECT 1` over a connection of its own; disabled without a URL."""
+def database_check(own: OwnConnection, *, ttl_seconds: float) -> Check:
+    """A statement over our own connection; disabled without a database.
+
+    A standby, or a server that was set to read only, is connected and says `"read_only": true`:
+    whether the host can do with it only the host knows.
+    """
     common: dict[str, Any] = {"name": "database", "words": _WORDS, "aliases": ("db",)}
-    if url is None:
+    if not own.exists():
         return Check(run=None, **common)
-    own = OwnConnection(url, statement_seconds=DEADLINE_SECONDS - 1, connect_args=connect_args)
 
-    def ask() -> None:
-        own.use(lambda connection: connection.execute(text("SELECT 1")).scalar_one())
+    def ask() -> dict[str, bool]:
+        read_only = own.use(_ask, seconds=DEADLINE_SECONDS - 1)
+        return {"read_only": True} if read_only else {}
 
     return Check(
         run=ask,
         deadline_seconds=DEADLINE_SECONDS,
         ttl_seconds=ttl_seconds,
-        native=True,
         cancel=own.abort,
         **common,
     )
 
 
-def database_url(app: Flask, settings: Settings, db: Any) -> str | URL | None:
-    """Where the app's database is: the setting's word, else the `db` object's; None: nowhere."""
-    if settings.database_url:
-        return settings.database_url
-    db = db or app.extensions.get("sqlalchemy")
-    if db is None:
-        return None
-    with app.app_context():
-        try:
-            url: URL = db.engine.url
-        except (RuntimeError, KeyError):
-            return None  # an object that was never bound to this app
-    return url
-
-
-def connect_args(app: Flask) -> Mapping[str, Any]:
-    """What the host tells its database driver, for an engine of our own to do likewise."""
-    options = app.config.get("SQLALCHEMY_ENGINE_OPTIONS") or {}
-    return dict(options.get("connect_args") or {})
+def _ask(connection: Connection) -> bool:
+    statement = _READ_ONLY.get(connection.dialect.name, "SELECT 0")
+    return bool(connection.execute(text(statement)).scalar_one())

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 
 from mina_ops.app.health.model import Check, Unhealthy
+from mina_ops.app.native import Native
 from mina_ops.app.settings import Settings
 
 
-def disk_check(settings: Settings) -> Check:
+def disk_check(settings: Settings, native: Native) -> Check:
     """Free space of `MINA_OPS_DISK_PATH`; below `MINA_OPS_DISK_FREE` percent is unhealthy."""
 
     def look() -> dict[str, float]:
-        usage = shutil.disk_usage(settings.disk_path)
-        free = round(100 * usage.free / usage.total, 1)
+        # A network's file system may hang in it.
+        usage = native.call(os.statvfs, settings.disk_path)
+        free = round(100 * usage.f_bavail / max(1, usage.f_blocks), 1)
         if free < settings.disk_free_percent:
             raise Unhealthy(
                 f"{free:g} % of {settings.disk_path} is free, less than "
@@ -27,6 +29,5 @@ def disk_check(settings: Settings) -> Check:
         run=look,
         ttl_seconds=15.0,
         shared=False,
-        native=True,
         aliases=("disk",),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from mina_ops.app.health.model import Check, Unhealthy
+from mina_ops.app.health.model import CannotTell, Check, Unhealthy
 from mina_ops.app.settings import Settings
 
 DEADLINE_SECONDS = 3.0
@@ -16,7 +16,9 @@ TTL_FACTOR = 3.0
 """Of the interval: this question leaves the house."""
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
-_CLASSES = {401: "auth", 403: "auth", 408: "timeout", 429: "rate_limited", 504: "timeout"}
+_CLASSES = {401: "auth", 408: "timeout", 504: "timeout"}
+_CANNOT_TELL = frozenset({403, 404, 405, 429})
+"""What a key that may complete chats but not list models gets, or a gateway without such a list."""
 
 
 class RecentCalls:
@@ -75,6 +77,11 @@ def openai_check(settings: Settings, calls: RecentCalls) -> Check:
 
 
 def _judge(status: int) -> None:
+    if status in _CANNOT_TELL:
+        raise CannotTell(
+            f"the list of models is refused ({status}), so only the app's own calls tell",
+            data={"source": "models"},
+        )
     if status != httpx.codes.OK:
         raise Unhealthy(
             f"listing models answered {status}",

@@ -54,8 +54,12 @@ def _outcome(rate: str) -> Schema:
     return record({rate: PERCENT_OR_NULL, "successes": COUNT, "failures": COUNT, **_ABOUT})
 
 
+_CHECK_STATES = ["healthy", "warning", "uncertain", "unhealthy", "unknown", "disabled"]
 _CHECK = record(
-    {"status": {"enum": ["healthy", "unhealthy", "unknown", "disabled"]}, **_CHECK_FACTS},
+    {
+        "status": {"enum": _CHECK_STATES},
+        **_CHECK_FACTS,
+    },
     *_CHECK_FACTS,
 )
 

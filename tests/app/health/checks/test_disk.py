@@ -8,11 +8,14 @@ import pytest
 
 from mina_ops.app.health.checks.disk import disk_check
 from mina_ops.app.health.model import Unhealthy
+from mina_ops.app.native import Native
 from mina_ops.app.settings import load
 
 
 def test_enough_room_is_told_in_percent(tmp_path: Path) -> None:
-    check = disk_check(load({"MINA_OPS_DISK_PATH": str(tmp_path), "MINA_OPS_DISK_FREE": 0}, {}))
+    check = disk_check(
+        load({"MINA_OPS_DISK_PATH": str(tmp_path), "MINA_OPS_DISK_FREE": 0}, {}), Native()
+    )
     assert check.run is not None
     found = check.run()
     assert isinstance(found, dict)
@@ -20,7 +23,9 @@ def test_enough_room_is_told_in_percent(tmp_path: Path) -> None:
 
 
 def test_less_than_the_limit_is_unfit(tmp_path: Path) -> None:
-    check = disk_check(load({"MINA_OPS_DISK_PATH": str(tmp_path), "MINA_OPS_DISK_FREE": 100}, {}))
+    check = disk_check(
+        load({"MINA_OPS_DISK_PATH": str(tmp_path), "MINA_OPS_DISK_FREE": 100}, {}), Native()
+    )
     assert check.run is not None
     with pytest.raises(Unhealthy, match="less than 100 %") as caught:
         check.run()

@@ -8,7 +8,7 @@ import pytest
 
 from mina_ops.app.health.checks.openai import RecentCalls, openai_check
 from mina_ops.app.health.faults import classify
-from mina_ops.app.health.model import Check, Unhealthy
+from mina_ops.app.health.model import CannotTell, Check, Unhealthy
 from mina_ops.app.settings import load
 from mina_ops.demo.openai_standin import OpenAIStandIn
 
@@ -44,14 +44,21 @@ def test_it_lists_models_and_names_the_apps_model(standin: OpenAIStandIn) -> Non
     assert check.facts == {"model": "gpt-4o"}
 
 
-@pytest.mark.parametrize(
-    ("mode", "expected"), [("401", "auth"), ("429", "rate_limited"), ("500", "error")]
-)
+@pytest.mark.parametrize(("mode", "expected"), [("401", "auth"), ("500", "error")])
 def test_a_refusal_is_told_by_class(standin: OpenAIStandIn, mode: str, expected: str) -> None:
     standin.behave(mode)
     with pytest.raises(Unhealthy) as caught:
         _run(_check(standin))
     assert classify(caught.value) == expected
+
+
+@pytest.mark.parametrize("mode", ["403", "404", "405", "429"])
+def test_a_list_that_is_refused_tells_nothing_of_the_service(
+    standin: OpenAIStandIn, mode: str
+) -> None:
+    standin.behave(mode)
+    with pytest.raises(CannotTell, match=mode):
+        _run(_check(standin))
 
 
 def test_a_dead_service_is_refused() -> None:
