@@ -8,21 +8,24 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
-from tests.support.source import Module, code_lines, modules
+from tests.support.source import Module, circles_of, code_lines, modules
 
-# A unit imports only units of the rows above its own.
+# A unit imports only units of the rows above its own. A file that stands elsewhere than the rest
+# of its folder has a row of its own (`OWN_ROW` in tests/support/source.py).
 APP_LAYERS = (
     {"errors"},
     {"files", "shipped", "fields", "page"},
-    {"app", "app.settings", "app.heartbeat", "app.native"},
+    {"app", "app.clock", "app.forks", "app.settings", "app.downgrade_guard", "app.native"},
     {"app.database"},
+    {"app.identity", "app.heartbeat", "app.socketio_binding"},
     {"app.web"},
-    {"app.component"},
-    {"app.state", "app.downgrade_guard"},
+    {"app.component", "app.state"},
     {"app.admin"},
-    {"app.metrics", "app.health", "app.streams"},
-    {"app.sessions"},
-    {"app.drain", "app.flags", "app.leases"},
+    {"app.context"},
+    {"app.admin.routes", "app.metrics", "app.flags", "app.leases"},
+    {"app.health", "app.sessions"},
+    {"app.streams"},
+    {"app.drain"},
     {"app.console"},
     {"app.extension"},
 )
@@ -83,6 +86,34 @@ def test_imports_flow_one_way() -> None:
         for module in MODULES
     }
     assert _offenders(upward) == {}, "see the rows of layers at the top of this file"
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    circles = circles_of({module.name: set(module.files_imported()) for module in MODULES})
+    assert circles == [], "whoever is imported by both goes into a file of its own, below them"
+
+
+def test_a_circle_is_found() -> None:
+    imports = {"a": {"b"}, "b": {"c", "d"}, "c": {"a"}, "d": set[str]()}
+    assert circles_of(imports) == [["a", "b", "c"]]
+
+
+def test_no_constructor_takes_more_than_five_arguments() -> None:
+    many = {
+        module.name: [
+            f"line {function.lineno}: {len(taken)}"
+            for function in module.functions()
+            if function.name == "__init__" and len(taken := _arguments(function)) > 5
+        ]
+        for module in MODULES
+        if module.unit in APP_HALF
+    }
+    assert _offenders(many) == {}
+
+
+def _arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.arg]:
+    taken = function.args
+    return [*taken.posonlyargs, *taken.args, *taken.kwonlyargs][1:]
 
 
 def test_the_operators_half_does_not_know_flask() -> None:

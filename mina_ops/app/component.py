@@ -1,4 +1,4 @@
-"""What a feature gives to the extension, which wires all of them alike."""
+"""The port of a feature: what each gives to the extension, which wires all of them alike."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from flask import Blueprint
 from mina_ops.app.web.answers import Probe
 
 
-class Part:
-    """A feature of one app. Every method is a documented no-op; a feature overrides some."""
+class Component:
+    """A feature of one app. Every method does nothing; a feature overrides those it needs."""
 
-    name = "part"
+    name = "component"
     """Names it in logs and in this process's presence report."""
 
     def probes(self) -> Mapping[str, Probe]:
@@ -24,12 +24,19 @@ class Part:
         """Blueprints for what needs Flask (sessions, logins)."""
         return []
 
-    def beat(self, now: float) -> None:
-        """Called on each beat of the heartbeat; may raise `StateUnavailable`."""
+    def openapi(self) -> Mapping[str, Any]:
+        """Its part of the OpenAPI document: path -> path item."""
+        return {}
 
     def at_start(self) -> None:
         """Called once in each process, before its first beat."""
 
+    def beat(self, now: float) -> None:
+        """Called on each beat of the heartbeat; may raise `StateUnavailable`."""
+
     def report(self) -> Any:
-        """What this process says of the part to its peers, a JSON value; None: nothing."""
+        """What this process says of the component to its peers, a JSON value; None: nothing."""
         return None
+
+    def close(self) -> None:
+        """End every thread, connection and subscription that it started; idempotent."""

@@ -1,63 +1,94 @@
-"""`MinaOps`: the one line that a host adds, and the only place where parts are wired together."""
+"""`MinaOps`: the one line that a host adds, and the only place where components are wired."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, current_app, has_app_context
+from flask import Blueprint, Flask, current_app, has_app_context
 
 from mina_ops.app import settings
-from mina_ops.app.admin import Admin, Archive, Audit, Guard
-from mina_ops.app.component import Part
+from mina_ops.app.admin.archive import Archive
+from mina_ops.app.admin.audit import Audit
+from mina_ops.app.admin.auth import Guard
+from mina_ops.app.admin.routes import AdminRoutes
+from mina_ops.app.clock import Clock
+from mina_ops.app.component import Component
+from mina_ops.app.context import Context
 from mina_ops.app.database.connection import OwnConnection
 from mina_ops.app.database.source import source_of
-from mina_ops.app.drain import Drain
+from mina_ops.app.drain.component import Drain
 from mina_ops.app.drain.holds import Flush, Hold
-from mina_ops.app.flags import Flags
-from mina_ops.app.health import Health
+from mina_ops.app.drain.routes import DrainRoutes
+from mina_ops.app.flags.component import Flags
+from mina_ops.app.flags.ofrep import OfrepRoutes
+from mina_ops.app.flags.routes import FlagRoutes
+from mina_ops.app.health.component import Health
 from mina_ops.app.health.model import Found
+from mina_ops.app.health.routes import HealthRoutes
 from mina_ops.app.heartbeat import Heartbeat
-from mina_ops.app.leases import Leases
-from mina_ops.app.metrics import Metrics
-from mina_ops.app.metrics.outcomes import Outcome
+from mina_ops.app.identity import Identity
+from mina_ops.app.leases.routes import LeaseRoutes
+from mina_ops.app.metrics.component import Metrics
+from mina_ops.app.metrics.outcomes import Outcome, OutcomeEvents
+from mina_ops.app.metrics.routes import MetricRoutes
 from mina_ops.app.native import Native
-from mina_ops.app.sessions import Connections
+from mina_ops.app.sessions.admissions import Admissions
+from mina_ops.app.sessions.component import Connections
+from mina_ops.app.sessions.routes import ConnectionRoutes
 from mina_ops.app.settings import Settings
+from mina_ops.app.socketio_binding import SocketIOBinding
 from mina_ops.app.state import Store, open_store
+from mina_ops.app.state.drain_state import DrainState
 from mina_ops.app.state.presence import Presence
 from mina_ops.app.streams.streams import Streams
-from mina_ops.app.web import host_extensions as neighbours
-from mina_ops.app.web import session_keys as sessions
-from mina_ops.app.web.middleware import Middleware
-from mina_ops.errors import ConfigurationError
+from mina_ops.app.web import host_extensions, session_keys
+from mina_ops.app.web.middleware import Middleware, Paths, Recording
+from mina_ops.errors import ConfigurationError, StateUnavailable
 
 
 @dataclass(frozen=True)
 class Runtime:
     """All of mina_ops for one app; lives in `app.extensions["mina_ops"]`."""
 
-    settings: Settings
-    store: Store
-    presence: Presence
-    heartbeat: Heartbeat
-    guard: Guard
-    audit: Audit
-    admin: Admin
-    metrics: Metrics
+    context: Context
+    socketio: SocketIOBinding
     health: Health
+    metrics: Metrics
     connections: Connections
+    streams: Streams
     drain: Drain
     flags: Flags
-    leases: Leases
+    routes: tuple[Component, ...]
 
     @property
-    def parts(self) -> tuple[Part, ...]:
-        """The features, in the order in which they beat."""
+    def components(self) -> tuple[Component, ...]:
+        """The features, in the order in which they beat, then what answers for them."""
         # Health never waits for Redis: it is first, so that no other delays its first results.
-        first = (self.health, self.metrics, self.connections, self.drain)
-        return (*first, self.flags, self.leases, self.admin)
+        features = (self.health, self.metrics, self.connections, self.streams, self.drain)
+        return (*features, self.flags, *self.routes)
+
+    @property
+    def heartbeat(self) -> Heartbeat:
+        """The background loop of this process."""
+        return self.context.heartbeat
+
+    @property
+    def store(self) -> Store:
+        """What all processes of both colours share."""
+        return self.context.store
+
+    def close(self) -> None:
+        """End every thread, connection and subscription of this app; idempotent."""
+        self.heartbeat.stop()
+        for component in reversed(self.components):
+            component.close()
+        self.context.audit.archive.close()
+        with suppress(StateUnavailable):
+            self.context.presence.leave()
+        self.store.close()
 
 
 class MinaOps:
@@ -148,7 +179,7 @@ class MinaOps:
     @property
     def streams(self) -> Streams:
         """Numbered streams: `with ops.streams.receive(stream, seq) as fresh: ...`."""
-        return self.runtime.connections.streams
+        return self.runtime.streams
 
     def hold(self, kind: str, name: object, *, flush: Flush | None = None) -> Hold:
         """Work that must end, or be flushed, before its session is closed by a drain.
@@ -168,92 +199,89 @@ class MinaOps:
 
 
 def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
-    store = open_store(chosen)
-    presence = Presence(store, chosen)
-    heartbeat = Heartbeat(chosen.beat_seconds)
-    guard = Guard(chosen)
-    own = OwnConnection(source_of(app, chosen, db, Native()))
-    has_database = bool(chosen.database_url) or db is not None
-    audit = Audit(store, chosen, Archive(own if has_database else None))
-    metrics = Metrics(chosen, store, presence)
-    connections = Connections(app, chosen, store, presence, heartbeat, metrics.websocket, socketio)
-    drain = Drain(app, chosen, store, presence, heartbeat, guard, audit, connections)
-    flags = Flags(chosen, store, guard, audit)
-    health = Health(
-        app,
-        chosen,
-        store,
-        presence,
-        guard,
-        socketio=socketio,
-        own=own,
-        socketio_server=lambda: connections.server,
-        drain_state=lambda: str(drain.state),
-    )
-    connections.admissions.append(health.admit)
-    metrics.on_outcome = health.note_outcome
+    context = make_context(app, chosen, db)
+    binding, outcomes = SocketIOBinding(app, socketio), OutcomeEvents()
+    admissions, drain_state = Admissions(), DrainState(context.presence)
+    metrics = Metrics(context, outcomes)
+    health = Health(context, binding, drain_state, outcomes)
+    connections = Connections(context, binding, admissions, drain_state, metrics.handshake)
+    streams = Streams(context.store)
+    drain = Drain(context, connections, drain_state)
+    flags = Flags(context)
+    for admit in (drain.admit, health.readiness.admit, connections.admit):
+        admissions.add(admit)
     metrics.gauge(
         "mina_ops_process_connections",
         "Live Socket.IO sessions of the process that was asked.",
-        lambda: None if connections.server is None else connections.count().total,
+        lambda: None if binding.server is None else connections.count().total,
     )
-    return Runtime(
-        chosen,
-        store,
-        presence,
-        heartbeat,
-        guard,
-        audit,
-        Admin(chosen, guard, audit),
-        metrics,
-        health,
-        connections,
-        drain,
-        flags,
-        Leases(chosen, store, guard, audit),
+    routes = (
+        HealthRoutes(context, health),
+        MetricRoutes(context, metrics),
+        ConnectionRoutes(connections),
+        DrainRoutes(context, drain),
+        FlagRoutes(context, flags),
+        OfrepRoutes(context, flags),
+        LeaseRoutes(context),
+        AdminRoutes(context),
+    )
+    return Runtime(context, binding, health, metrics, connections, streams, drain, flags, routes)
+
+
+def make_context(app: Flask, chosen: Settings, db: Any = None) -> Context:
+    """What the components of an app stand on; nothing is started and nothing is asked yet."""
+    identity, clock, store = Identity.of(chosen), Clock(), open_store(chosen)
+    database = OwnConnection(source_of(app, chosen, db, Native()))
+    has_database = bool(chosen.database_url) or db is not None
+    archive = Archive(database if has_database else None)
+    return Context(
+        app=app,
+        settings=chosen,
+        identity=identity,
+        clock=clock,
+        store=store,
+        presence=Presence(store, identity, ttl_seconds=chosen.presence_ttl_seconds),
+        database=database,
+        heartbeat=Heartbeat(chosen.beat_seconds, clock),
+        guard=Guard(chosen),
+        audit=Audit(store, identity, clock, archive),
     )
 
 
 def _wire(app: Flask, runtime: Runtime) -> None:
-    heartbeat, presence = runtime.heartbeat, runtime.presence
-    blueprints = [blueprint for part in runtime.parts for blueprint in part.blueprints()]
-    for part in runtime.parts:
-        presence.contribute(part.name, part.report)
-        heartbeat.at_start(part.at_start)
-        heartbeat.every_beat(part.name, part.beat)
+    heartbeat, presence = runtime.context.heartbeat, runtime.context.presence
+    components = runtime.components
+    blueprints = [blueprint for one in components for blueprint in one.blueprints()]
+    for component in components:
+        presence.contribute(component.name, component.report)
+        heartbeat.at_start(component.at_start)
+        heartbeat.every_beat(component.name, component.beat)
     heartbeat.every_beat("presence", presence.beat)
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
-    heartbeat.at_start(lambda: neighbours.exempt(app, blueprints))
-    neighbours.exempt(app, blueprints)
-    sessions.verify_with_fallbacks(app)
+    heartbeat.at_start(lambda: host_extensions.exempt(app, blueprints))
+    host_extensions.exempt(app, blueprints)
+    session_keys.verify_with_fallbacks(app)
     # A bound method, as the one in its place was: Python calls it faster than an object.
-    app.wsgi_app = _wrap(app, runtime).__call__  # type: ignore[assignment, method-assign]
+    app.wsgi_app = _wrap(app, runtime, components, blueprints).__call__  # type: ignore[assignment, method-assign]
 
 
-def _wrap(app: Flask, runtime: Runtime) -> Middleware:
-    chosen = runtime.settings
-    probes = {path: probe for part in runtime.parts for path, probe in part.probes().items()}
+def _wrap(
+    app: Flask, runtime: Runtime, components: Sequence[Component], blueprints: list[Blueprint]
+) -> Middleware:
+    probes = {path: probe for one in components for path, probe in one.probes().items()}
     return Middleware(
         app.wsgi_app,
-        probes=probes,
-        own_paths=(
-            "/admin/drain",
-            "/admin/flags",
-            "/admin/audit",
-            "/admin/leases",
-            "/admin/openapi",
-            "/api/flags",
-            "/ofrep/v1",
-        ),
-        skip=(runtime.connections.path,),
-        identity=identity(chosen),
-        heartbeat=runtime.heartbeat,
-        durations=runtime.metrics.durations,
-        log=runtime.metrics.log,
+        Paths(probes, own=_paths_of(app, blueprints), skip=(runtime.socketio.path,)),
+        Recording(runtime.metrics.durations, runtime.metrics.log),
+        runtime.context.identity.headers,
+        runtime.context.heartbeat,
     )
 
 
-def identity(chosen: Settings) -> Mapping[str, str]:
-    """The headers that name colour and version in every answer of ours."""
-    return {"X-Mina-Environment": chosen.environment, "X-Mina-Version": chosen.version}
+def _paths_of(app: Flask, blueprints: list[Blueprint]) -> tuple[str, ...]:
+    """The paths of our Flask routes, each without what varies: `/admin/flags` for all flags."""
+    names = {blueprint.name for blueprint in blueprints}
+    ours = (r.rule for r in app.url_map.iter_rules() if r.endpoint.partition(".")[0] in names)
+    fixed = sorted({rule.partition("/<")[0] for rule in ours})
+    return tuple(p for p in fixed if not any(p.startswith(f"{q}/") for q in fixed))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
-import time
-import weakref
 from collections.abc import Callable
 from functools import partial
 
+from mina_ops.app.clock import Clock
+from mina_ops.app.forks import call_in_children
 from mina_ops.errors import StateUnavailable
 
 _log = logging.getLogger(__name__)
@@ -18,28 +17,29 @@ Beat = Callable[[float], None]
 
 
 class Heartbeat:
-    """Calls every part once each `beat_seconds`, and at once when poked.
+    """Calls every component once each `beat_seconds`, and at once when poked.
 
     It starts with the first request of a process, so after any fork, and runs in a thread that
-    gevent or eventlet may have made green. A part that fails does not stop the others; that
+    gevent or eventlet may have made green. A component that fails does not stop the others; that
     Redis is away is said once when it goes and once when it is back.
     """
 
-    def __init__(self, beat_seconds: float) -> None:
+    def __init__(self, beat_seconds: float, clock: Clock | None = None) -> None:
         self.running = False
         self.beats = 0
         self._pause = beat_seconds
-        self._parts: list[tuple[str, Beat]] = []
+        self._clock = clock or Clock()
+        self._components: list[tuple[str, Beat]] = []
         self._begin: list[Callable[[], None]] = []
         self._poked = threading.Event()
         self._starting = threading.Lock()
         self._failing: set[str] = set()
         self._stopped = False
-        _forget_in_children(self)
+        call_in_children(self._forget_parent)
 
     def every_beat(self, name: str, beat: Beat) -> None:
-        """Call `beat(unix_time)` on each beat, after the parts that were added before."""
-        self._parts.append((name, beat))
+        """Call `beat(unix_time)` on each beat, after the components that were added before."""
+        self._components.append((name, beat))
 
     def at_start(self, begin: Callable[[], None]) -> None:
         """Call `begin()` once in each process, just before its first beat."""
@@ -71,42 +71,34 @@ class Heartbeat:
             self._guard(begin.__qualname__, partial(_without_time, begin))
         while self.running:
             self._poked.clear()
-            for name, beat in self._parts:
+            for name, beat in self._components:
                 self._guard(name, beat)
             self.beats += 1
             self._poked.wait(self._pause)
 
     def _guard(self, name: str, beat: Beat) -> None:
         try:
-            beat(time.time())
+            beat(self._clock.now())
         except StateUnavailable as exc:
             if name not in self._failing:
                 _log.warning("Shared state is away for %s: %s", name, exc)
             self._failing.add(name)
         except Exception:
             if name not in self._failing:
-                _log.exception("The heartbeat's part %s failed", name)
+                _log.exception("The heartbeat of %s failed", name)
             self._failing.add(name)
         else:
             if name in self._failing:
                 self._failing.discard(name)
-                _log.info("The heartbeat's part %s works again", name)
+                _log.info("The heartbeat of %s works again", name)
+
+    def _forget_parent(self) -> None:
+        """A fork copies no thread: the child starts its own loop when it needs one."""
+        self.running = False
+        self.beats = 0
+        self._starting = threading.Lock()
+        self._poked = threading.Event()
 
 
 def _without_time(begin: Callable[[], None], _: float) -> None:
     begin()
-
-
-def _forget_in_children(heartbeat: Heartbeat) -> None:
-    """A fork copies no thread: the child starts its own loop with its first request."""
-    known = weakref.ref(heartbeat)
-
-    def forget() -> None:
-        parent = known()
-        if parent is not None:
-            parent.running = False
-            parent.beats = 0
-            parent._starting = threading.Lock()
-            parent._poked = threading.Event()
-
-    os.register_at_fork(after_in_child=forget)

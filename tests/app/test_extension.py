@@ -58,8 +58,8 @@ def test_one_extension_object_serves_each_app_its_own_parts() -> None:
     ops.init_app(blue)
     ops.init_app(green)
     with blue.app_context():
-        assert ops.runtime.settings.environment == "blue"
-    assert ops.runtime.settings.environment == "green"
+        assert ops.runtime.context.identity.environment == "blue"
+    assert ops.runtime.context.identity.environment == "green"
 
 
 def test_a_second_binding_of_one_app_is_refused() -> None:

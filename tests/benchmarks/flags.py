@@ -94,7 +94,7 @@ def fill(flags: Flags) -> None:
             "rules": [{"conditions": [condition]}],
         },
     ]
-    flags.desk.load(made, BENCH)
+    flags.editor.load(made, BENCH)
 
 
 def evaluations(report: Report, ops: MinaOps) -> None:
@@ -138,7 +138,7 @@ def refreshes(report: Report, ops: MinaOps, redis_url: str) -> None:
     cache = _cache(store, place)
     cache.refresh()
     for n in range(60):
-        ops.flags.desk.set("flag_7", {"metadata": {"n": n}}, BENCH)
+        ops.flags.editor.set("flag_7", {"metadata": {"n": n}}, BENCH)
         began = time.perf_counter()
         cache.refresh()
         warm.append(time.perf_counter() - began)
@@ -161,7 +161,7 @@ def many(report: Report, redis_url: str) -> None:
         tracemalloc.start()
         for start in range(0, MANY, 2_000):
             found = [flag(n) for n in range(start, min(start + 2_000, MANY))]
-            ops.flags.desk.load(found, BENCH)
+            ops.flags.editor.load(found, BENCH)
         report.figure("memory_10000_flags_mb", tracemalloc.get_traced_memory()[0] / 1e6)
         tracemalloc.stop()
         store = RedisStore.from_url(redis_url, timeout_seconds=5.0)
@@ -169,7 +169,7 @@ def many(report: Report, redis_url: str) -> None:
         report.figure("refresh_10000_flags_all_new_ms", _milliseconds(cache.refresh))
         warm = []
         for n in range(10):
-            ops.flags.desk.set("flag_7", {"metadata": {"n": n}}, BENCH)
+            ops.flags.editor.set("flag_7", {"metadata": {"n": n}}, BENCH)
             warm.append(_milliseconds(cache.refresh))
         report.figure("refresh_10000_flags_ms", statistics.median(warm))
         store.close()
@@ -221,7 +221,7 @@ def propagation(report: Report, ops: MinaOps, redis_url: str) -> None:
         late: list[float] = []
         for n in range(WRITES):
             began = time.monotonic_ns()
-            outcome = ops.flags.desk.set("flag_9", {"metadata": {"n": n}}, BENCH)
+            outcome = ops.flags.editor.set("flag_9", {"metadata": {"n": n}}, BENCH)
             written[outcome.changed.version] = began
             late.append(_sleep_and_tell(PAUSE_SECONDS))
         time.sleep(0.5)

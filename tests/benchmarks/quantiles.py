@@ -22,13 +22,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from prometheus_client import Histogram
 
-from mina_ops.app.metrics import Metrics, fields
+from mina_ops.app.metrics import fields
+from mina_ops.app.metrics.component import Metrics
 from mina_ops.app.metrics.histogram import quantile
-from mina_ops.app.settings import Settings
-from mina_ops.app.state import open_store
-from mina_ops.app.state.presence import Presence
+from mina_ops.app.metrics.outcomes import OutcomeEvents
 from mina_ops.demo.servers import start_redis
 from tests.benchmarks._report import Report, arguments
+from tests.support.context import context_of
 
 PROCESSES = 8
 SAMPLES = 25_000  # of each process
@@ -49,9 +49,8 @@ def durations(process: int) -> list[float]:
 
 def metrics_of(redis_url: str) -> Metrics:
     """The metrics of a process of the colour blue, without its web app."""
-    settings = Settings(environment="blue", redis_url=redis_url, request_log=False)
-    store = open_store(settings)
-    return Metrics(settings, store, Presence(store, settings))
+    context = context_of(ENVIRONMENT="blue", REDIS_URL=redis_url, MINA_OPS_REQUEST_LOG=False)
+    return Metrics(context, OutcomeEvents())
 
 
 def record(process: int, redis_url: str, now: float) -> None:

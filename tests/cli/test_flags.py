@@ -58,7 +58,7 @@ def test_undo_and_history_tell_the_story(run: Run, site: FlagSite) -> None:
     run("flags", "set", "audio", "--on", "--percent", "10")
     run("flags", "set", "audio", "--percent", "50")
     assert run("flags", "undo", "audio").out == "put back: audio\n"
-    assert site.flags.desk.flag("audio")[0].rollout_percent == 10
+    assert site.flags.editor.flag("audio")[0].rollout_percent == 10
     story = run("flags", "history", "audio").out
     assert "token:ana" in story
     assert "rollout_percent: 50.0 -> 10.0" in story
@@ -102,12 +102,12 @@ def test_thousands_of_flags_go_in_batches(run: Run, site: FlagSite, tmp_path: Pa
     many = [{"key": f"f{n}", "enabled": True, "owner": "x" * 200} for n in range(3_000)]
     file.write_text(json.dumps({"flags": many}))
     assert run("flags", "import", str(file), "--json").code == 0
-    assert len(site.flags.desk.flags()) == 3_000
+    assert len(site.flags.editor.flags()) == 3_000
 
 
 def test_a_dry_run_of_set_sends_nothing(run: Run, site: FlagSite) -> None:
     tried = run("flags", "set", "audio", "--on", "--dry-run")
-    assert (tried.code, site.flags.desk.flags()) == (0, [])
+    assert (tried.code, site.flags.editor.flags()) == (0, [])
     assert tried.out == 'would set of audio: {"enabled": true}\n'
 
 

@@ -63,7 +63,7 @@ def client() -> Iterator[FlaskClient]:
     runtime = app.extensions["mina_ops"]
     client = app.test_client()
     client.get("/").close()
-    runtime.metrics.websocket("accepted")
+    runtime.metrics.handshake("accepted")
     for name in ("errors", "websockets"):
         eventually(lambda name=name: (client.get(f"/api/metrics/{name}").json or {})["samples"])
     eventually(lambda: (client.get("/api/health/db").json or {})["status"] == "connected")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,6 +56,21 @@ class Module:
                 if unit != self.unit:
                     yield unit
 
+    def files_imported(self) -> Iterator[str]:
+        """The modules of mina_ops that it imports, TYPE_CHECKING imports among them.
+
+        Importing `a.b.c` runs `a` and `a.b` as well; those that it lies in itself are left out.
+        """
+        for full in self.imports():
+            top, _, rest = full.partition(".")
+            if top != PACKAGE.name:
+                continue
+            parts = rest.split(".")
+            for end in range(1, len(parts) + 1):
+                name = ".".join(parts[:end])
+                if _is_module(name) and not f"{self.name}.".startswith(f"{name}."):
+                    yield name
+
     def functions(self) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
         """Its functions and methods, inner ones too."""
         for node in ast.walk(self.tree):
@@ -69,8 +84,15 @@ def modules() -> list[Module]:
     return [Module(path) for path in found if "migrations" not in path.parts]
 
 
+# Files below a folder's other files, or above them.
+OWN_ROW = {"app.admin.routes"}
+
+
 def unit_of(name: str) -> str:
     """The unit of a dotted name below mina_ops; a name of mina_ops itself, like MinaOps, is ""."""
+    own = next((unit for unit in OWN_ROW if f"{name}.".startswith(f"{unit}.")), None)
+    if own is not None:
+        return own
     first, _, rest = name.partition(".")
     if first in ("app", "operator") and rest:
         return f"{first}.{rest.partition('.')[0]}"
@@ -85,3 +107,30 @@ def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     if ast.get_docstring(function) is not None:
         lines -= (first.end_lineno or first.lineno) - first.lineno + 1
     return lines
+
+
+def circles_of(imports: Mapping[str, Set[str]]) -> list[list[str]]:
+    """The modules that reach themselves through what they import, one list for each circle."""
+    reached = {name: _reachable(name, imports) for name in imports}
+    circles = {
+        tuple(sorted(other for other in reached[name] if name in reached.get(other, ())))
+        for name in imports
+        if name in reached[name]
+    }
+    return sorted(list(circle) for circle in circles)
+
+
+def _reachable(start: str, imports: Mapping[str, Set[str]]) -> set[str]:
+    found: set[str] = set()
+    waiting = list(imports[start])
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += imports.get(name, ())
+    return found
+
+
+def _is_module(name: str) -> bool:
+    path = PACKAGE.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from mina_ops.app.admin.archive import Archive
-from mina_ops.app.settings import Settings
+from mina_ops.app.clock import Clock
+from mina_ops.app.identity import Identity
 from mina_ops.app.state import keys
 from mina_ops.app.state.base import Store
 from mina_ops.errors import StateUnavailable
@@ -71,13 +71,17 @@ class Audit:
 
     Args:
         store: holds the log that all colours share.
-        settings: names the colour and release of this process.
+        identity: names the colour and release of this process.
+        clock: dates the entries.
         archive: the database's table, if there is a database.
     """
 
-    def __init__(self, store: Store, settings: Settings, archive: Archive | None = None) -> None:
+    def __init__(
+        self, store: Store, identity: Identity, clock: Clock, archive: Archive | None = None
+    ) -> None:
         self._store = store
-        self._settings = settings
+        self._identity = identity
+        self._clock = clock
         self.archive = archive or Archive()
 
     def record(
@@ -95,7 +99,7 @@ class Audit:
         """Record one change; never raises, and blocks for the store's timeout at most."""
         entry = Entry(
             id=uuid.uuid4().hex,
-            at=time.time(),
+            at=self._clock.now(),
             actor=actor,
             action=action,
             subject=subject,
@@ -103,8 +107,8 @@ class Audit:
             after=after,
             address=address,
             correlation_id=correlation_id,
-            environment=self._settings.environment,
-            version=self._settings.version,
+            environment=self._identity.environment,
+            version=self._identity.version,
         )
         texts = entry.to_fields()
         _log.info("AUDIT %s", json.dumps(texts, sort_keys=True))

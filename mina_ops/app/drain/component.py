@@ -8,25 +8,23 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from flask import Blueprint, Flask, has_request_context, request
+from flask import has_request_context, request
 
-from mina_ops.app.admin import Audit, Guard
-from mina_ops.app.component import Part
-from mina_ops.app.drain import routes
+from mina_ops.app.component import Component
+from mina_ops.app.context import Context
 from mina_ops.app.drain.collector import Collector
 from mina_ops.app.drain.coordinator import Coordinator, Goal
 from mina_ops.app.drain.holds import Flush, Hold, Holds
 from mina_ops.app.drain.leaving import Leaving
-from mina_ops.app.drain.model import Order, State, colour_state
+from mina_ops.app.drain.model import Order
 from mina_ops.app.drain.orders import KEEP_SECONDS, Orders
 from mina_ops.app.drain.refusal import refusal_status
 from mina_ops.app.drain.status import MOST_NAMES, colour_status, iso
-from mina_ops.app.heartbeat import Heartbeat
-from mina_ops.app.sessions import Connections
-from mina_ops.app.settings import Settings
+from mina_ops.app.sessions.admissions import Refusal
+from mina_ops.app.sessions.component import Connections
 from mina_ops.app.state import keys
-from mina_ops.app.state.base import Store
-from mina_ops.app.state.presence import Presence
+from mina_ops.app.state.base import Subscription
+from mina_ops.app.state.drain_state import COMPONENT, DrainState, State
 from mina_ops.app.web.answers import Answer
 from mina_ops.errors import StateUnavailable
 
@@ -34,51 +32,44 @@ from mina_ops.errors import StateUnavailable
 _ARRIVAL_SECONDS = 5.0
 
 
-class Drain(Part):
-    """Hands every live session of a colour over to the other, when it is ordered to."""
+class Drain(Component):
+    """Hands every live session of a colour over to the other, when it is ordered to.
 
-    name = "drain"
+    Args:
+        connections: whose sessions are handed over.
+        drain_state: kept up to date here, for the other features.
+    """
+
+    name = COMPONENT
 
     def __init__(
         self,
-        app: Flask,
-        settings: Settings,
-        store: Store,
-        presence: Presence,
-        heartbeat: Heartbeat,
-        guard: Guard,
-        audit: Audit,
+        context: Context,
         connections: Connections,
+        drain_state: DrainState,
     ) -> None:
-        self.environment = settings.environment
-        self._settings = settings
-        self._store = store
-        self._presence = presence
-        self._heartbeat = heartbeat
-        self._guard = guard
-        self._audit = audit
+        self._context = context
+        self._identity = context.identity
+        self._settings = context.settings
+        self._presence = context.presence
+        self._heartbeat = context.heartbeat
         self._connections = connections
-        self._orders = Orders(store, settings.environment, connections.colours)
+        self._drain_state = drain_state
+        self._orders = Orders(context.store, self._identity)
         self._order: Order | None = None
         self._seen: dict[str, Order | None] = {}
         self._deadlines: dict[Order, float] = {}
         self._refreshed_at = 0.0
         self._holds = Holds()
         self._collector = Collector()
-        self._leaving = Leaving(settings, is_idle=self._is_idle, end=self._end)
-        self._coordinator = Coordinator(app, settings, connections, self._holds, self._say_how_far)
-        connections.admissions.append(self._admit)
-        connections.drain_state = self.state_of
+        self._hints: Subscription | None = None
+        self._leaving = Leaving(context.settings, is_idle=self._is_idle, end=self._end)
+        self._coordinator = Coordinator(context, connections, self._holds, drain_state)
 
     @property
     def state(self) -> State:
         """State of this process."""
-        return self._coordinator.state
-
-    def state_of(self, colour: str) -> str:
-        """State of a colour, as its processes last reported."""
-        order = self._order if colour == self.environment else self._seen.get(colour)
-        return str(colour_state(order, self._reports(colour).values()))
+        return self._drain_state.process
 
     def hold(self, kind: str, name: object, *, flush: Flush | None = None) -> Hold:
         """Work that must end before its session is closed: `with ops.hold("audio", id): ...`.
@@ -104,7 +95,7 @@ class Drain(Part):
         grace = self._settings.drain_grace_seconds if grace_seconds is None else grace_seconds
         before = self._order
         order, new = self._orders.begin(
-            time.time(), float(grace), version=self._settings.version, force=force
+            self._now(), float(grace), version=self._identity.version, force=force
         )
         if order != before:
             self._record(actor, "drain.begin" if new else "drain.tighten", before, order)
@@ -119,7 +110,7 @@ class Drain(Part):
         Raises:
             StateUnavailable: the shared store is away.
         """
-        before = self._orders.cancel(time.time())
+        before = self._orders.cancel(self._now())
         if before is not None:
             self._record(actor, "drain.cancel", before, None)
         self._take(self._orders.read())
@@ -129,25 +120,25 @@ class Drain(Part):
 
     def status(self) -> dict[str, Any]:
         """How far the drain of the colour is, over all its processes; see docs/drain.md."""
+        environment = self._identity.environment
         return colour_status(
-            self.environment,
+            environment,
             self._active(),
-            self._reports(self.environment),
-            now=time.time(),
+            self._presence.reports(COMPONENT, environment),
+            now=self._now(),
             stale=self._presence.peers().stale,
         )
 
-    def blueprints(self) -> list[Blueprint]:
-        identity = {
-            "X-Mina-Environment": self._settings.environment,
-            "X-Mina-Version": self._settings.version,
-        }
-        return [routes.blueprint(self, self._guard, identity)]
-
     def at_start(self) -> None:
-        hint = keys.drain_hint(self.environment)
-        self._store.listen([hint], self._heartbeat.poke)
+        hint = keys.drain_hint(self._identity.environment)
+        self._hints = self._context.store.listen([hint], self._heartbeat.poke)
         self._leaving.at_start()
+
+    def close(self) -> None:
+        """Let go of hints, of the garbage collector and of SIGTERM."""
+        if self._hints is not None:
+            self._hints.close()
+        self._collector.resume()
 
     def beat(self, now: float) -> None:
         self._leaving.beat(now, drained=self.state is State.DRAINED)
@@ -164,7 +155,7 @@ class Drain(Part):
         forced = [f"{sid} ({why})" for sid, why in coordinator.forced.items()]
         holds = [hold.name for hold in self._holds.active()]
         return {
-            "state": str(coordinator.state),
+            "state": str(self.state),
             "order_id": None if goal is None else goal.order_id,
             "remaining": self._connections.count().total,
             "initial": coordinator.initial if goal is not None else 0,
@@ -176,9 +167,10 @@ class Drain(Part):
         }
 
     def _follow_store(self, now: float) -> None:
-        for colour in self._connections.colours:
-            if colour != self.environment:
-                self._seen[colour] = self._orders.read(colour)
+        for colour in self._identity.colours:
+            if colour != self._identity.environment:
+                self._seen[colour] = seen = self._orders.read(colour)
+                self._drain_state.ordered(colour, _id_of(seen))
         ours, found = self._active(), self._orders.read()
         if found is None and ours is not None:
             # A cancelled order would still lie there: the store lost ours.
@@ -187,7 +179,7 @@ class Drain(Part):
         if found is not None and self._is_of_the_last_release(found, now):
             self.cancel("mina_ops: a new release started")
             return
-        self._order = found
+        self._set_order(found)
         if found is not None and time.monotonic() - self._refreshed_at > KEEP_SECONDS / 10:
             self._refreshed_at = time.monotonic()
             self._orders.refresh(found, now)
@@ -195,14 +187,14 @@ class Drain(Part):
     def _is_of_the_last_release(self, order: Order, now: float) -> bool:
         """Whether an order that is over is obeyed by nobody but processes of a newer release."""
         peers = self._presence.peers()
-        if peers.age_seconds is None or not order.is_outlived(now, self._settings.version):
+        if peers.age_seconds is None or not order.is_outlived(now, self._identity.version):
             return False
         versions = {report.get("version") for report in peers.reports.values()}
         return order.version not in versions
 
     def _take(self, order: Order | None) -> None:
-        self._order = order
-        now = time.time()
+        self._set_order(order)
+        now = self._now()
         # Before the first session is told: that makes enough objects for a full collection.
         self._put_off_collections(now)
         self._pursue(now)
@@ -246,20 +238,21 @@ class Drain(Part):
     def _active(self) -> Order | None:
         return None if self._order is None or self._order.cancelled else self._order
 
-    def _admit(self, environ: Mapping[str, Any]) -> tuple[str, Answer] | None:
-        if self._coordinator.state is State.SERVING:
+    def _set_order(self, order: Order | None) -> None:
+        self._order = order
+        self._drain_state.ordered(self._identity.environment, _id_of(order))
+
+    def _now(self) -> float:
+        return self._context.clock.now()
+
+    def admit(self, environ: Mapping[str, Any]) -> Refusal | None:
+        """Turn new sessions away while this process drains; an `Admission`."""
+        if self.state is State.SERVING:
             return None
-        body = {"status": str(self._coordinator.state), "environment": self.environment}
+        body = {"status": str(self.state), "environment": self._identity.environment}
         ordered = self._active() is not None
         status = refusal_status(environ) if ordered else 503
         return "draining" if ordered else "leaving", Answer(status, body, {"Retry-After": "1"})
-
-    def _say_how_far(self) -> None:
-        self._heartbeat.poke()
-
-    def _reports(self, colour: str) -> dict[str, dict[str, Any]]:
-        reports = self._presence.peers(colour).reports
-        return {name: report.get(self.name) or {} for name, report in reports.items()}
 
     def _own_session(self) -> str | None:
         sessions = self._connections.sessions
@@ -273,6 +266,14 @@ class Drain(Part):
             None if o is None else {"order_id": o.order_id, "deadline": iso(o.deadline)}
             for o in (before, after)
         ]
-        self._audit.record(
-            actor=actor, action=action, subject=self.environment, before=shown[0], after=shown[1]
+        self._context.audit.record(
+            actor=actor,
+            action=action,
+            subject=self._identity.environment,
+            before=shown[0],
+            after=shown[1],
         )
+
+
+def _id_of(order: Order | None) -> str | None:
+    return None if order is None or order.cancelled else order.order_id

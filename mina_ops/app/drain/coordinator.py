@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from threading import Lock, Thread
 from typing import Any
 
-from flask import Flask
-
+from mina_ops.app.context import Context
 from mina_ops.app.drain.closer import Closer
 from mina_ops.app.drain.holds import Holds
-from mina_ops.app.drain.model import State, plan
-from mina_ops.app.sessions import Connections
+from mina_ops.app.drain.model import plan
+from mina_ops.app.sessions.component import Connections
 from mina_ops.app.sessions.sessions import Sessions
-from mina_ops.app.settings import Settings
+from mina_ops.app.state.drain_state import DrainState, State
 
 _log = logging.getLogger(__name__)
 
@@ -35,25 +34,26 @@ class Goal:
 
 
 class Coordinator:
-    """Drains this process towards a goal, and knows how far it is."""
+    """Drains this process towards a goal, and knows how far it is.
+
+    Each change of its state is told to the peers by a beat of the heartbeat.
+    """
 
     def __init__(
         self,
-        app: Flask,
-        settings: Settings,
+        context: Context,
         connections: Connections,
         holds: Holds,
-        changed: Callable[[], None],
+        drain_state: DrainState,
     ) -> None:
         self.initial = 0
         self.unflushed: list[str] = []
-        self.state = State.SERVING
         self.goal: Goal | None = None
-        self._app = app
-        self._settings = settings
+        self._context = context
+        self._settings = context.settings
         self._connections = connections
         self._holds = holds
-        self._changed = changed
+        self._drain_state = drain_state
         self._closer: Closer | None = None
         self._abandoned = 0
         self._lock = Lock()
@@ -72,21 +72,21 @@ class Coordinator:
     def pursue(self, goal: Goal | None) -> None:
         """Drain towards a goal, or (None) serve again; idempotent, returns at once."""
         with self._lock:
-            before = self.goal, self.state
+            before = self.goal, self._drain_state.process
             if goal is None:
-                self.goal, self.state = None, State.SERVING
+                self.goal, self._drain_state.process = None, State.SERVING
                 if self._closer is not None:
                     self._closer.stop_announcing()
             else:
                 if self.goal is None or goal.order_id != self.goal.order_id:
                     self._begin()
                 self.goal = goal
-                if self.state is not State.DRAINED or self._is_left_over():
-                    self.state = State.DRAINING
+                if self._drain_state.process is not State.DRAINED or self._is_left_over():
+                    self._drain_state.process = State.DRAINING
                     self._start()
-            is_news = before != (self.goal, self.state)
+            is_news = before != (self.goal, self._drain_state.process)
         if is_news:
-            self._changed()
+            self._context.heartbeat.poke()
 
     def _begin(self) -> None:
         sessions = self._connections.sessions
@@ -97,7 +97,7 @@ class Coordinator:
             self._closer = None if sessions is None else self._new_closer(sessions)
         else:
             self._closer.forced.clear()
-        self.state = State.DRAINING
+        self._drain_state.process = State.DRAINING
         # Here, not in the task: without a session that ends before its first step.
         if self._connections.raw_pings is not None:
             self._connections.raw_pings.close_all()
@@ -130,7 +130,7 @@ class Coordinator:
             with self._lock:
                 self._running = False
         finally:
-            self._changed()
+            self._context.heartbeat.poke()
 
     def _finished(self) -> bool:
         """End the task, unless there is something left to do; decided under the lock."""
@@ -139,7 +139,7 @@ class Coordinator:
             if self.goal is None:
                 self._running = closer is not None and closer.busy
             elif not self._is_left_over():
-                self.state = State.DRAINED
+                self._drain_state.process = State.DRAINED
                 self._running = False
             return not self._running
 
@@ -162,7 +162,7 @@ class Coordinator:
 
     def _payload(self, goal: Goal) -> dict[str, Any]:
         return {
-            "environment": self._settings.environment,
+            "environment": self._context.identity.environment,
             "deadline": round(goal.deadline_unix * 1000),
         }
 
@@ -186,7 +186,7 @@ class Coordinator:
 
     def _spawn(self, work: Callable[[], None]) -> None:
         def run() -> None:
-            with self._app.app_context():
+            with self._context.app.app_context():
                 work()
 
         Thread(target=run, name="mina_ops-flush", daemon=True).start()

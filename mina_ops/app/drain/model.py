@@ -1,4 +1,6 @@
-"""Orders, states and the plan by which sessions are let go.
+"""Orders, and the plan by which sessions are let go. Pure: no I/O, no clock.
+
+A process, and its colour, goes through these states (see `mina_ops.app.state.drain_state`):
 
 serving --order--> draining --nobody left--> drained
    ^                  |                         |
@@ -8,21 +10,7 @@ serving --order--> draining --nobody left--> drained
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
-from typing import Any
-
-
-class State(StrEnum):
-    """What a process or a colour does with conversations."""
-
-    SERVING = "serving"
-    """New ones come in."""
-    DRAINING = "draining"
-    """No new ones; live ones are handed off."""
-    DRAINED = "drained"
-    """No live session, no handler in flight, no hold."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +79,3 @@ def plan(now: float, seconds_left: float, tail: float) -> Plan:
     The tail takes at most a quarter of what is left.
     """
     return Plan(now, now + seconds_left - min(tail, seconds_left / 4))
-
-
-def colour_state(order: Order | None, reports: Iterable[Any]) -> State:
-    """State of a colour from its order and what each of its processes says about itself."""
-    if order is None or order.cancelled:
-        return State.SERVING
-    done = [
-        isinstance(report, dict)
-        and report.get("order_id") == order.order_id
-        and report.get("state") == State.DRAINED
-        for report in reports
-    ]
-    return State.DRAINED if all(done) else State.DRAINING

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import replace
 
 from mina_ops.app.drain.model import Order, order_from
+from mina_ops.app.identity import Identity
 from mina_ops.app.state import keys
 from mina_ops.app.state.base import Store
 from mina_ops.errors import Conflict
@@ -19,10 +19,10 @@ _TRIES = 10
 class Orders:
     """The orders of all colours. Every call may raise `StateUnavailable`."""
 
-    def __init__(self, store: Store, environment: str, colours: Sequence[str]) -> None:
+    def __init__(self, store: Store, identity: Identity) -> None:
         self._store = store
-        self._environment = environment
-        self._others = [colour for colour in colours if colour != environment]
+        self._environment = identity.environment
+        self._others = [colour for colour in identity.colours if colour != self._environment]
 
     def read(self, environment: str | None = None) -> Order | None:
         """The last order of a colour (default: ours), a cancelled one too."""

@@ -3,44 +3,50 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from flask import Blueprint
 
-from mina_ops.app.admin import Guard
+from mina_ops.app.component import Component
+from mina_ops.app.context import Context
+from mina_ops.app.drain.component import Drain
 from mina_ops.app.web.answers import Answer
 from mina_ops.app.web.routing import json_body, mount
 from mina_ops.errors import InvalidRequest
 
-if TYPE_CHECKING:
-    from mina_ops.app.drain.component import Drain
-
 LONGEST_GRACE_SECONDS = 86_400.0
 
 
-def blueprint(drain: Drain, guard: Guard, identity: Mapping[str, str]) -> Blueprint:
-    """The routes of one app's drain."""
-    routes = Blueprint("mina_ops_drain", __name__)
+class DrainRoutes(Component):
+    """The drain of this colour, over HTTP."""
 
-    def begin() -> Answer:
-        actor = guard.require()
+    name = "drain.routes"
+
+    def __init__(self, context: Context, drain: Drain) -> None:
+        self._context = context
+        self._guard = context.guard
+        self._drain = drain
+
+    def blueprints(self) -> list[Blueprint]:
+        blueprint = Blueprint("mina_ops_drain", __name__)
+        views = {"POST": self._begin, "GET": self._watch, "DELETE": self._cancel}
+        mount(blueprint, "/admin/drain", views, self._context.identity.headers)
+        return [blueprint]
+
+    def _begin(self) -> Answer:
+        actor = self._guard.require()
         body = json_body({"grace_seconds": (int, float, type(None)), "force": bool})
         grace = body.get("grace_seconds")
         if grace is not None and not (math.isfinite(grace) and 0 <= grace <= LONGEST_GRACE_SECONDS):
             raise InvalidRequest(
                 f"grace_seconds is 0 to {LONGEST_GRACE_SECONDS:g}.", field="grace_seconds"
             )
-        new = drain.begin(actor, grace_seconds=grace, force=body.get("force", False))
-        return Answer(202 if new else 200, drain.status())
+        new = self._drain.begin(actor, grace_seconds=grace, force=body.get("force", False))
+        return Answer(202 if new else 200, self._drain.status())
 
-    def watch() -> Answer:
-        guard.require()
-        return Answer(200, drain.status())
+    def _watch(self) -> Answer:
+        self._guard.require()
+        return Answer(200, self._drain.status())
 
-    def cancel() -> Answer:
-        drain.cancel(guard.require())
-        return Answer(200, drain.status())
-
-    mount(routes, "/admin/drain", {"POST": begin, "GET": watch, "DELETE": cancel}, identity)
-    return routes
+    def _cancel(self) -> Answer:
+        self._drain.cancel(self._guard.require())
+        return Answer(200, self._drain.status())

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from mina_ops.app.drain.model import Order, colour_state
+from mina_ops.app.drain.model import Order
+from mina_ops.app.state.drain_state import colour_state
 
 # Names in a report are an aid; their number is exact.
 MOST_NAMES = 50
@@ -28,12 +29,13 @@ def colour_status(
         now: seconds since the epoch.
         stale: whether the reports are older than a process may be silent.
     """
+    order_id = None if order is None else order.order_id
     processes = [{"process": name, **report} for name, report in reports.items()]
     left = None if order is None else round(order.seconds_left(now), 3)
     return {
-        "state": str(colour_state(order, reports.values())),
+        "state": str(colour_state(order_id, reports.values())),
         "environment": environment,
-        "order_id": None if order is None else order.order_id,
+        "order_id": order_id,
         "started_at": None if order is None else iso(order.started_at),
         "deadline": None if order is None else iso(order.deadline),
         "grace_seconds": None if order is None else order.grace_seconds,

@@ -15,6 +15,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
+from mina_ops.app.forks import call_in_children
 from mina_ops.app.sessions.worker import gunicorn_worker
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
@@ -40,7 +41,7 @@ class Termination:
         self._wants_first = False
         self._over = False
         self._request_limit: int | None = None
-        os.register_at_fork(after_in_child=self._forget)
+        call_in_children(self._forget)
 
     def install(self) -> None:
         """Put our handler before the present one; idempotent. Only the main thread can do it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mina_ops.app.flags.desk import shown
+from mina_ops.app.flags.editor import shown
 from mina_ops.app.flags.model import from_bytes
 from mina_ops.app.flags.repository import Changed, Record
 from mina_ops.errors import InvalidRequest

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable
 
-from mina_ops.app.flags.continuity import Known, follow
+from mina_ops.app.flags.continuity import Known, reconcile
 from mina_ops.app.flags.evaluate import Place
 from mina_ops.app.flags.last_known import LastKnownFile
 from mina_ops.app.flags.snapshot import Snapshot, build
+from mina_ops.app.forks import call_in_children
 from mina_ops.app.state import keys
 from mina_ops.app.state.base import Register, Store
 from mina_ops.errors import StateUnavailable
@@ -53,7 +52,7 @@ class Cache:
         self._confirmed_at: float | None = None
         self._read_at = 0.0
         self._refreshing = threading.Lock()
-        _renew_lock_in_children(self)
+        call_in_children(self.renew_lock)
         if file is not None:
             self._show(file.read())
 
@@ -96,8 +95,12 @@ class Cache:
             self._confirmed_at = asked_at
             return changed
 
-    def begin(self) -> None:
-        """Take a lock of this process's kind: gevent may have patched locks since the fork."""
+    def renew_lock(self) -> None:
+        """Take a new lock.
+
+        A fork may copy the lock while another thread of the parent holds it; and gevent may have
+        patched locks since this one was made.
+        """
         self._refreshing = threading.Lock()
 
     def try_refresh(self) -> None:
@@ -112,13 +115,13 @@ class Cache:
         if self._file is not None:
             self._file.write(self.snapshot.known)
 
-    def follow(self, register: Register) -> Known:
+    def reconcile(self, register: Register) -> Known:
         """What to believe of a register just read; the snapshot stays as it is."""
-        return follow(self.snapshot.known, register)
+        return reconcile(self.snapshot.known, register)
 
     def _apply(self, register: Register) -> bool:
         before = self.snapshot.known
-        known = follow(before, register)
+        known = reconcile(before, register)
         self.applied = (register.epoch, register.version)
         if known.loss != before.loss:
             _tell(known)
@@ -142,15 +145,3 @@ def _tell(known: Known) -> None:
         known.loss,
         len(known.entries),
     )
-
-
-def _renew_lock_in_children(cache: Cache) -> None:
-    """A fork may copy the lock while another thread holds it."""
-    known = weakref.ref(cache)
-
-    def renew() -> None:
-        parent = known()
-        if parent is not None:
-            parent._refreshing = threading.Lock()
-
-    os.register_at_fork(after_in_child=renew)

@@ -1,4 +1,4 @@
-"""`Flags`: the feature as the extension wires it and as the host uses it."""
+"""`Flags`: feature flags of one app, as the host asks them."""
 
 from __future__ import annotations
 
@@ -6,33 +6,28 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from flask import Blueprint
-from flask.sansio.blueprints import BlueprintSetupState
-
-from mina_ops.app.admin import Audit, Guard
-from mina_ops.app.component import Part
+from mina_ops.app.component import Component
+from mina_ops.app.context import Context
 from mina_ops.app.flags import limits
 from mina_ops.app.flags.cache import Cache
 from mina_ops.app.flags.caller import Callers
 from mina_ops.app.flags.confirm import Confirmations
-from mina_ops.app.flags.desk import Desk
+from mina_ops.app.flags.editor import Editor
 from mina_ops.app.flags.evaluate import Compiled, Decision, Place, Undecided, decide, undecided
+from mina_ops.app.flags.events import FlagEvents, Listener
 from mina_ops.app.flags.last_known import last_known_file
 from mina_ops.app.flags.model import Json
-from mina_ops.app.flags.news import Newsroom, Watcher
-from mina_ops.app.flags.ofrep import ofrep_routes
 from mina_ops.app.flags.overrides import Overrides
 from mina_ops.app.flags.repository import Author, Repository
-from mina_ops.app.flags.routes import routes
 from mina_ops.app.flags.snapshot import Snapshot
-from mina_ops.app.settings import Settings
-from mina_ops.app.state import Store, keys
+from mina_ops.app.state import keys
+from mina_ops.app.state.base import Subscription
 from mina_ops.errors import InvalidRequest, StateUnavailable
 
 _MOST_REMEMBERED = 200
 
 
-class Flags(Part):
+class Flags(Component):
     """Feature flags of one app, answered from memory.
 
     Constructing it reads the store once, so that a process's first request sees the flags; that
@@ -41,32 +36,28 @@ class Flags(Part):
 
     name = "flags"
 
-    def __init__(
-        self,
-        settings: Settings,
-        store: Store,
-        guard: Guard,
-        audit: Audit,
-    ) -> None:
-        self._settings = settings
+    def __init__(self, context: Context) -> None:
+        store, settings, identity = context.store, context.settings, context.identity
         self._store = store
-        self._guard = guard
+        self._hints: Subscription | None = None
         self._table: Mapping[str, Compiled] = {}
         self._declared: dict[str, str] = {}
         self._asked_in_vain: set[str] = set()
-        self._overrides = Overrides(lambda: self._follow(self.cache.snapshot))
-        self.place = Place(settings.environment, settings.version)
+        self._overrides = Overrides(lambda: self._use(self.cache.snapshot))
+        self.place = Place(identity.environment, identity.version)
         self.cache = Cache(
             store,
             self.place,
             file=last_known_file(settings),
             stale_seconds=settings.presence_ttl_seconds,
-            on_change=self._follow,
+            on_change=self._use,
         )
-        self._newsroom = Newsroom(self.cache)
+        self._events = FlagEvents(self.cache)
         self.callers = Callers()
-        self.desk = Desk(Repository(store, self.cache), self.cache, audit)
-        self.confirmations = Confirmations(store, settings, self.cache)
+        self.editor = Editor(Repository(store, self.cache), self.cache, context.audit)
+        self.confirmations = Confirmations(
+            store, identity, self.cache, ttl_seconds=settings.presence_ttl_seconds
+        )
         self.cache.try_refresh()
 
     def is_enabled(self, key: str, unit: object = None, **attributes: Any) -> bool:
@@ -146,19 +137,19 @@ class Flags(Part):
         Raises:
             StateUnavailable: the store is away; nothing was changed.
         """
-        return sorted(self.desk.disable_for_release(release, Author(actor)).entries)
+        return sorted(self.editor.disable_for_release(release, Author(actor)).entries)
 
     def asked_in_vain(self) -> list[str]:
         """Keys that code of this process asked for and that did not exist; at most 200."""
         return sorted(key for key in list(self._asked_in_vain) if key not in self._table)
 
-    def watch(self, watcher: Watcher) -> None:
-        """Call `watcher` from the heartbeat when flags change, get stale or are fresh again."""
-        self._newsroom.add(watcher)
+    def watch(self, listener: Listener) -> None:
+        """Call `listener` from the heartbeat when flags change, get stale or are fresh again."""
+        self._events.add(listener)
 
-    def unwatch(self, watcher: Watcher) -> None:
+    def unwatch(self, listener: Listener) -> None:
         """Call it no more; idempotent."""
-        self._newsroom.remove(watcher)
+        self._events.remove(listener)
 
     def beat(self, now: float) -> None:
         """Look whether the flags changed, and keep the last known ones."""
@@ -166,12 +157,12 @@ class Flags(Part):
             self.cache.refresh()
             self.cache.keep()
         finally:
-            self._newsroom.beat()
+            self._events.beat()
 
     def at_start(self) -> None:
         """Listen for hints, so that a change arrives at once."""
-        self.cache.begin()
-        self._store.listen([keys.FLAGS_HINT], self._hinted)
+        self.cache.renew_lock()
+        self._hints = self._store.listen([keys.FLAGS_HINT], self._hinted)
         # What the constructor read may be old: a worker can be forked long after.
         self.cache.try_refresh()
 
@@ -180,22 +171,10 @@ class Flags(Part):
         epoch, version = self.cache.applied
         return {"epoch": epoch, "version": version, "stale": self.cache.stale}
 
-    def blueprints(self) -> list[Blueprint]:
-        """The flag endpoints, and `flag()` for templates."""
-        blueprint = routes(self, self._guard, self._settings)
-        blueprint.record_once(self._offer_to_templates)
-        if not self._settings.ofrep:
-            return [blueprint]
-        return [blueprint, ofrep_routes(self, self._guard, self._settings)]
-
-    def _offer_to_templates(self, state: BlueprintSetupState) -> None:
-        state.app.jinja_env.globals.setdefault("flag", self._in_template)
-
-    def _in_template(self, key: str, unit: object = None, **attributes: Any) -> bool:
-        caller = self.callers.present()
-        return self.is_enabled(
-            key, caller.unit if unit is None else unit, **{**caller.attributes, **attributes}
-        )
+    def close(self) -> None:
+        """Listen for hints no longer."""
+        if self._hints is not None:
+            self._hints.close()
 
     def _unknown(self, key: str) -> bool:
         if len(self._asked_in_vain) < _MOST_REMEMBERED:
@@ -214,7 +193,7 @@ class Flags(Part):
         except StateUnavailable:
             return  # the next beat does both
 
-    def _follow(self, snapshot: Snapshot) -> None:
+    def _use(self, snapshot: Snapshot) -> None:
         self._table = self._overrides.over(snapshot.table)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from mina_ops.app.flags.cache import Cache
 from mina_ops.app.flags.repository import Changed
-from mina_ops.app.settings import Settings
+from mina_ops.app.identity import Identity
 from mina_ops.app.state import keys
 from mina_ops.app.state.base import Store
 from mina_ops.errors import StateUnavailable
@@ -41,11 +41,13 @@ class Confirmation:
 class Confirmations:
     """Asks the rosters of all colours who has applied what."""
 
-    def __init__(self, store: Store, settings: Settings, cache: Cache) -> None:
+    def __init__(
+        self, store: Store, identity: Identity, cache: Cache, *, ttl_seconds: float
+    ) -> None:
         self._store = store
         self._cache = cache
-        self._colours = sorted({*settings.colours, settings.environment})
-        self._settings = settings
+        self._identity = identity
+        self._ttl_seconds = ttl_seconds
 
     def tell(self) -> None:
         """Say what this process has applied; raises StateUnavailable."""
@@ -53,7 +55,7 @@ class Confirmations:
             keys.FLAGS_APPLIED,
             self._own(),
             json.dumps(self._applied_here()).encode(),
-            ttl_seconds=self._settings.presence_ttl_seconds,
+            ttl_seconds=self._ttl_seconds,
         )
 
     def wait(self, changed: Changed, seconds: float) -> Confirmation:
@@ -72,7 +74,7 @@ class Confirmations:
             time.sleep(_PAUSE_SECONDS)
 
     def _own(self) -> str:
-        return f"{self._settings.environment}/{self._settings.process_id}"
+        return f"{self._identity.environment}/{self._identity.process_id}"
 
     def _applied_here(self) -> Mapping[str, Any]:
         epoch, version = self._cache.applied
@@ -86,7 +88,7 @@ class Confirmations:
         (applied if _has_applied(self._applied_here(), changed) else waiting).append(own)
         try:
             told = self._store.members(keys.FLAGS_APPLIED)
-            for colour in self._colours:
+            for colour in sorted(self._identity.colours):
                 for process, raw in self._store.members(keys.presence(colour)).items():
                     name = f"{colour}/{process}"
                     report = json.loads(raw).get("flags") or {}

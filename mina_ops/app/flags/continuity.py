@@ -36,7 +36,7 @@ class Known:
     base: Entries = field(default_factory=dict)
 
 
-def follow(known: Known, register: Register) -> Known:
+def reconcile(known: Known, register: Register) -> Known:
     """What to believe now that the store holds `register`; idempotent."""
     theirs = flags_of(register.entries)
     if _continues(known, register):

@@ -10,13 +10,10 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from mina_ops.app.flags.release_number import release_number
 from mina_ops.errors import InvalidRequest
-
-if TYPE_CHECKING:
-    from mina_ops.app.flags.model import Flag
 
 OPERATORS = (
     "in", "not_in", "starts_with", "ends_with", "contains",
@@ -60,20 +57,8 @@ def check(name: str, value: Any) -> Any:
     return _CHECKS[name](name, value)
 
 
-def check_together(flag: Flag) -> None:
-    """Check what one field alone does not tell; raises InvalidRequest."""
-    named = {rule.variant for rule in flag.rules} - {None}
-    if unknown := (named - set(flag.variants)):
-        _refuse("rules", f"name variants that the flag lacks: {', '.join(map(str, unknown))}")
-    if unknown_weights := (set(flag.weights) - set(flag.variants)):
-        _refuse("weights", f"name variants that the flag lacks: {', '.join(unknown_weights)}")
-    if flag.weights and not sum(flag.weights.values()) > 0:
-        _refuse("weights", "must not all be 0")
-    if len(flag.to_bytes()) > LARGEST_FLAG:
-        raise InvalidRequest(f"The flag is larger than {LARGEST_FLAG} bytes.")
-
-
-def _refuse(name: str, rule: str) -> NoReturn:
+def refuse(name: str, rule: str) -> NoReturn:
+    """Say which rule a field breaks; raises InvalidRequest."""
     raise InvalidRequest(f"Field {_shown(name)} {rule}.", field=name)
 
 
@@ -83,32 +68,32 @@ def _shown(text: str) -> str:
 
 def _bool(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        _refuse(name, "must be true or false")
+        refuse(name, "must be true or false")
     return value
 
 
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        _refuse(name, "must be a number")
+        refuse(name, "must be a number")
     if not math.isfinite(value) if isinstance(value, float) else abs(value) > 2**53:
-        _refuse(name, "must be finite, and a whole number at most 2^53")
+        refuse(name, "must be finite, and a whole number at most 2^53")
     return value
 
 
 def _percent(name: str, value: Any) -> float:
     number = _number(name, value)
     if not 0 <= number <= 100:
-        _refuse(name, "must be 0 to 100")
+        refuse(name, "must be 0 to 100")
     if abs(number * 1000 - round(number * 1000)) > 1e-6:
-        _refuse(name, "has at most 3 decimals")
+        refuse(name, "has at most 3 decimals")
     return round(float(number), 3)
 
 
 def _text(name: str, value: Any, *, most: int = 256) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= most:
-        _refuse(name, f"must be text of 1 to {most} characters")
+        refuse(name, f"must be text of 1 to {most} characters")
     if "\0" in value or any(0xD800 <= ord(character) <= 0xDFFF for character in value):
-        _refuse(name, "holds a character that cannot be stored")
+        refuse(name, "holds a character that cannot be stored")
     return value
 
 
@@ -123,7 +108,7 @@ def _description(name: str, value: Any) -> str:
 def _choice(*allowed: str) -> Callable[[str, Any], str]:
     def check_choice(name: str, value: Any) -> str:
         if not isinstance(value, str) or value not in allowed:
-            _refuse(name, f"must be one of {', '.join(allowed)}")
+            refuse(name, f"must be one of {', '.join(allowed)}")
         return value
 
     return check_choice
@@ -131,7 +116,7 @@ def _choice(*allowed: str) -> Callable[[str, Any], str]:
 
 def _list(name: str, value: Any, most: int) -> list[Any]:
     if not isinstance(value, list | tuple) or len(value) > most:
-        _refuse(name, f"must be a list of at most {most}")
+        refuse(name, f"must be a list of at most {most}")
     return list(value)
 
 
@@ -145,14 +130,14 @@ def _colours(name: str, value: Any) -> tuple[str, ...]:
 
 def _name(name: str, value: Any) -> str:
     if not isinstance(value, str) or not _NAME.fullmatch(value):
-        _refuse(name, "holds a name that is not 1 to 64 letters, digits, '_', '.' or '-'")
+        refuse(name, "holds a name that is not 1 to 64 letters, digits, '_', '.' or '-'")
     return value
 
 
 def _release(name: str, value: Any) -> str:
     text = _text(name, value, most=64)
     if release_number(text) is None:
-        _refuse(name, "must be a release such as v2.5.0")
+        refuse(name, "must be a release such as v2.5.0")
     return text
 
 
@@ -161,13 +146,13 @@ def _time(name: str, value: Any) -> str:
     try:
         datetime.fromisoformat(text)
     except ValueError:
-        _refuse(name, "must be an ISO date or time, such as 2026-12-31")
+        refuse(name, "must be an ISO date or time, such as 2026-12-31")
     return text
 
 
 def _object(name: str, value: Any, known: tuple[str, ...], needed: tuple[str, ...]) -> Any:
     if not isinstance(value, Mapping) or not set(needed) <= set(value) <= set(known):
-        _refuse(name, f"must hold objects with {', '.join(needed)} (known: {', '.join(known)})")
+        refuse(name, f"must hold objects with {', '.join(needed)} (known: {', '.join(known)})")
     return value
 
 
@@ -179,7 +164,7 @@ def _rule(name: str, value: Any) -> dict[str, Any]:
     raw = _object(name, value, ("conditions", "rollout_percent", "variant"), ("conditions",))
     conditions = _list(name, raw["conditions"], MOST_CONDITIONS)
     if not conditions:
-        _refuse(name, "must have a condition in each rule")
+        refuse(name, "must have a condition in each rule")
     return {
         "conditions": [_condition(name, condition) for condition in conditions],
         "rollout_percent": _percent(name, raw.get("rollout_percent", 100)),
@@ -192,14 +177,14 @@ def _condition(name: str, value: Any) -> dict[str, Any]:
     operator = _choice(*OPERATORS)(name, raw["operator"])
     values = [_scalar(name, item) for item in _list(name, raw["values"], MOST_VALUES)]
     if not values:
-        _refuse(name, "must have a value in each condition")
+        refuse(name, "must have a value in each condition")
     wanted: tuple[type, ...] = (bool, str, int, float)
     if operator.startswith(("less", "greater")):
         wanted = (int, float)
     elif operator in ("starts_with", "ends_with", "contains"):
         wanted = (str,)
     if not all(type(item) in wanted for item in values):
-        _refuse(name, f"has a value that {operator!r} cannot compare")
+        refuse(name, f"has a value that {operator!r} cannot compare")
     return {"attribute": _name(name, raw["attribute"]), "operator": operator, "values": values}
 
 
@@ -211,16 +196,16 @@ def _scalar(name: str, value: Any) -> bool | str | float:
 
 def _variants(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping) or len(value) > MOST_VARIANTS:
-        _refuse(name, f"must be an object of at most {MOST_VARIANTS} variants")
+        refuse(name, f"must be an object of at most {MOST_VARIANTS} variants")
     found = {_name(name, variant): item for variant, item in sorted(value.items())}
     if len({_kind(name, item) for item in found.values()}) > 1:
-        _refuse(name, "must hold values of one type")
+        refuse(name, "must hold values of one type")
     return found
 
 
 def _kind(name: str, value: Any) -> str:
     if not isinstance(value, bool | str | int | float | dict):
-        _refuse(name, "holds a value that is no boolean, string, number or object")
+        refuse(name, "holds a value that is no boolean, string, number or object")
     _check_json(name, value, DEEPEST_VALUE)
     kinds = {bool: "boolean", str: "string", dict: "object"}
     return kinds.get(type(value), "number")
@@ -228,7 +213,7 @@ def _kind(name: str, value: Any) -> str:
 
 def _check_json(name: str, value: Any, depth: int) -> None:
     if depth == 0:
-        _refuse(name, f"is nested deeper than {DEEPEST_VALUE}")
+        refuse(name, f"is nested deeper than {DEEPEST_VALUE}")
     if isinstance(value, Mapping):
         for key, item in value.items():
             _text(name, key)
@@ -245,16 +230,16 @@ def _check_json(name: str, value: Any, depth: int) -> None:
 
 def _weights(name: str, value: Any) -> dict[str, float]:
     if not isinstance(value, Mapping) or len(value) > MOST_VARIANTS:
-        _refuse(name, f"must be an object of at most {MOST_VARIANTS} weights")
+        refuse(name, f"must be an object of at most {MOST_VARIANTS} weights")
     weights = {_name(name, k): _number(name, v) for k, v in sorted(value.items())}
     if not all(0 <= weight <= 1_000_000 for weight in weights.values()):
-        _refuse(name, "must be 0 to 1000000 each")
+        refuse(name, "must be 0 to 1000000 each")
     return weights
 
 
 def _metadata(name: str, value: Any) -> dict[str, bool | str | float]:
     if not isinstance(value, Mapping) or len(value) > MOST_METADATA:
-        _refuse(name, f"must be an object of at most {MOST_METADATA} values")
+        refuse(name, f"must be an object of at most {MOST_METADATA} values")
     return {_name(name, k): _scalar(name, v) for k, v in sorted(value.items())}
 
 

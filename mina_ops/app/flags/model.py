@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from mina_ops.app.flags import limits
+from mina_ops.errors import InvalidRequest
 
 Json = bool | str | int | float | list[Any] | dict[str, Any] | None
 
@@ -88,7 +89,7 @@ class Flag:
                 names the field.
         """
         flag = replace(self, **_checked(values))
-        limits.check_together(flag)
+        _check_together(flag)
         return flag
 
     def to_json(self, *, full: bool = True) -> dict[str, Any]:
@@ -133,6 +134,19 @@ def from_bytes(raw: bytes) -> Flag:
         raise ValueError("a stored flag is a JSON object")
     # What one field does not tell was checked when it was written.
     return Flag(limits.check_key(values.pop("key", None)), **_checked(values))
+
+
+def _check_together(flag: Flag) -> None:
+    """Check what one field alone does not tell; raises InvalidRequest."""
+    named = {rule.variant for rule in flag.rules} - {None}
+    if unknown := (named - set(flag.variants)):
+        limits.refuse("rules", f"name variants that the flag lacks: {', '.join(map(str, unknown))}")
+    if unknown_weights := (set(flag.weights) - set(flag.variants)):
+        limits.refuse("weights", f"name variants that the flag lacks: {', '.join(unknown_weights)}")
+    if flag.weights and not sum(flag.weights.values()) > 0:
+        limits.refuse("weights", "must not all be 0")
+    if len(flag.to_bytes()) > limits.LARGEST_FLAG:
+        raise InvalidRequest(f"The flag is larger than {limits.LARGEST_FLAG} bytes.")
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,32 +7,20 @@ without `variant` and `errorDetails`, and on a reason outside the schema's five,
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Blueprint, request
 
-from mina_ops.app.admin import Guard
+from mina_ops.app.component import Component
+from mina_ops.app.context import Context
+from mina_ops.app.flags.component import Flags
 from mina_ops.app.flags.evaluate import Undecided
 from mina_ops.app.flags.openfeature_answers import resolve
-from mina_ops.app.settings import Settings
 from mina_ops.app.web.answers import Answer
 from mina_ops.app.web.routing import json_body, mount
 from mina_ops.errors import InvalidRequest
 
-if TYPE_CHECKING:
-    from mina_ops.app.flags.component import Flags
-
 _REASONS = {"DEFAULT": "STATIC"}  # OFREP's schema lacks DEFAULT
-
-
-def ofrep_routes(flags: Flags, guard: Guard, settings: Settings) -> Blueprint:
-    """The blueprint of `/ofrep/v1`."""
-    blueprint = Blueprint("mina_ops_ofrep", __name__)
-    identity = {"X-Mina-Environment": settings.environment, "X-Mina-Version": settings.version}
-    views = _Views(flags, guard)
-    mount(blueprint, "/ofrep/v1/evaluate/flags", {"POST": views.all}, identity)
-    mount(blueprint, "/ofrep/v1/evaluate/flags/<key>", {"POST": views.one}, identity)
-    return blueprint
 
 
 class _Failure(Exception):
@@ -43,10 +31,24 @@ class _Failure(Exception):
         self.code = code
 
 
-class _Views:
-    def __init__(self, flags: Flags, guard: Guard) -> None:
+class OfrepRoutes(Component):
+    """`/ofrep/v1`, where the setting asks for it."""
+
+    name = "ofrep.routes"
+
+    def __init__(self, context: Context, flags: Flags) -> None:
+        self._context = context
+        self._guard = context.guard
         self._flags = flags
-        self._guard = guard
+
+    def blueprints(self) -> list[Blueprint]:
+        if not self._context.settings.ofrep:
+            return []
+        blueprint = Blueprint("mina_ops_ofrep", __name__)
+        identity = self._context.identity.headers
+        mount(blueprint, "/ofrep/v1/evaluate/flags", {"POST": self.all}, identity)
+        mount(blueprint, "/ofrep/v1/evaluate/flags/<key>", {"POST": self.one}, identity)
+        return [blueprint]
 
     def one(self, key: str) -> Answer:
         """One flag for a context."""

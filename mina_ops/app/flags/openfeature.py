@@ -17,7 +17,7 @@ from openfeature.flag_evaluation import FlagResolutionDetails
 from openfeature.provider import AbstractProvider, Metadata
 
 from mina_ops.app.flags.evaluate import Undecided
-from mina_ops.app.flags.news import News
+from mina_ops.app.flags.events import FlagEvent
 from mina_ops.app.flags.openfeature_answers import resolve
 
 if TYPE_CHECKING:
@@ -93,11 +93,11 @@ class MinaOpsProvider(AbstractProvider):
         """A variant's object."""
         return self._resolve(flag_key, default_value, (dict,), evaluation_context)
 
-    def _told(self, news: News) -> None:
-        details = ProviderEventDetails(flags_changed=sorted(news.changed), message=news.reason)
-        if news.kind == "changed":
+    def _told(self, event: FlagEvent) -> None:
+        details = ProviderEventDetails(flags_changed=sorted(event.changed), message=event.reason)
+        if event.kind == "changed":
             self.emit_provider_configuration_changed(details)
-        elif news.kind == "stale":
+        elif event.kind == "stale":
             self.emit_provider_stale(details)
         else:
             self.emit_provider_ready(details)

@@ -81,7 +81,7 @@ class Repository:
         """
         for attempt in range(_ATTEMPTS):
             register = self._store.read_register(keys.FLAGS)
-            known = self._cache.follow(register)
+            known = self._cache.reconcile(register)
             changes = {k: v for k, v in edit(known.entries).items() if known.entries.get(k) != v}
             entries = {key: (known.entries.get(key), value) for key, value in changes.items()}
             _refuse_too_many(known, changes)
@@ -100,7 +100,7 @@ class Repository:
     def accept_loss(self, author: Author) -> Changed:
         """Forget what the store lost: every process follows what it holds now; atomic."""
         register = self._store.read_register(keys.FLAGS)
-        known = self._cache.follow(register)
+        known = self._cache.reconcile(register)
         if known.loss is None:
             return Changed(register.epoch, register.version)
         change = Change(

@@ -7,24 +7,23 @@ import math
 import secrets
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Blueprint, request
+from flask.sansio.blueprints import BlueprintSetupState
 
-from mina_ops.app.admin import Guard
+from mina_ops.app.component import Component
+from mina_ops.app.context import Context
 from mina_ops.app.flags import limits
 from mina_ops.app.flags.answers import change_shown, turns_off
+from mina_ops.app.flags.component import Flags
 from mina_ops.app.flags.confirm import MOST_SECONDS
-from mina_ops.app.flags.desk import Outcome, revision, shown
+from mina_ops.app.flags.editor import Edited, revision, shown
 from mina_ops.app.flags.report import SETTLED_DAYS, findings
 from mina_ops.app.flags.repository import Author, Changed
-from mina_ops.app.settings import Settings
 from mina_ops.app.web.answers import Answer
 from mina_ops.app.web.routing import json_body, mount
 from mina_ops.errors import InvalidRequest
-
-if TYPE_CHECKING:
-    from mina_ops.app.flags.component import Flags
 
 CONFIRM_SECONDS = 2.0
 """How long a change that turns something off waits for every process, unless told otherwise."""
@@ -35,38 +34,49 @@ _SET = {**dict.fromkeys(("key", *limits.FIELDS), _ANY), **_CONFIRM}
 _MOST_RECORDS = 1_000
 
 
-def routes(flags: Flags, guard: Guard, settings: Settings) -> Blueprint:
-    """The blueprint of `/api/flags` and `/admin/flags`.
+class FlagRoutes(Component):
+    """`/api/flags` and `/admin/flags`, and `flag()` for templates.
 
     Paths of acts on many flags begin `/admin/flags/-/`, which no key does.
     """
-    blueprint = Blueprint("mina_ops_flags", __name__)
-    identity = {"X-Mina-Environment": settings.environment, "X-Mina-Version": settings.version}
-    views = _Views(flags, guard)
-    rules: dict[str, dict[str, Callable[..., Answer]]] = {
-        "/api/flags": {"GET": views.evaluated},
-        "/admin/flags": {"GET": views.list, "POST": views.set},
-        "/admin/flags/<key>": {"GET": views.get, "DELETE": views.delete},
-        "/admin/flags/<key>/history": {"GET": views.history},
-        "/admin/flags/<key>/undo": {"POST": views.undo},
-        "/admin/flags/-/history": {"GET": views.history},
-        "/admin/flags/-/undo": {"POST": views.undo},
-        "/admin/flags/-/disable-for-release": {"POST": views.disable_for_release},
-        "/admin/flags/-/export": {"GET": views.export},
-        "/admin/flags/-/import": {"POST": views.load},
-        "/admin/flags/-/report": {"GET": views.report},
-        "/admin/flags/-/recover": {"POST": views.recover},
-    }
-    for rule, methods in rules.items():
-        mount(blueprint, rule, methods, identity)
-    return blueprint
 
+    name = "flags.routes"
 
-class _Views:
-    def __init__(self, flags: Flags, guard: Guard) -> None:
+    def __init__(self, context: Context, flags: Flags) -> None:
+        self._guard = context.guard
+        self._identity = context.identity
         self._flags = flags
-        self._guard = guard
-        self._desk = flags.desk
+        self._editor = flags.editor
+
+    def blueprints(self) -> list[Blueprint]:
+        blueprint = Blueprint("mina_ops_flags", __name__)
+        rules: dict[str, dict[str, Callable[..., Answer]]] = {
+            "/api/flags": {"GET": self.evaluated},
+            "/admin/flags": {"GET": self.all, "POST": self.set},
+            "/admin/flags/<key>": {"GET": self.get, "DELETE": self.delete},
+            "/admin/flags/<key>/history": {"GET": self.history},
+            "/admin/flags/<key>/undo": {"POST": self.undo},
+            "/admin/flags/-/history": {"GET": self.history},
+            "/admin/flags/-/undo": {"POST": self.undo},
+            "/admin/flags/-/disable-for-release": {"POST": self.disable_for_release},
+            "/admin/flags/-/export": {"GET": self.export},
+            "/admin/flags/-/import": {"POST": self.load},
+            "/admin/flags/-/report": {"GET": self.findings},
+            "/admin/flags/-/recover": {"POST": self.recover},
+        }
+        for rule, methods in rules.items():
+            mount(blueprint, rule, methods, self._identity.headers)
+        blueprint.record_once(self._offer_to_templates)
+        return [blueprint]
+
+    def _offer_to_templates(self, state: BlueprintSetupState) -> None:
+        state.app.jinja_env.globals.setdefault("flag", self._in_template)
+
+    def _in_template(self, key: str, unit: object = None, **attributes: Any) -> bool:
+        caller = self._flags.callers.present()
+        return self._flags.is_enabled(
+            key, caller.unit if unit is None else unit, **{**caller.attributes, **attributes}
+        )
 
     def evaluated(self) -> Answer:
         """The caller's flags, with an ETag of their own."""
@@ -91,13 +101,13 @@ class _Views:
             body["age_seconds"] = cache.age_seconds
         return Answer(200, body, headers)
 
-    def list(self) -> Answer:
+    def all(self) -> Answer:
         """All flags, or those whose key begins with `prefix`, or that `release` brought."""
         self._guard.require()
         prefix, release = request.args.get("prefix", ""), request.args.get("release")
         chosen = [
             flag.to_json()
-            for flag in self._desk.flags()
+            for flag in self._editor.flags()
             if flag.key.startswith(prefix) and release in (None, flag.release)
         ]
         return Answer(200, {"flags": chosen, **self._freshness()})
@@ -105,7 +115,7 @@ class _Views:
     def get(self, key: str) -> Answer:
         """One flag; its ETag is for `If-Match`."""
         self._guard.require()
-        flag, tag = self._desk.flag(key)
+        flag, tag = self._editor.flag(key)
         return Answer(200, flag.to_json() | self._freshness(), {"ETag": f'"{tag}"'})
 
     def set(self) -> Answer:
@@ -114,12 +124,12 @@ class _Views:
         if "key" not in values:
             raise InvalidRequest("Name the flag: field 'key' is missing.", field="key")
         key, seconds = values.pop("key"), _confirm_seconds(values.pop("confirm_seconds", None))
-        return self._one(self._desk.set(key, values, author, expect=_expected()), seconds)
+        return self._one(self._editor.set(key, values, author, expect=_expected()), seconds)
 
     def delete(self, key: str) -> Answer:
         """Delete a flag; `confirm_seconds` may be in the query."""
         author, seconds = self._author(), _confirm_seconds(request.args.get("confirm_seconds"))
-        return self._one(self._desk.delete(key, author, expect=_expected()), seconds)
+        return self._one(self._editor.delete(key, author, expect=_expected()), seconds)
 
     def history(self, key: str | None = None) -> Answer:
         """The newest changes first, `limit` of them."""
@@ -127,7 +137,11 @@ class _Views:
         count = _whole(request.args.get("limit", "50"), "limit", _MOST_RECORDS)
         return Answer(
             200,
-            {"changes": [change_shown(record) for record in self._desk.history(key, count=count)]},
+            {
+                "changes": [
+                    change_shown(record) for record in self._editor.history(key, count=count)
+                ]
+            },
         )
 
     def undo(self, key: str | None = None) -> Answer:
@@ -135,7 +149,7 @@ class _Views:
         author, body = self._author(), json_body({"change": str, **_CONFIRM})
         if key is None and "change" not in body:
             raise InvalidRequest("Name the change: field 'change' is missing.", field="change")
-        changed = self._desk.undo(author, key=key, change=body.get("change"))
+        changed = self._editor.undo(author, key=key, change=body.get("change"))
         return self._many(changed, _confirm_seconds(body.get("confirm_seconds")))
 
     def disable_for_release(self) -> Answer:
@@ -143,13 +157,13 @@ class _Views:
         author, body = self._author(), json_body({"release": str, **_CONFIRM})
         if not body.get("release"):
             raise InvalidRequest("Name the release: field 'release' is missing.", field="release")
-        changed = self._desk.disable_for_release(body["release"], author)
+        changed = self._editor.disable_for_release(body["release"], author)
         return self._many(changed, _confirm_seconds(body.get("confirm_seconds")))
 
     def export(self) -> Answer:
         """All flags as `import` takes them."""
         self._guard.require()
-        chosen = [flag.to_json(full=False) for flag in self._desk.flags()]
+        chosen = [flag.to_json(full=False) for flag in self._editor.flags()]
         return Answer(200, {"flags": chosen, **self._freshness()})
 
     def load(self) -> Answer:
@@ -158,16 +172,16 @@ class _Views:
         body = json_body({"flags": list, **_CONFIRM, **dict.fromkeys(self._freshness(), _ANY)})
         if "flags" not in body:
             raise InvalidRequest("Field 'flags' is missing.", field="flags")
-        changed = self._desk.load(body["flags"], author)
+        changed = self._editor.load(body["flags"], author)
         return self._many(changed, _confirm_seconds(body.get("confirm_seconds")))
 
-    def report(self) -> Answer:
+    def findings(self) -> Answer:
         """Flags that somebody should look at."""
         self._guard.require()
         days = _number(request.args.get("days", str(SETTLED_DAYS)), "days", 36_500)
         found = findings(
-            self._desk.flags(),
-            self._desk.changed_at(),
+            self._editor.flags(),
+            self._editor.changed_at(),
             self._flags.asked_in_vain(),
             time.time(),
             settled_days=days,
@@ -179,7 +193,7 @@ class _Views:
         author, body = self._author(), json_body({"action": str})
         if body.get("action") not in ("restore", "discard"):
             raise InvalidRequest("Field 'action' must be restore or discard.", field="action")
-        changed = self._desk.recover(author, restore=body["action"] == "restore")
+        changed = self._editor.recover(author, restore=body["action"] == "restore")
         return self._many(changed, 0)
 
     def _freshness(self) -> dict[str, Any]:
@@ -191,14 +205,14 @@ class _Views:
             "alert": cache.alert,
         }
 
-    def _one(self, outcome: Outcome, seconds: float | None) -> Answer:
+    def _one(self, edited: Edited, seconds: float | None) -> Answer:
         body: dict[str, Any] = {}
         headers: dict[str, str] = {}
-        if outcome.flag is not None:
-            body = outcome.flag.to_json()
-            headers["ETag"] = f'"{revision(outcome.flag.to_bytes())}"'
-        status, more = self._confirmed(outcome.changed, seconds)
-        return Answer(201 if outcome.created and status == 200 else status, body | more, headers)
+        if edited.flag is not None:
+            body = edited.flag.to_json()
+            headers["ETag"] = f'"{revision(edited.flag.to_bytes())}"'
+        status, more = self._confirmed(edited.changed, seconds)
+        return Answer(201 if edited.created and status == 200 else status, body | more, headers)
 
     def _many(self, changed: Changed, seconds: float | None) -> Answer:
         status, more = self._confirmed(changed, seconds)

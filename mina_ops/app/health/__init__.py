@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mina_ops.app.health.component import Health
 from mina_ops.app.health.model import CannotTell, Unhealthy, Warned
 
-__all__ = ["CannotTell", "Health", "Unhealthy", "Warned"]
+__all__ = ["CannotTell", "Unhealthy", "Warned"]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
-from flask import Flask
-
-from mina_ops.app.database.connection import OwnConnection
+from mina_ops.app.context import Context
 from mina_ops.app.health.checks.database import database_check
 from mina_ops.app.health.checks.disk import disk_check
 from mina_ops.app.health.checks.migrations import migrations_check
@@ -16,40 +13,26 @@ from mina_ops.app.health.checks.redis import redis_check
 from mina_ops.app.health.checks.websockets import websockets_check
 from mina_ops.app.health.model import Check
 from mina_ops.app.native import Native
-from mina_ops.app.settings import Settings
-from mina_ops.app.state import Store
+from mina_ops.app.socketio_binding import SocketIOBinding
 
 
 class BuiltIn:
     """Makes the built-in checks of one app.
 
     Args:
-        own: our connection to the app's database.
-        socketio: the host's object; None: looked for in the app's extensions, each time a check
-            is made.
-        socketio_server: the Socket.IO server that belongs to this app, once it is known.
+        binding: finds the app's Socket.IO server.
     """
 
-    def __init__(
-        self,
-        app: Flask,
-        settings: Settings,
-        store: Store,
-        *,
-        socketio: Any,
-        own: OwnConnection,
-        socketio_server: Callable[[], Any],
-    ) -> None:
-        self._app = app
-        self._settings = settings
-        self._store = store
-        self._socketio = socketio
-        self._own = own
-        self._socketio_server = socketio_server
+    def __init__(self, context: Context, binding: SocketIOBinding) -> None:
+        self._app = context.app
+        self._settings = context.settings
+        self._store = context.store
+        self._own = context.database
+        self._binding = binding
         self.openai_calls = RecentCalls()
 
     def checks(self) -> Iterator[Check]:
-        """All of them, in the playbook's order; those of parts that are not there are disabled."""
+        """All of them, in the playbook's order; those of what the app does not use are disabled."""
         settings = self._settings
         ttl = settings.health_interval_seconds
         yield self._database()
@@ -60,7 +43,7 @@ class BuiltIn:
         yield self._migrations()
 
     def late(self) -> Iterator[Check]:
-        """Made again: hosts often set these parts up after us, but before the first request."""
+        """Made again: hosts often set these up after us, but before the first request."""
         yield self._database()
         yield self._websockets()
         yield self._migrations()
@@ -69,8 +52,7 @@ class BuiltIn:
         return database_check(self._own, ttl_seconds=self._settings.health_interval_seconds)
 
     def _websockets(self) -> Check:
-        socketio = self._socketio or self._app.extensions.get("socketio")
-        return websockets_check(socketio, self._socketio_server)
+        return websockets_check(self._binding)
 
     def _migrations(self) -> Check:
         interval = self._settings.health_interval_seconds

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Flask
 
-from mina_ops.app.admin import Guard
+from mina_ops.app.admin.auth import Guard
 from mina_ops.errors import RequestError
 
 _log = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
-from mina_ops.app.health.model import Outcome
+from mina_ops.app.health.model import Result
 from mina_ops.app.native import green_library
 
 _MOST_BYTES = 60_000
@@ -35,11 +35,11 @@ _TO_DEFAULT = (
 )
 
 
-def in_child(attempt: Callable[[], Outcome], *, seconds: float) -> Outcome:
+def in_child(attempt: Callable[[], Result], *, seconds: float) -> Result:
     """What `attempt()` returns, called in a child; only the calling green thread waits.
 
     Args:
-        seconds: the child is killed after so long; that is an outcome too.
+        seconds: the child is killed after so long; that is an result too.
     """
     began = time.monotonic()
     ours, theirs = socket.socketpair()
@@ -58,7 +58,7 @@ def in_child(attempt: Callable[[], Outcome], *, seconds: float) -> Outcome:
     ended = time.monotonic()
     if told is None:
         late = ended - began >= seconds
-        return Outcome(
+        return Result(
             ok=False,
             ended=ended,
             latency_seconds=ended - began,
@@ -66,7 +66,7 @@ def in_child(attempt: Callable[[], Outcome], *, seconds: float) -> Outcome:
             detail="the check's child process "
             + ("was late" if late else "ended without a result"),
         )
-    return Outcome(**{**told, "ended": ended})
+    return Result(**{**told, "ended": ended})
 
 
 def _fork() -> int:
@@ -95,7 +95,7 @@ def _bury(pid: int) -> None:
             time.sleep(0.005)
 
 
-def _be_the_child(attempt: Callable[[], Outcome], answer: int, seconds: float) -> None:
+def _be_the_child(attempt: Callable[[], Result], answer: int, seconds: float) -> None:
     """Run the check in a real thread and end this process; never returns."""
     try:
         # Finalizers of the parent's objects are the parent's to run.
@@ -120,9 +120,9 @@ def _be_the_child(attempt: Callable[[], Outcome], answer: int, seconds: float) -
         os._exit(0)
 
 
-def _packed(outcome: Outcome) -> bytes:
-    told = {field.name: getattr(outcome, field.name) for field in fields(outcome)}
-    packed = json.dumps({**told, "data": dict(outcome.data)}, default=str).encode()
+def _packed(result: Result) -> bytes:
+    told = {field.name: getattr(result, field.name) for field in fields(result)}
+    packed = json.dumps({**told, "data": dict(result.data)}, default=str).encode()
     if len(packed) <= _MOST_BYTES:
         return packed
     return json.dumps({**told, "data": {}, "detail": None}, default=str).encode()

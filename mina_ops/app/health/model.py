@@ -115,7 +115,7 @@ class Check:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Result:
     """What one run found.
 
     `ended` is monotonic seconds; `error` one of the classes of `faults`; `data` is for everyone,

@@ -20,7 +20,7 @@ from mina_ops.app.health.model import (
     UNKNOWN,
     CannotTell,
     Check,
-    Outcome,
+    Result,
     Rule,
     Unhealthy,
     Warned,
@@ -39,7 +39,7 @@ class Reading:
     """What a request sees: the state, the last result, how often it ran, failed and hung."""
 
     state: str
-    last: Outcome | None = None
+    last: Result | None = None
     runs: int = 0
     failures: int = 0
     abandoned: int = 0
@@ -88,10 +88,10 @@ class Monitor:
             first = not self.reading.hangs
             limit = self.check.deadline_seconds
             reason = f"no result within {limit:g} s"
-            outcome = Outcome(
+            result = Result(
                 ok=False, ended=now, latency_seconds=limit, error="timeout", detail=reason
             )
-            self._take(outcome, hangs=True)
+            self._take(result, hangs=True)
             turning = self._healthy is True
             self.overdue_at = now + (CONFIRM_SECONDS if turning else self.check.ttl_seconds)
         if first and self.check.cancel is not None:
@@ -100,9 +100,9 @@ class Monitor:
     def _examine(self, run: object) -> None:
         attempt = _Attempt(self.check)
         if self.check.native and green_library() is not None:
-            outcome = in_child(attempt, seconds=self.check.deadline_seconds)
+            result = in_child(attempt, seconds=self.check.deadline_seconds)
         else:
-            outcome = attempt()
+            result = attempt()
         with self._lock:
             if self._run is not run:
                 return
@@ -110,57 +110,57 @@ class Monitor:
             self.overdue_at = math.inf
             if self.reading.hangs:
                 # Its time was up long ago; what counts is how the next run does.
-                self._due_at = outcome.ended
+                self._due_at = result.ended
                 self.reading = replace(self.reading, hangs=False)
                 return
-            self._take(outcome, hangs=False)
-            contradicted = outcome.ok != self._healthy
+            self._take(result, hangs=False)
+            contradicted = result.ok != self._healthy
             pause = min(CONFIRM_SECONDS, self.check.ttl_seconds)
-            self._due_at = outcome.ended + (pause if contradicted else self.check.ttl_seconds)
+            self._due_at = result.ended + (pause if contradicted else self.check.ttl_seconds)
 
-    def _take(self, outcome: Outcome, *, hangs: bool) -> None:
+    def _take(self, result: Result, *, hangs: bool) -> None:
         """Make a result the last one; turn the state if the rule says so."""
         before, old = self._healthy, self.reading
-        outcome = self._with_correlation(outcome, old.last)
-        self._healthy, self._recent = turned(before, self._recent, outcome.ok, self._rule)
+        result = self._with_correlation(result, old.last)
+        self._healthy, self._recent = turned(before, self._recent, result.ok, self._rule)
         self.reading = Reading(
-            outcome.state if self._healthy else UNHEALTHY,
-            outcome,
+            result.state if self._healthy else UNHEALTHY,
+            result,
             old.runs + 1,
-            old.failures + (not outcome.ok),
+            old.failures + (not result.ok),
             old.abandoned + (hangs and not old.hangs),
             hangs,
         )
         if before is not None and before != self._healthy:
             level = logging.INFO if self._healthy else logging.WARNING
             _log.log(level, "Health check %s is now %s", self.check.name, self.reading.state)
-        elif self.reading.state != old.state and "reason" in outcome.data:
-            _log.warning("Health check %s: %s", self.check.name, outcome.data["reason"])
+        elif self.reading.state != old.state and "reason" in result.data:
+            _log.warning("Health check %s: %s", self.check.name, result.data["reason"])
 
-    def _with_correlation(self, outcome: Outcome, last: Outcome | None) -> Outcome:
+    def _with_correlation(self, result: Result, last: Result | None) -> Result:
         """Log a failure when it begins or changes its class; repeats share its id."""
-        if outcome.ok:
-            return outcome
-        if last is not None and not last.ok and last.error == outcome.error:
-            return replace(outcome, correlation_id=last.correlation_id)
+        if result.ok:
+            return result
+        if last is not None and not last.ok and last.error == result.error:
+            return replace(result, correlation_id=last.correlation_id)
         correlation = secrets.token_hex(8)
         _log.warning(
             "Health check %s failed (%s), correlation id %s: %s",
             self.check.name,
-            outcome.error,
+            result.error,
             correlation,
-            outcome.detail,
+            result.detail,
         )
-        return replace(outcome, correlation_id=correlation)
+        return replace(result, correlation_id=correlation)
 
 
 class _Attempt:
-    """One run, whose failures are part of the outcome."""
+    """One run, whose failures are part of the result."""
 
     def __init__(self, check: Check) -> None:
         self._check = check
 
-    def __call__(self) -> Outcome:
+    def __call__(self) -> Result:
         began = time.monotonic()
         data: Mapping[str, Any] = {}
         fault: Exception | None = None
@@ -178,7 +178,7 @@ class _Attempt:
         except Exception as exc:
             fault = exc
         ended = time.monotonic()
-        return Outcome(
+        return Result(
             ok=fault is None,
             ended=ended,
             latency_seconds=ended - began,

@@ -17,12 +17,21 @@ from mina_ops.app.health.model import (
     overall,
 )
 from mina_ops.app.health.monitor import Monitor
+from mina_ops.app.web.answers import Answer
 
 HEALTH_JSON = "application/health+json"
+RETRY_SECONDS = "1"
 _STALE_FACTOR = 3
 _IETF = {HEALTHY: "pass", WARNING: "warn", UNCERTAIN: "warn", UNHEALTHY: "fail", DEGRADED: "warn"}
 _PLAYBOOK = ("database", "redis", "openai", "websockets", "disk_space")
 _DATASTORES = ("database", "redis", "migrations")
+
+
+def fit_answer(fit: bool, body: object, *, content_type: str | None = None) -> Answer:
+    """200, or 503 with `Retry-After`; its form depends on `Accept`."""
+    headers = {"Vary": "Accept"} if fit else {"Vary": "Accept", "Retry-After": RETRY_SECONDS}
+    more = {"content_type": content_type} if content_type else {}
+    return Answer(200 if fit else 503, body, headers, **more)
 
 
 def states_of(monitors: Iterable[Monitor]) -> dict[str, str]:

@@ -1,21 +1,27 @@
-"""The probes: paths, queries and statuses of everything below `/api/health`."""
+"""Everything below `/api/health`, answered below Flask from the checks' last results."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 from urllib.parse import parse_qsl
 
-from mina_ops.app.health.report import HEALTH_JSON
+from mina_ops.app.component import Component
+from mina_ops.app.context import Context
+from mina_ops.app.health import caller, report
+from mina_ops.app.health.component import Health
+from mina_ops.app.health.model import UNHEALTHY, UNKNOWN
+from mina_ops.app.health.monitor import Monitor
+from mina_ops.app.health.report import HEALTH_JSON, fit_answer
 from mina_ops.app.web.answers import Answer, Probe, ProbeRequest
 from mina_ops.errors import NotFound
 
-if TYPE_CHECKING:
-    from mina_ops.app.health.component import Health
-
 PREFIX = "/api/health"
-RETRY_SECONDS = "1"
+
+_FIRST_ROUND_SECONDS = 0.03
+"""How long a request may wait for the first results of a process that just started."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,132 @@ class Wish:
     excluded: frozenset[str] = frozenset()
     group: str | None = None
     ietf: bool = False
+
+
+class HealthRoutes(Component):
+    """`/api/health`, each check's own path, and the probes `live`, `ready` and `started`."""
+
+    name = "health.routes"
+
+    def __init__(self, context: Context, health: Health) -> None:
+        self._context = context
+        self._health = health
+        self._registry = health.registry
+        self._started_at = time.monotonic()
+        identity = context.identity
+        self._identity = {"version": identity.version, "environment": identity.environment}
+
+    def probes(self) -> Mapping[str, Probe]:
+        fixed: dict[str, Probe] = {
+            PREFIX: self.overview,
+            f"{PREFIX}/live": self.live,
+            f"{PREFIX}/ready": self.ready,
+            f"{PREFIX}/started": self.started,
+        }
+
+        def below(request: ProbeRequest) -> Answer:
+            path = request.path.rstrip("/")
+            probe = fixed.get(path)
+            if probe is not None:
+                return probe(request)
+            return self.one_check(path.removeprefix(f"{PREFIX}/"), request)
+
+        return {**fixed, f"{PREFIX}/": below}
+
+    def overview(self, request: ProbeRequest) -> Answer:
+        """`/api/health`: all checks, or those of a group, less the excluded ones."""
+        self._catch_up()
+        wish = wish_of(request)
+        chosen = list(self._chosen(wish))
+        status, fit = report.judge(chosen)
+        uptime = time.monotonic() - self._started_at
+        if wish.ietf:
+            body = report.ietf_body(status, fit, chosen, self._identity, uptime)
+            return fit_answer(fit, body, content_type=HEALTH_JSON)
+        view = self._view(request, wish)
+        checks = {
+            monitor.check.name: report.check_body(monitor, **view)
+            for monitor in chosen
+            if report.shown(monitor, verbose=wish.verbose)
+        }
+        body = {"status": status, **self._identity, "checks": checks}
+        body["uptime_seconds"] = round(uptime, 1)
+        if warnings := report.warnings(chosen):
+            body["warnings"] = warnings
+        if wish.verbose:
+            body |= self._situation(wish)
+        return fit_answer(fit, body)
+
+    def one_check(self, name: str, request: ProbeRequest) -> Answer:
+        """`/api/health/<name>`: one check, in its own words."""
+        self._catch_up()
+        monitor = self._registry.find(name)
+        if monitor is None:
+            raise unknown_check(name, sorted(self._registry.monitors))
+        view = self._view(request, wish_of(request))
+        fit = monitor.reading.state not in (UNHEALTHY, UNKNOWN)
+        return fit_answer(fit, report.component_body(monitor, **view))
+
+    def live(self, request: ProbeRequest) -> Answer:
+        """`/live`: this process answers, and what it serves on is not stuck; asks nothing else."""
+        if self._health.pulse.is_stuck():
+            return fit_answer(False, {"status": "stuck", **self._identity})
+        uptime = round(time.monotonic() - self._started_at, 1)
+        return Answer(200, {"status": "alive", **self._identity, "uptime_seconds": uptime})
+
+    def started(self, request: ProbeRequest) -> Answer:
+        """`/started`: every check has run once, or is over its deadline."""
+        self._catch_up()
+        if self._registry.started:
+            return fit_answer(True, {"status": "started", **self._identity})
+        waiting = [m.check.name for m in self._monitors() if m.reading.state == UNKNOWN]
+        return fit_answer(False, {"status": "starting", **self._identity, "waiting": waiting})
+
+    def ready(self, request: ProbeRequest) -> Answer:
+        """`/ready`: started, not draining, and no critical check fails for this process alone."""
+        if not self._registry.started:
+            self._catch_up()
+        else:
+            self._registry.settle()
+        return self._health.readiness.answer()
+
+    def _monitors(self) -> Iterator[Monitor]:
+        return iter(self._registry.monitors.values())
+
+    def _catch_up(self) -> None:
+        if not self._registry.started:
+            self._registry.wait_for_first_round(_FIRST_ROUND_SECONDS)
+        self._registry.settle()
+
+    def _chosen(self, wish: Wish) -> Iterator[Monitor]:
+        if wish.group is not None:
+            groups = {group for m in self._monitors() for group in m.check.groups}
+            if wish.group not in groups:
+                raise unknown_check(wish.group, sorted(groups))
+        for monitor in self._monitors():
+            in_group = wish.group is None or wish.group in monitor.check.groups
+            if in_group and monitor.check.name not in wish.excluded:
+                yield monitor
+
+    def _view(self, request: ProbeRequest, wish: Wish) -> dict[str, bool]:
+        database = self._registry.monitors["database"].reading
+        # A session is looked up in the host's database: not while that is in doubt.
+        ask = wish.verbose and database.state != UNHEALTHY and not database.hangs
+        context = self._context
+        detail = caller.is_admin(context.app, context.guard, request.environ, ask_session=ask)
+        return {"verbose": wish.verbose, "detail": detail}
+
+    def _situation(self, wish: Wish) -> dict[str, Any]:
+        unknown = sorted(wish.excluded - set(self._registry.monitors))
+        situation: dict[str, Any] = {
+            "instance": self._context.identity.instance,
+            "started": self._registry.started,
+            "drain": str(self._health.drain_state.process),
+            "excluded": sorted(wish.excluded - set(unknown)),
+        }
+        if unknown:
+            situation["warnings"] = [f"cannot exclude {name[:40]!r}: unknown" for name in unknown]
+        return situation
 
 
 def wish_of(request: ProbeRequest) -> Wish:
@@ -43,32 +175,6 @@ def wish_of(request: ProbeRequest) -> Wish:
         group=last.get("group") or None,
         ietf=ietf,
     )
-
-
-def answer(fit: bool, body: object, *, content_type: str | None = None) -> Answer:
-    """200, or 503 with `Retry-After`; its form depends on `Accept`."""
-    headers = {"Vary": "Accept"} if fit else {"Vary": "Accept", "Retry-After": RETRY_SECONDS}
-    more = {"content_type": content_type} if content_type else {}
-    return Answer(200 if fit else 503, body, headers, **more)
-
-
-def probes(health: Health) -> Mapping[str, Probe]:
-    """Path -> probe; the last one takes every path below."""
-    fixed: dict[str, Callable[[ProbeRequest], Answer]] = {
-        PREFIX: health.overview,
-        f"{PREFIX}/live": health.live,
-        f"{PREFIX}/ready": health.ready,
-        f"{PREFIX}/started": health.is_started,
-    }
-
-    def below(request: ProbeRequest) -> Answer:
-        path = request.path.rstrip("/")
-        probe = fixed.get(path)
-        if probe is not None:
-            return probe(request)
-        return health.component(path.removeprefix(f"{PREFIX}/"), request)
-
-    return {**fixed, f"{PREFIX}/": below}
 
 
 def unknown_check(name: str, known: list[str]) -> NotFound:

@@ -2,61 +2,88 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Blueprint, request
 
-from mina_ops.app.admin import Guard
+from mina_ops.app.component import Component
+from mina_ops.app.context import Context
+from mina_ops.app.leases.leases import LeaseStore
 from mina_ops.app.leases.model import Lease, lease_id, lease_name, lease_of
 from mina_ops.app.web.answers import Answer, problem
 from mina_ops.app.web.routing import json_body, mount
 from mina_ops.errors import Conflict, PreconditionFailed
 
-if TYPE_CHECKING:
-    from mina_ops.app.leases.component import Leases
-
 _TIMES: dict[str, type | tuple[type, ...]] = {"id": str, "ttl_seconds": (int, float)}
 _FIELDS = {**_TIMES, "purpose": str, "user": str, "host": str, "pid": int}
 
 
-def blueprint(leases: Leases, guard: Guard, identity: Mapping[str, str]) -> Blueprint:
-    """The routes of one app's leases."""
-    routes = Blueprint("mina_ops_leases", __name__)
+class LeaseRoutes(Component):
+    """One controller at a time, wherever it runs."""
 
-    def take(name: str) -> Answer:
-        guard.require()
-        wanted = lease_of(name, json_body(_FIELDS), time.time())
-        held, is_new = leases.store.take(wanted)
+    name = "leases.routes"
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._guard = context.guard
+        self._leases = LeaseStore(context.store)
+
+    def blueprints(self) -> list[Blueprint]:
+        blueprint = Blueprint("mina_ops_leases", __name__)
+        views = {"POST": self.take, "GET": self.look, "PUT": self.renew, "DELETE": self.free}
+        mount(blueprint, "/admin/leases/<name>", views, self._context.identity.headers)
+        return [blueprint]
+
+    def take(self, name: str) -> Answer:
+        """Take the lease, unless somebody else holds it."""
+        self._guard.require()
+        wanted = lease_of(name, json_body(_FIELDS), self._context.clock.now())
+        held, is_new = self._leases.take(wanted)
         if held.id != wanted.id:
             return _refusal(Conflict(f"{name} is held by somebody else: see `lease`."), held)
-        return Answer(201 if is_new else 200, leases.told(held))
+        return Answer(201 if is_new else 200, self._told(held))
 
-    def look(name: str) -> Answer:
-        guard.require()
-        return Answer(200, leases.told(leases.store.holder(lease_name(name))))
+    def look(self, name: str) -> Answer:
+        """Who holds it."""
+        self._guard.require()
+        return Answer(200, self._told(self._leases.holder(lease_name(name))))
 
-    def renew(name: str) -> Answer:
-        guard.require()
-        wanted = lease_of(name, json_body(_TIMES), time.time())
-        held = leases.store.renew(name, wanted.id, wanted.ttl_seconds)
+    def renew(self, name: str) -> Answer:
+        """Hold it for longer."""
+        self._guard.require()
+        wanted = lease_of(name, json_body(_TIMES), self._context.clock.now())
+        held = self._leases.renew(name, wanted.id, wanted.ttl_seconds)
         if held is None:
-            return _refusal(_not_yours(name), leases.store.holder(name))
-        return Answer(200, leases.told(held))
+            return _refusal(_not_yours(name), self._leases.holder(name))
+        return Answer(200, self._told(held))
 
-    def free(name: str) -> Answer:
-        actor = guard.require()
+    def free(self, name: str) -> Answer:
+        """Let go of it; one that somebody else breaks goes on record."""
+        actor = self._guard.require()
         mine = lease_id(request.args.get("id", ""))
-        freed = leases.free(lease_name(name), mine, broken_by=actor if _is_break() else None)
-        holder = leases.store.holder(name)
+        freed = self._leases.free(lease_name(name), mine)
+        if freed is not None and _is_break():
+            self._record_break(name, freed, actor)
+        holder = self._leases.holder(name)
         if freed is None and holder is not None:
             return _refusal(_not_yours(name), holder)
-        return Answer(200, leases.told(holder))
+        return Answer(200, self._told(holder))
 
-    views = {"POST": take, "GET": look, "PUT": renew, "DELETE": free}
-    mount(routes, "/admin/leases/<name>", views, identity)
-    return routes
+    def _told(self, held: Lease | None) -> dict[str, Any]:
+        """The body of an answer; `shared` is False where other processes know nothing of it."""
+        lease = None if held is None else held.to_json()
+        return {"lease": lease, "shared": self._context.store.shared}
+
+    def _record_break(self, name: str, freed: Lease, actor: str) -> None:
+        self._context.audit.record(
+            actor=actor,
+            action="lease.break",
+            subject=name,
+            before=freed.to_json(),
+            after=None,
+            address=request.remote_addr or "",
+            correlation_id=request.headers.get("X-Request-ID", ""),
+        )
 
 
 def _is_break() -> bool:

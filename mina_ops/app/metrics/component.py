@@ -1,62 +1,54 @@
-"""The metrics of one app: what its processes count, and what the colour's figures are."""
+"""The metrics of one app: what this process counts, and what it tells its peers."""
 
 from __future__ import annotations
 
 import atexit
 import threading
 import time
-import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from mina_ops.app.component import Part
-from mina_ops.app.metrics import fields, routes, windows
+from mina_ops.app.component import Component
+from mina_ops.app.context import Context
+from mina_ops.app.forks import call_in_children
+from mina_ops.app.metrics import fields
+from mina_ops.app.metrics.figures import COMPONENT, PLAYBOOK_OUTCOMES, Figures
 from mina_ops.app.metrics.outbox import Outbox
-from mina_ops.app.metrics.outcomes import Outcome
-from mina_ops.app.metrics.prometheus import Exposition
-from mina_ops.app.metrics.recorder import Recorder, clear_in_children
+from mina_ops.app.metrics.outcomes import Outcome, OutcomeEvents
+from mina_ops.app.metrics.recorder import Recorder
 from mina_ops.app.metrics.request_log import RequestLog
-from mina_ops.app.metrics.sessions import CURRENT_SECONDS, ActiveSessions
-from mina_ops.app.metrics.views import Subject, View, Views
-from mina_ops.app.settings import Settings
-from mina_ops.app.state.base import Store
-from mina_ops.app.state.presence import Presence
-from mina_ops.app.web.answers import Probe
+from mina_ops.app.metrics.sessions import ActiveSessions
 from mina_ops.errors import StateUnavailable
 
 MOST_NAMES = 100
-PLAYBOOK_OUTCOMES = ("transcription", "ai_insights")
 
 Reading = Callable[[], float | None]
 
 
-class Metrics(Part):
-    """Counts what this process serves and answers for its whole colour, or the other one."""
+class Metrics(Component):
+    """Counts what this process serves; `figures` answers for its whole colour.
 
-    name = "metrics"
+    Args:
+        events: told of every outcome that the host records.
+    """
 
-    def __init__(self, settings: Settings, store: Store, presence: Presence) -> None:
-        self.environment = settings.environment
-        self.version = settings.version
-        self.colours = tuple(dict.fromkeys((*settings.colours, settings.environment)))
+    name = COMPONENT
+
+    def __init__(self, context: Context, events: OutcomeEvents) -> None:
         self.gauges: list[tuple[str, str, Reading]] = []
-        self._prometheus_path = settings.prometheus_path
-        self._presence = presence
         self._recorder = Recorder()
-        self._outbox = Outbox(store, settings.environment, settings.version)
-        self.clear()
-        clear_in_children(self)
-        self._views = Views(store, patience_seconds=settings.presence_ttl_seconds)
+        self._outbox = Outbox(context.store, context.identity.environment, context.identity.version)
+        self._renew_lock()
+        call_in_children(self._renew_lock)
         self._sessions = ActiveSessions()
         self._outcomes: dict[str, None] = dict.fromkeys(PLAYBOOK_OUTCOMES)
         self._results: dict[str, None] = dict.fromkeys((fields.ACCEPTED, *fields.TURNED_AWAY))
+        self._events = events
+        self.figures = Figures(context, self._outcomes)
         self.durations = self._recorder.durations
-        self.log = RequestLog() if settings.request_log else None
-        # Health judges the AI service by what the app tells of its own calls.
-        self.on_outcome: Callable[[str, bool], None] = lambda name, succeeded: None
+        self.log = RequestLog() if context.settings.request_log else None
 
     def outcome(self, name: str) -> Outcome:
         """One attempt at `name`, to be told as a success or a failure.
@@ -68,9 +60,9 @@ class Metrics(Part):
 
     def _count_outcome(self, name: str, succeeded: bool) -> None:
         self._recorder.count(fields.outcome(name, succeeded))
-        self.on_outcome(name, succeeded)
+        self._events.tell(name, succeeded)
 
-    def websocket(self, result: str) -> None:
+    def handshake(self, result: str) -> None:
         """Count a Socket.IO handshake: `accepted`, `draining` (no failure), or why it failed.
 
         Raises:
@@ -87,20 +79,16 @@ class Metrics(Part):
         """Show `read()`, from memory, as a Prometheus gauge; None: no sample."""
         self.gauges.append((name, text, read))
 
-    def probes(self) -> Mapping[str, Probe]:
-        scrape = {self._prometheus_path: Exposition(self)} if self._prometheus_path else {}
-        return {**routes.probes(self), **scrape}
-
     def at_start(self) -> None:
-        _flush_at_exit(self)
+        atexit.register(self._flush_at_exit)
 
     def beat(self, now: float) -> None:
         self._sessions.beat(now)
         try:
             self.flush(now)
-            self._views.beat(now)
+            self.figures.views.beat(now)
         except StateUnavailable:
-            self._views.away = True
+            self.figures.views.away = True
             raise
 
     def flush(self, now: float) -> None:
@@ -115,10 +103,6 @@ class Metrics(Part):
             finally:
                 self._flushing.release()
 
-    def clear(self) -> None:
-        """Let a forked child flush, whatever the parent was doing."""
-        self._flushing = threading.Lock()
-
     def report(self) -> Any:
         report: dict[str, Any] = {"outcomes": list(self._outcomes)}
         latest = self._sessions.latest()
@@ -126,55 +110,18 @@ class Metrics(Part):
             report["active_sessions"], report["active_sessions_age"] = latest
         return report
 
-    def window(self, environment: str, window_seconds: int) -> View:
-        """A colour's amounts of the last seconds, from memory."""
-        return self._views.ask(Subject(environment, window_seconds), time.time())
+    def close(self) -> None:
+        """Store the last second, as a process that ends in order does."""
+        atexit.unregister(self._flush_at_exit)
+        self._flush_at_exit()
 
-    def total(self) -> View:
-        """All that this colour counted under this release, from memory."""
-        subject = Subject(self.environment, version=self.version)
-        return self._views.ask(subject, time.time())
+    def _flush_at_exit(self) -> None:
+        with suppress(StateUnavailable):
+            self.flush(time.time())
 
-    def about(self, environment: str, window_seconds: int, view: View) -> dict[str, Any]:
-        """What every answer says: colour, window, live reporters, when it was read, staleness."""
-        peers = self._presence.peers(environment)
-        read_at = time.time() if view.read_at is None else view.read_at
-        return {
-            "environment": environment,
-            "window_seconds": window_seconds,
-            "reporters": len(peers.reports),
-            "generated_at": _iso(read_at),
-            "stale": view.stale or peers.stale,
-        }
-
-    def outcome_names(self, environment: str) -> set[str]:
-        """Outcomes that a live process of a colour has, or that the colour counted lately."""
-        own = environment == self.environment
-        names = set(self._outcomes if own else PLAYBOOK_OUTCOMES)
-        for report in self._presence.peers(environment).reports.values():
-            names.update((report.get(self.name) or {}).get("outcomes", ()))
-        lately = self.window(environment, windows.DEFAULT_SECONDS).amounts
-        return names | {name.rpartition(":")[0] for name, _ in fields.below(lately, fields.OUTCOME)}
-
-    def active(self, environment: str) -> dict[str, Any]:
-        """The body of active sessions: the freshest count of a colour's processes."""
-        peers = self._presence.peers(environment)
-        reports = [report.get(self.name) or {} for report in peers.reports.values()]
-        counts = [
-            (report["active_sessions_age"], report["active_sessions"])
-            for report in reports
-            if "active_sessions" in report
-        ]
-        age, count = min(counts, default=(0.0, None))
-        return {
-            "active_sessions": count,
-            "samples": len(counts),
-            "environment": environment,
-            "window_seconds": int(CURRENT_SECONDS),
-            "reporters": len(peers.reports),
-            "generated_at": _iso(time.time() - (peers.age_seconds or 0.0) - age),
-            "stale": peers.stale,
-        }
+    def _renew_lock(self) -> None:
+        """Let a forked child flush, whatever the parent was doing."""
+        self._flushing = threading.Lock()
 
 
 def _admit(known: dict[str, None], name: str) -> str:
@@ -187,20 +134,3 @@ def _admit(known: dict[str, None], name: str) -> str:
         return fields.OTHER
     known[name] = None
     return name
-
-
-def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
-
-
-def _flush_at_exit(metrics: Metrics) -> None:
-    """A process that ends in order stores its last second too."""
-    known = weakref.ref(metrics)
-
-    def flush() -> None:
-        living = known()
-        if living is not None:
-            with suppress(StateUnavailable):
-                living.flush(time.time())
-
-    atexit.register(flush)

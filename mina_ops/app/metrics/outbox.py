@@ -6,8 +6,9 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mina_ops.app.forks import call_in_children
 from mina_ops.app.metrics import windows
-from mina_ops.app.metrics.recorder import Counted, clear_in_children
+from mina_ops.app.metrics.recorder import Counted
 from mina_ops.app.state import keys
 from mina_ops.app.state.base import Store
 
@@ -38,7 +39,7 @@ class Outbox:
         self._environment = environment
         self._total_key = keys.metrics_total(environment, version)
         self.clear()
-        clear_in_children(self)
+        call_in_children(self.clear)
 
     def clear(self) -> None:
         """Forget all that waits, as a forked child must: the parent stores it."""

@@ -1,4 +1,4 @@
-"""Whether a thing that the host does succeeded, told with a context manager or a call."""
+"""Whether a thing that the host does succeeded: how it is told, and who hears of it."""
 
 from __future__ import annotations
 
@@ -41,3 +41,19 @@ class Outcome:
     ) -> None:
         if not self._told:
             self._tell(kind is None)
+
+
+class OutcomeEvents:
+    """Tells every listener of each outcome. Built first, so that no feature needs another."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[str, bool], None]] = []
+
+    def listen(self, listener: Callable[[str, bool], None]) -> None:
+        """Call `listener(name, succeeded)` in the thread that tells; it must not block."""
+        self._listeners.append(listener)
+
+    def tell(self, name: str, succeeded: bool) -> None:
+        """An attempt at `name` ended."""
+        for listener in self._listeners:
+            listener(name, succeeded)

@@ -8,8 +8,7 @@ follow OpenTelemetry's HTTP conventions; ratios are 0 to 1. What has no data is 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import (
@@ -23,12 +22,13 @@ from prometheus_client.registry import Collector
 
 from mina_ops.app.metrics import fields
 from mina_ops.app.metrics.fields import Amounts
+from mina_ops.app.metrics.figures import Figures
 from mina_ops.app.metrics.histogram import quantile
 from mina_ops.app.metrics.recorder import BOUNDS
 from mina_ops.app.web.answers import Answer, ProbeRequest
 
-if TYPE_CHECKING:
-    from mina_ops.app.metrics.component import Metrics
+Gauges = Sequence[tuple[str, str, Callable[[], float | None]]]
+"""Name, help text and reading of each gauge that this process shows."""
 
 _COLOUR = ("environment", "version")
 _HTTP = (*_COLOUR, "http_request_method", "http_response_status_code", "http_route", "error_type")
@@ -38,9 +38,9 @@ _QUANTILES = (0.5, 0.95, 0.99, 0.999)
 class Exposition:
     """Answers a scrape in the format that its Accept header asks for."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, figures: Figures, gauges: Gauges) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_ColourCollector(metrics))
+        self._registry.register(_ColourCollector(figures, gauges))
 
     def __call__(self, request: ProbeRequest) -> Answer:
         encode, content_type = choose_encoder(request.header("Accept") or "")
@@ -48,19 +48,24 @@ class Exposition:
 
 
 class _ColourCollector(Collector):
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, figures: Figures, gauges: Gauges) -> None:
+        self._figures = figures
+        self._own_gauges = gauges
 
     def describe(self) -> list[Metric]:
         return []  # no reading of the store when it is registered
 
     def collect(self) -> Iterator[Metric]:
-        metrics = self._metrics
-        colour = [metrics.environment, metrics.version]
-        total = metrics.total()
+        figures = self._figures
+        colour = [figures.identity.environment, figures.identity.version]
+        total = figures.total()
         yield from _counters(total.amounts, colour)
-        yield from _lately(metrics, colour)
-        yield from _gauges(metrics, colour, stale=total.stale)
+        yield from _lately(figures, colour)
+        yield from _gauges(figures, colour, stale=total.stale)
+        yield from _own_gauges(self._own_gauges, colour)
+        info = InfoMetricFamily("mina_build", "Colour and release that answer.", labels=_COLOUR)
+        info.add_metric(colour, {})
+        yield info
 
 
 def _counters(amounts: Amounts, colour: list[str]) -> Iterator[Metric]:
@@ -103,9 +108,9 @@ def _durations(amounts: Amounts, colour: list[str]) -> Metric:
     return family
 
 
-def _lately(metrics: Metrics, colour: list[str]) -> Iterator[Metric]:
+def _lately(figures: Figures, colour: list[str]) -> Iterator[Metric]:
     """What the JSON endpoints say of the last five minutes, as ratios and seconds."""
-    amounts = metrics.window(metrics.environment, 300).amounts
+    amounts = figures.window(figures.identity.environment, 300).amounts
     counts = fields.durations(amounts)
     requests = sum(counts.values())
     quantiles = GaugeMetricFamily(
@@ -154,8 +159,8 @@ def _success(amounts: Amounts, colour: list[str]) -> Iterator[Metric]:
     yield outcomes
 
 
-def _gauges(metrics: Metrics, colour: list[str], *, stale: bool) -> Iterator[Metric]:
-    active = metrics.active(metrics.environment)
+def _gauges(figures: Figures, colour: list[str], *, stale: bool) -> Iterator[Metric]:
+    active = figures.active_sessions(figures.identity.environment)
     values = {
         "mina_active_sessions": (
             "Active sessions, as the app counts them.",
@@ -169,12 +174,12 @@ def _gauges(metrics: Metrics, colour: list[str], *, stale: bool) -> Iterator[Met
         if value is not None:
             gauge.add_metric(colour, value)
         yield gauge
-    for name, text, read in metrics.gauges:
+
+
+def _own_gauges(gauges: Gauges, colour: list[str]) -> Iterator[Metric]:
+    for name, text, read in gauges:
         gauge = GaugeMetricFamily(name, text, labels=_COLOUR)
         value = read()
         if value is not None:
             gauge.add_metric(colour, value)
         yield gauge
-    info = InfoMetricFamily("mina_build", "Colour and release that answer.", labels=_COLOUR)
-    info.add_metric(colour, {})
-    yield info

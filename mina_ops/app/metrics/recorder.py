@@ -7,16 +7,15 @@ else. Appending to a deque and taking from its other end are atomic (Python's li
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
+from mina_ops.app.forks import call_in_children
 from mina_ops.app.metrics import fields
 from mina_ops.app.metrics.histogram import buckets
 from mina_ops.app.metrics.labels import is_error, method_label, status_label
@@ -69,7 +68,7 @@ class Recorder:
         self.durations = Durations(self._admit)
         """Append a request's seconds to `durations[method, route, status line]`."""
         self.clear()
-        clear_in_children(self)
+        call_in_children(self.clear)
 
     def count(self, name: str) -> None:
         """Count one event; `name` is a field's name of bounded variety."""
@@ -156,22 +155,3 @@ def _by_bound(ascending: Sequence[float]) -> dict[int, int]:
     ends = [0, *(bisect_right(ascending, bound) for bound in BOUNDS), len(ascending)]
     counts = (end - start for start, end in pairwise(ends))
     return {index: count for index, count in enumerate(counts) if count}
-
-
-class Clearable(Protocol):
-    """Holds what belongs to one process."""
-
-    def clear(self) -> None:
-        """Start from nothing, as a forked child must: the parent stores what it counted."""
-
-
-def clear_in_children(holder: Clearable) -> None:
-    """Clear the holder in each process that is forked from this one."""
-    known = weakref.ref(holder)
-
-    def clear() -> None:
-        living = known()
-        if living is not None:
-            living.clear()
-
-    os.register_at_fork(after_in_child=clear)

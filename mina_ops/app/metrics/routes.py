@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
+from mina_ops.app.component import Component
+from mina_ops.app.context import Context
 from mina_ops.app.metrics import answers, windows
 from mina_ops.app.metrics.answers import Body
+from mina_ops.app.metrics.component import Metrics
+from mina_ops.app.metrics.figures import Figures
+from mina_ops.app.metrics.prometheus import Exposition
 from mina_ops.app.metrics.views import View
 from mina_ops.app.web.answers import Answer, Probe, ProbeRequest
 from mina_ops.errors import InvalidRequest, NotFound
 
-if TYPE_CHECKING:
-    from mina_ops.app.metrics.component import Metrics
-
 _OUTCOMES = "/api/metrics/outcomes/"
 
 
-def probes(metrics: Metrics) -> Mapping[str, Probe]:
+class MetricRoutes(Component):
+    """`/api/metrics/...` and the Prometheus text."""
+
+    name = "metrics.routes"
+
+    def __init__(self, context: Context, metrics: Metrics) -> None:
+        self._prometheus_path = context.settings.prometheus_path
+        self._metrics = metrics
+
+    def probes(self) -> Mapping[str, Probe]:
+        found = json_probes(self._metrics.figures)
+        if not self._prometheus_path:
+            return found
+        exposition = Exposition(self._metrics.figures, self._metrics.gauges)
+        return {**found, self._prometheus_path: exposition}
+
+
+def json_probes(figures: Figures) -> Mapping[str, Probe]:
     """Path -> probe of every JSON endpoint."""
 
     def shows(body: Callable[[View], Body]) -> Probe:
         def answer(request: ProbeRequest) -> Answer:
-            colour, window = _asked(request, metrics)
-            view = metrics.window(colour, window)
-            return Answer(200, {**body(view), **metrics.about(colour, window, view)})
+            colour, window = _asked(request, figures)
+            view = figures.window(colour, window)
+            return Answer(200, {**body(view), **figures.about(colour, window, view)})
 
         return answer
 
@@ -32,33 +50,33 @@ def probes(metrics: Metrics) -> Mapping[str, Probe]:
         return shows(lambda view: answers.outcome(view.amounts, name, rate_key))
 
     return {
-        "/api/metrics/errors": _errors(metrics),
+        "/api/metrics/errors": _errors(figures),
         "/api/metrics/performance": shows(answers.performance),
         "/api/metrics/histogram": shows(lambda view: answers.histogram(view.amounts)),
         "/api/metrics/websockets": shows(lambda view: answers.websockets(view.amounts)),
-        "/api/metrics/sessions/active": _active(metrics),
+        "/api/metrics/sessions/active": _active(figures),
         "/api/metrics/transcriptions/completion_rate": outcome("transcription", "completion_rate"),
         "/api/metrics/ai/insights_success_rate": outcome("ai_insights", "insights_success_rate"),
-        _OUTCOMES: _any_outcome(metrics, outcome),
+        _OUTCOMES: _any_outcome(figures, outcome),
     }
 
 
-def _errors(metrics: Metrics) -> Probe:
+def _errors(figures: Figures) -> Probe:
     def answer(request: ProbeRequest) -> Answer:
-        colour, window = _asked(request, metrics)
-        view = metrics.window(colour, window)
-        five_minutes = metrics.window(colour, windows.DEFAULT_SECONDS)
+        colour, window = _asked(request, figures)
+        view = figures.window(colour, window)
+        five_minutes = figures.window(colour, windows.DEFAULT_SECONDS)
         body = answers.errors(five_minutes.amounts, "_5min") | answers.errors(view.amounts)
-        return Answer(200, {**body, **metrics.about(colour, window, view)})
+        return Answer(200, {**body, **figures.about(colour, window, view)})
 
     return answer
 
 
-def _any_outcome(metrics: Metrics, outcome: Callable[[str, str], Probe]) -> Probe:
+def _any_outcome(figures: Figures, outcome: Callable[[str, str], Probe]) -> Probe:
     def answer(request: ProbeRequest) -> Answer:
         name = request.path.removeprefix(_OUTCOMES)
-        colour, _ = _asked(request, metrics)
-        if name not in metrics.outcome_names(colour):
+        colour, _ = _asked(request, figures)
+        if name not in figures.outcome_names(colour):
             raise NotFound(
                 f"No process of {colour} has an outcome {name[:64]!r}; "
                 "a host makes one with ops.outcome(name)."
@@ -68,15 +86,15 @@ def _any_outcome(metrics: Metrics, outcome: Callable[[str, str], Probe]) -> Prob
     return answer
 
 
-def _active(metrics: Metrics) -> Probe:
+def _active(figures: Figures) -> Probe:
     def answer(request: ProbeRequest) -> Answer:
-        colour, _ = _asked(request, metrics)
-        return Answer(200, metrics.active(colour))
+        colour, _ = _asked(request, figures)
+        return Answer(200, figures.active_sessions(colour))
 
     return answer
 
 
-def _asked(request: ProbeRequest, metrics: Metrics) -> tuple[str, int]:
+def _asked(request: ProbeRequest, figures: Figures) -> tuple[str, int]:
     """The colour and window that a request asks for; raises `InvalidRequest`."""
     query = request.query
     for name in query:
@@ -84,9 +102,10 @@ def _asked(request: ProbeRequest, metrics: Metrics) -> tuple[str, int]:
             raise InvalidRequest(
                 "Unknown parameter; known are 'environment' and 'window'.", field=name
             )
-    colour = query.get("environment", metrics.environment)
-    if colour not in metrics.colours:
+    colour = query.get("environment", figures.identity.environment)
+    if colour not in figures.identity.colours:
         raise InvalidRequest(
-            f"'environment' must be one of {', '.join(metrics.colours)}.", field="environment"
+            f"'environment' must be one of {', '.join(figures.identity.colours)}.",
+            field="environment",
         )
     return colour, windows.parse_window(query.get("window"))

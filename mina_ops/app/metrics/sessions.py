@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable
+
+from mina_ops.app.forks import call_in_children
 
 INTERVAL_SECONDS = 5.0
 CURRENT_SECONDS = 3 * INTERVAL_SECONDS
@@ -27,7 +27,7 @@ class ActiveSessions:
         self._next = 0.0
         self._running = False
         self._failing = False
-        _run_anew_in_children(self)
+        call_in_children(self._forget_parent)
 
     def use(self, count: Callable[[], int]) -> None:
         """Ask `count()` for the number of active sessions of the whole colour."""
@@ -61,14 +61,6 @@ class ActiveSessions:
         finally:
             self._running = False
 
-
-def _run_anew_in_children(sessions: ActiveSessions) -> None:
-    """A fork copies no thread, so a run that was under way in the parent never ends here."""
-    known = weakref.ref(sessions)
-
-    def renew() -> None:
-        parent = known()
-        if parent is not None:
-            parent._running = False
-
-    os.register_at_fork(after_in_child=renew)
+    def _forget_parent(self) -> None:
+        """A fork copies no thread, so a run that was under way in the parent never ends here."""
+        self._running = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mina_ops.app.sessions.admissions import Refusal
 from mina_ops.app.sessions.worker import connection_limit
 from mina_ops.app.settings import Settings
 from mina_ops.app.web.answers import Answer
@@ -36,7 +37,7 @@ class Capacity:
             )
         return self._most
 
-    def admit(self, _environ: Mapping[str, Any]) -> tuple[str, Answer] | None:
+    def admit(self, _environ: Mapping[str, Any]) -> Refusal | None:
         """None, or (reason, answer) when this process is full."""
         if self._taken() < self.most:
             return None

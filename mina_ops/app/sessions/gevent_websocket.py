@@ -12,11 +12,11 @@ from weakref import WeakSet
 
 from flask import Flask
 
-_DOORS = "_mina_ops_doors"
+_KNOWN = "_mina_ops_handshakes"
 
 
-def refuse_before_upgrade(door: Any) -> None:
-    """Ask a `Door` about websocket handshakes before gevent-websocket accepts them.
+def refuse_before_upgrade(handshakes: Any) -> None:
+    """Ask `Handshakes` about websocket handshakes before gevent-websocket accepts them.
 
     Does nothing where that package is not installed.
     """
@@ -24,22 +24,24 @@ def refuse_before_upgrade(door: Any) -> None:
         from geventwebsocket.handler import WebSocketHandler
     except ImportError:
         return
-    doors = getattr(WebSocketHandler, _DOORS, None)
-    if doors is None:
-        doors = WeakSet()
-        setattr(WebSocketHandler, _DOORS, doors)
-        _patch(WebSocketHandler, doors)
-    doors.add(door)
+    known = getattr(WebSocketHandler, _KNOWN, None)
+    if known is None:
+        known = WeakSet()
+        setattr(WebSocketHandler, _KNOWN, known)
+        _patch(WebSocketHandler, known)
+    known.add(handshakes)
 
 
-def _patch(handler_class: Any, doors: WeakSet[Any]) -> None:
+def _patch(handler_class: Any, known: WeakSet[Any]) -> None:
     upgrade = handler_class.upgrade_websocket
 
     def upgrade_websocket(self: Any) -> Any:
         if self.environ.get("HTTP_UPGRADE", "").lower() != "websocket":
             return upgrade(self)
-        for door in list(doors):
-            answer = door.refusal_of_upgrade(self.environ) if _serves(door, self) else None
+        for handshakes in list(known):
+            answer = (
+                handshakes.refusal_of_upgrade(self.environ) if _serves(handshakes, self) else None
+            )
             if answer is not None:
                 data = answer.data()
                 headers = [*answer.all_headers({}), ("Content-Length", str(len(data)))]
@@ -50,7 +52,7 @@ def _patch(handler_class: Any, doors: WeakSet[Any]) -> None:
     handler_class.upgrade_websocket = upgrade_websocket
 
 
-def _serves(door: Any, handler: Any) -> bool:
-    """Whether a request comes to this door's app, as far as that can be seen before WSGI."""
+def _serves(handshakes: Any, handler: Any) -> bool:
+    """Whether a request comes to the app of these handshakes, as far as is seen before WSGI."""
     app = handler.application
-    return door.app is app or not isinstance(app, Flask)
+    return handshakes.app is app or not isinstance(app, Flask)

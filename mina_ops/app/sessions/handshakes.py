@@ -1,20 +1,20 @@
-"""The door of a Socket.IO server: every HTTP request of its protocol passes here, once wrapped.
+"""Every HTTP request of the Socket.IO protocol passes here, since it wraps `handle_request`.
 
-A request that bears a session id always goes through; a new handshake is shown to each admission
-in turn, and the first that answers has turned it away.
+A request that bears a session id always goes through to the server; a new handshake is shown to
+each admission in turn, and the first that refuses it has turned it away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from flask import Flask
-
+from mina_ops.app.context import Context
+from mina_ops.app.sessions.admissions import Admissions
 from mina_ops.app.sessions.links import link_of
 from mina_ops.app.sessions.raw_ping import RawPings
-from mina_ops.app.sessions.sessions import Note, Sessions
+from mina_ops.app.sessions.sessions import Sessions
 from mina_ops.app.web.answers import Answer, StartResponse
 
 Environ = dict[str, Any]
@@ -22,53 +22,43 @@ Environ = dict[str, Any]
 REASON_HEADER = "X-Mina-Refused"
 """Says why a handshake was turned away: draining, leaving, full, unready, ..."""
 
-Admission = Callable[[Mapping[str, Any]], tuple[str, Answer] | None]
-"""Sees a handshake's environ; None lets it in, else (reason, answer) turns it away."""
-
 # As other Engine.IO servers say it.
 SESSION_UNKNOWN = {"code": 1, "message": "Session ID unknown"}
 
 
-class Door:
-    """Wraps `socketio.Server.handle_request`.
+class Handshakes:
+    """Wraps `socketio.Server.handle_request`; each request starts the heartbeat if need be.
 
     Args:
-        app: the Flask app behind it.
-        path: below which it stands.
-        sessions: those of the same server.
+        path: below which the server answers.
+        sessions: those of the same server; they count each refusal, ours or the server's.
         raw_pings: take over websockets that name no Engine.IO version.
-        admissions: asked in this order; the list may grow later.
-        identity: headers of every answer of ours.
-        note: told the reason of each refusal, ours or the server's.
-        arrived: called with each request, before anything else.
+        admissions: asked whether a new session may come in.
     """
 
     def __init__(
         self,
-        app: Flask,
+        context: Context,
         path: str,
         sessions: Sessions,
         raw_pings: RawPings,
-        *,
-        admissions: list[Admission],
-        identity: Mapping[str, str],
-        note: Note,
-        arrived: Callable[[], None],
+        admissions: Admissions,
     ) -> None:
-        self.app = app
+        self.app = context.app
         self._path = path
         self._sessions = sessions
         self._raw_pings = raw_pings
         self._server = sessions.server
         self._admissions = admissions
-        self._identity = identity
-        self._note = note
-        self._arrived = arrived
+        self._identity = context.identity.headers
+        self._heartbeat = context.heartbeat
+        self._count = sessions.count_handshake
         self._inner = self._server.handle_request
         self._server.handle_request = self
 
     def __call__(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
-        self._arrived()
+        if not self._heartbeat.running:
+            self._heartbeat.start()
         query = parse_qs(environ.get("QUERY_STRING", ""))
         sid = query["sid"][0] if "sid" in query else None
         upgrades = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
@@ -84,15 +74,15 @@ class Door:
 
     def refusal(self, environ: Mapping[str, Any]) -> Answer | None:
         """How a handshake is turned away now, CORS headers included; None: it may come in."""
-        is_raw = self._raw_pings.wants(environ)
-        for admit in [*self._admissions, *([self._raw_pings.refusal] if is_raw else ())]:
-            refused = admit(environ)
-            if refused is not None:
-                reason, answer = refused
-                self._note(reason)
-                headers = {**dict(self._cors(environ)), **answer.headers, REASON_HEADER: reason}
-                return Answer(answer.status, answer.body, headers, answer.content_type)
-        return None
+        refused = self._admissions.refusal(environ)
+        if refused is None and self._raw_pings.wants(environ):
+            refused = self._raw_pings.refusal(environ)
+        if refused is None:
+            return None
+        reason, answer = refused
+        self._count(reason)
+        headers = {**dict(self._cors(environ)), **answer.headers, REASON_HEADER: reason}
+        return Answer(answer.status, answer.body, headers, answer.content_type)
 
     def refusal_of_upgrade(self, environ: Mapping[str, Any]) -> Answer | None:
         """`refusal` for a server that upgrades first: None too for what is no handshake here."""
@@ -110,22 +100,22 @@ class Door:
             return self._raw_pings.serve(environ, start)
         seen = ""
 
-        def note_status(line: str, headers: Any, *rest: Any) -> Any:
+        def keep_status(line: str, headers: Any, *rest: Any) -> Any:
             nonlocal seen
             seen = line
             return start(line, headers, *rest)
 
         try:
             if upgrades:
-                return self._hold_link(environ, note_status, None)
-            return self._pass_in(environ, note_status)
+                return self._hold_link(environ, keep_status, None)
+            return self._pass_in(environ, keep_status)
         except Exception:
             if "mina_ops.sid" not in environ:
-                self._note("error")
+                self._count("error")
             raise
         finally:
             if seen[:1] in ("4", "5"):
-                self._note(f"http_{seen[:3]}")
+                self._count(f"http_{seen[:3]}")
 
     def _hold_link(
         self, environ: Environ, start: StartResponse, sid: str | None

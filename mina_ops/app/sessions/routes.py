@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from mina_ops.app.component import Component
+from mina_ops.app.sessions.component import Connections
 from mina_ops.app.web.answers import Answer, Probe, ProbeRequest
 from mina_ops.errors import InvalidRequest
-
-if TYPE_CHECKING:
-    from mina_ops.app.sessions.component import Connections
 
 SCRIPT_PATH = "/mina-ops/mina-stream.js"
 
@@ -19,21 +17,27 @@ _SCRIPT = Path(__file__).parents[1] / "clients" / "mina-stream.js"
 _KNOWN = ("environment", "window")
 
 
-def probes(connections: Connections) -> Mapping[str, Probe]:
-    """Path -> probe."""
+class ConnectionRoutes(Component):
+    """The count of connections, and the client script."""
 
-    def count(request: ProbeRequest) -> Answer:
-        query = request.query
+    name = "connections.routes"
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def probes(self) -> Mapping[str, Probe]:
+        return {"/api/metrics/connections": self._count, SCRIPT_PATH: _script}
+
+    def _count(self, request: ProbeRequest) -> Answer:
+        query, identity = request.query, self._connections.identity
         for name in query:
             if name not in _KNOWN:
                 raise InvalidRequest(f"Unknown parameter {name!r}.", field=name)
-        colour = query.get("environment") or connections.environment
-        if colour not in connections.colours:
-            known = ", ".join(connections.colours)
+        colour = query.get("environment") or identity.environment
+        if colour not in identity.colours:
+            known = ", ".join(identity.colours)
             raise InvalidRequest(f"No colour {colour[:64]!r}; known: {known}.", field="environment")
-        return Answer(200, connections.figures(colour))
-
-    return {"/api/metrics/connections": count, SCRIPT_PATH: _script}
+        return Answer(200, self._connections.figures(colour))
 
 
 def _script(request: ProbeRequest) -> Answer:

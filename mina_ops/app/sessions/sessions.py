@@ -32,20 +32,17 @@ class Session:
     joined: bool = False
 
 
-Note = Callable[[str], None]
-
-
 class Sessions:
     """Watches a `socketio.Server` by wrapping what it calls on each connect and event.
 
     Args:
         server: the server.
-        note: told `accepted`, or why a client that shook hands did not get in.
+        count_handshake: told `accepted`, or why a client that shook hands did not get in.
     """
 
-    def __init__(self, server: Any, note: Note) -> None:
+    def __init__(self, server: Any, count_handshake: Callable[[str], None]) -> None:
         self.server = server
-        self._note = note
+        self.count_handshake = count_handshake
         self._known: dict[str, Session] = {}
         self._lock = Lock()
         self._wrap_handshakes(server.eio)
@@ -150,7 +147,7 @@ class Sessions:
                 return disconnect(sid, *reason)
             finally:
                 if not session.joined:
-                    self._note("no_connect")
+                    self.count_handshake("no_connect")
                 self._count(session, -1)
                 # Its socket is marked as closed only after this handler.
                 if not session.in_flight and session.link is None:
@@ -199,7 +196,7 @@ class Sessions:
             finally:
                 if not session.joined:
                     session.joined = True
-                    self._note(outcome)
+                    self.count_handshake(outcome)
                 self._count(session, -1)
 
         server._handle_event = received

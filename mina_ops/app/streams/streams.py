@@ -15,6 +15,7 @@ from threading import Condition, Lock
 
 from flask import has_request_context, request
 
+from mina_ops.app.component import Component
 from mina_ops.app.state import keys
 from mina_ops.app.state.base import Store
 from mina_ops.app.streams.acknowledged import Marks
@@ -55,8 +56,10 @@ class _Stream:
     used_at: float = 0.0
 
 
-class Streams:
+class Streams(Component):
     """Accepts the chunks of all streams of this process's clients."""
+
+    name = "streams"
 
     def __init__(self, store: Store) -> None:
         self._marks = Marks(store)
@@ -105,18 +108,18 @@ class Streams:
             return stream.mark
         return self._marks.read(keys.stream_mark(stream_id)) or 0
 
-    def beat(self) -> None:
+    def beat(self, now: float) -> None:
         """Save what the store has missed and forget idle streams; may raise `StateUnavailable`."""
-        now = time.monotonic()
         unsaved = {name: one for name, one in list(self._streams.items()) if one.unsaved}
         if unsaved:
             self._marks.save_now({keys.stream_mark(n): one.mark for n, one in unsaved.items()})
             for stream in unsaved.values():
                 stream.unsaved = False
+        idle_since = time.monotonic() - IDLE_SECONDS
         for stream_id, stream in list(self._streams.items()):
             with self._lock:
                 idle = not stream.running and not stream.arrived
-                if idle and now - stream.used_at > IDLE_SECONDS:
+                if idle and stream.used_at < idle_since:
                     self._streams.pop(stream_id, None)
 
     def _get(self, stream_id: str, seq: int) -> _Stream:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -30,45 +31,67 @@ _ESCAPED = "500"  # the status of a request whose exception nobody turned into a
 _UNANSWERED: Served = ("", None, _ESCAPED)
 
 
-class Middleware:
-    """Wraps an app's `wsgi_app`.
+@dataclass(frozen=True)
+class Paths:
+    """What is not simply a request of the host.
 
-    Args:
-        inner: what it wraps.
+    Attributes:
         probes: path -> probe; a path that ends in "/" takes all paths below it too.
-        own_paths: paths of our Flask routes, with all below them: not timed, and a JSON body
-            that curl labelled as a form is labelled as JSON before anyone reads it as a form.
+        own: paths of our Flask routes, with all below them: not timed, and a JSON body that
+            curl labelled as a form is labelled as JSON before anyone reads it as a form.
         skip: prefixes that are not timed, such as the Socket.IO path.
-        identity: headers of every answer of ours.
-        heartbeat: started with the first request of each process.
+    """
+
+    probes: Mapping[str, Probe]
+    own: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Where requests of the host are recorded.
+
+    Attributes:
         durations: gets what a request took, in seconds, when its response has been closed.
         log: called with the environ when a response begins, still inside the host's request
             context if there is one; None: no such call.
     """
 
+    durations: Durations
+    log: Log | None = None
+
+
+class Middleware:
+    """Wraps an app's `wsgi_app`.
+
+    Args:
+        inner: what it wraps.
+        paths: what is not simply a request of the host.
+        recording: where the others are recorded.
+        identity: headers of every answer of ours.
+        heartbeat: started with the first request of each process.
+    """
+
     def __init__(
         self,
         inner: WSGIApp,
-        *,
-        probes: Mapping[str, Probe],
-        own_paths: tuple[str, ...],
-        skip: tuple[str, ...],
+        paths: Paths,
+        recording: Recording,
         identity: Mapping[str, str],
         heartbeat: Heartbeat,
-        durations: Durations,
-        log: Log | None = None,
     ) -> None:
         self.inner = inner
+        probes = paths.probes
         self._probes = {path: probe for path, probe in probes.items() if not path.endswith("/")}
         self._below = {path: probe for path, probe in probes.items() if path.endswith("/")}
-        self._own_paths = own_paths
-        self._skip = skip
-        self._special = _short_prefixes((*probes, *own_paths, *skip))
+        self._own_paths = paths.own
+        self._skip = paths.skip
+        self._special = _short_prefixes((*probes, *paths.own, *paths.skip))
         self._identity = dict(identity)
         self._heartbeat = heartbeat
-        self._durations = durations
-        self._log = log
-        self._kind = _Timed if log is None else _Logged
+        self._durations = recording.durations
+        self._log = recording.log
+        self._kind = _Timed if recording.log is None else _Logged
 
     def __call__(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
         if not self._heartbeat.running:

@@ -25,7 +25,7 @@ from tests.support.wait import eventually
 
 
 def audit_of(app: Flask) -> Audit:
-    found: Audit = app.extensions["mina_ops"].audit
+    found: Audit = app.extensions["mina_ops"].context.audit
     return found
 
 

@@ -11,8 +11,7 @@ from flask import Flask
 from flask_login import LoginManager, UserMixin, login_user
 
 from mina_ops.app import settings
-from mina_ops.app.admin import Guard
-from mina_ops.app.admin.auth import refuse_cross_site
+from mina_ops.app.admin.auth import Guard, refuse_cross_site
 from mina_ops.errors import Forbidden, NotAuthenticated
 from tests.app.admin.conftest import BEARER, TOKEN
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mina_ops.app.drain.model import Order, Plan, State, colour_state, order_from, plan
+from mina_ops.app.drain.model import Order, Plan, order_from, plan
 
 ORDER = Order("one", "blue", 1000.0, 1030.0, 30.0, version="v1")
 
@@ -79,25 +79,3 @@ def test_without_grace_all_are_let_go_at_once() -> None:
 @pytest.mark.parametrize(("left", "end"), [(30.0, 28.5), (4.0, 3.0), (0.0, 0.0)])
 def test_the_tail_takes_at_most_a_quarter_of_what_is_left(left: float, end: float) -> None:
     assert plan(0.0, left, 1.5).end == end
-
-
-def report(state: str, order_id: str | None = "one") -> dict[str, str | None]:
-    return {"state": state, "order_id": order_id}
-
-
-@pytest.mark.parametrize(
-    ("order", "reports", "state"),
-    [
-        (None, [report("serving", None)], State.SERVING),
-        (replace(ORDER, cancelled=True), [report("drained")], State.SERVING),
-        (ORDER, [report("drained"), report("drained")], State.DRAINED),
-        (ORDER, [report("drained"), report("draining")], State.DRAINING),
-        (ORDER, [report("drained"), report("drained", "an older one")], State.DRAINING),
-        (ORDER, [report("drained"), {}], State.DRAINING),
-        (ORDER, [], State.DRAINED),
-    ],
-)
-def test_a_colour_is_drained_when_each_of_its_processes_is(
-    order: Order | None, reports: list[dict[str, str | None]], state: State
-) -> None:
-    assert colour_state(order, reports) is state

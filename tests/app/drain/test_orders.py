@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from mina_ops.app.drain.orders import Orders
+from mina_ops.app.identity import Identity
 from mina_ops.app.state import keys
 from mina_ops.app.state.base import Store
 from mina_ops.app.state.memory import MemoryStore
@@ -23,7 +24,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
 
 
 def orders(store: Store, environment: str = "blue") -> Orders:
-    return Orders(store, environment, ("blue", "green"))
+    return Orders(store, Identity(environment, "v1", "0", ("blue", "green")))
 
 
 def test_an_order_is_begun_once_and_then_kept(store: Store) -> None:

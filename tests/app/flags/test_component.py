@@ -11,7 +11,7 @@ from flask import Flask, render_template_string
 from flask_login import LoginManager, UserMixin, login_user
 
 from mina_ops.app.flags import Caller, Flags, Undecided, flag_required
-from mina_ops.app.flags.news import News
+from mina_ops.app.flags.events import FlagEvent
 from mina_ops.app.state import MemoryStore
 from mina_ops.errors import StateUnavailable
 from tests.app.flags.conftest import ANA
@@ -20,7 +20,7 @@ from tests.app.flags.conftest import ANA
 def test_a_flag_that_does_not_exist_is_off_and_remembered(flags: Flags) -> None:
     assert flags.is_enabled("typo") is False
     assert flags.asked_in_vain() == ["typo"]
-    flags.desk.set("typo", {"enabled": True}, ANA)
+    flags.editor.set("typo", {"enabled": True}, ANA)
     assert flags.is_enabled("typo") is True
     assert flags.asked_in_vain() == []
 
@@ -36,7 +36,7 @@ def test_code_declares_what_a_missing_flag_answers(flags: Flags) -> None:
     assert flags.is_enabled("check_signatures") is True
     with pytest.raises(Undecided, match="tax"):
         flags.is_enabled("tax")
-    flags.desk.set("tax", {}, ANA)
+    flags.editor.set("tax", {}, ANA)
     assert flags.is_enabled("tax") is False
     for key, wish in (("Bad", "on"), ("good", "maybe")):
         with pytest.raises(ValueError, match=r"key|on_unknown"):
@@ -51,24 +51,24 @@ def test_units_and_attributes_reach_the_flag(flags: Flags) -> None:
         "allow": ["7"],
         "rules": [{"conditions": [condition]}],
     }
-    flags.desk.set("audio", values, ANA)
+    flags.editor.set("audio", values, ANA)
     assert flags.is_enabled("audio", 7) is True
     assert flags.is_enabled("audio", unit="8", plan="pro") is True
     assert flags.is_enabled("audio", unit="8") is False
 
 
 def test_a_value_is_the_callers_variant_or_the_default(flags: Flags) -> None:
-    flags.desk.set("theme", {"enabled": True, "variants": {"dark": "#000"}}, ANA)
-    flags.desk.set("plain", {"enabled": True}, ANA)
+    flags.editor.set("theme", {"enabled": True, "variants": {"dark": "#000"}}, ANA)
+    flags.editor.set("plain", {"enabled": True}, ANA)
     assert flags.value("theme", "#fff") == "#000"
     assert flags.value("plain", "#fff") == "#fff"
     assert flags.value("missing", "#fff") == "#fff"
-    flags.desk.set("theme", {"enabled": False}, ANA)
+    flags.editor.set("theme", {"enabled": False}, ANA)
     assert flags.value("theme", "#fff") == "#fff"
 
 
 def test_override_answers_in_every_thread_and_only_inside(flags: Flags) -> None:
-    flags.desk.set("audio", {"enabled": False}, ANA)
+    flags.editor.set("audio", {"enabled": False}, ANA)
     seen: list[bool] = []
     with flags.override(audio=True, missing=True):
         thread = threading.Thread(target=lambda: seen.append(flags.is_enabled("audio")))
@@ -77,7 +77,7 @@ def test_override_answers_in_every_thread_and_only_inside(flags: Flags) -> None:
         assert flags.is_enabled("missing") is True
         with flags.override(audio=False):
             assert flags.is_enabled("audio") is False
-            flags.desk.set("audio", {"enabled": True}, ANA)
+            flags.editor.set("audio", {"enabled": True}, ANA)
             assert flags.is_enabled("audio") is False
         decision = flags.decision("audio")
         assert decision is not None
@@ -113,7 +113,7 @@ def test_a_template_asks_for_the_user_who_is_logged_in(app: Flask, flags: Flags)
     app.add_url_rule(
         "/page", view_func=lambda: render_template_string("{{ 'new' if flag('audio') else 'old' }}")
     )
-    flags.desk.set("audio", {"enabled": True, "rollout_percent": 0, "allow": ["7"]}, ANA)
+    flags.editor.set("audio", {"enabled": True, "rollout_percent": 0, "allow": ["7"]}, ANA)
     client = app.test_client()
     assert client.get("/page").text == "old"
     client.get("/login/7")
@@ -139,7 +139,7 @@ def test_a_view_behind_a_flag_exists_only_while_it_is_on(app: Flask, flags: Flag
 
     client = app.test_client()
     assert client.get("/replay").status_code == 404
-    flags.desk.set("audio", {"enabled": True}, ANA)
+    flags.editor.set("audio", {"enabled": True}, ANA)
     assert client.get("/replay").text == "here"
 
 
@@ -147,13 +147,13 @@ def test_the_host_says_who_the_caller_is(app: Flask, flags: Flags) -> None:
     flags.callers.found_by(lambda: Caller("device-1", {"plan": "pro"}))
     condition = {"attribute": "plan", "operator": "in", "values": ["pro"]}
     rules = [{"conditions": [condition]}]
-    flags.desk.set("audio", {"enabled": True, "rollout_percent": 0, "rules": rules}, ANA)
+    flags.editor.set("audio", {"enabled": True, "rollout_percent": 0, "rules": rules}, ANA)
     assert app.test_client().get("/api/flags").json["flags"] == {"audio": True}  # type: ignore[index]
 
 
 def test_two_apps_in_one_process_have_flags_of_their_own(make_app: Callable[..., Flask]) -> None:
     one, two = (make_app().extensions["mina_ops"].flags for _ in range(2))
-    one.desk.set("audio", {"enabled": True}, ANA)
+    one.editor.set("audio", {"enabled": True}, ANA)
     assert one.is_enabled("audio") is True
     assert two.is_enabled("audio") is False
 
@@ -189,7 +189,7 @@ def broken(
 
 def test_an_evaluation_makes_no_call_to_the_store(broken: tuple[Flags, _Broken]) -> None:
     flags, store = broken
-    flags.desk.set("audio", {"enabled": True, "rollout_percent": 50}, ANA)
+    flags.editor.set("audio", {"enabled": True, "rollout_percent": 50}, ANA)
     before = store.calls
     for unit in range(1_000):
         flags.is_enabled("audio", unit, plan="pro")
@@ -202,12 +202,12 @@ def test_watchers_hear_of_changes_and_of_staleness(
     broken: tuple[Flags, _Broken], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flags, store = broken
-    heard: list[News] = []
+    heard: list[FlagEvent] = []
     flags.watch(heard.append)
     flags.watch(lambda _: 1 / 0)  # type: ignore[arg-type,return-value]
-    flags.desk.set("audio", {"enabled": True}, ANA)
+    flags.editor.set("audio", {"enabled": True}, ANA)
     flags.beat(0)
-    assert heard == [News("changed", frozenset({"audio"}))]
+    assert heard == [FlagEvent("changed", frozenset({"audio"}))]
     store.away = True
     flags.cache._confirmed_at = -1e9
     with pytest.raises(StateUnavailable):

@@ -7,13 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
-from mina_ops.app import settings as own_settings
 from mina_ops.app.flags.cache import Cache
 from mina_ops.app.flags.confirm import Confirmations
 from mina_ops.app.flags.repository import Repository
+from mina_ops.app.identity import Identity
 from mina_ops.app.state import Store
 from mina_ops.errors import StateUnavailable
 from tests.app.flags.conftest import ANA
+
+IDENTITY = Identity("blue", "v2.5.0", "0", ("blue", "green"))
 
 AUDIO = {"audio": json.dumps({"key": "audio", "enabled": True}).encode()}
 
@@ -22,7 +24,7 @@ def test_a_process_that_has_not_applied_a_change_is_waited_for_though_it_answers
     store: Store, open_cache: Callable[[], Cache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer, answering = open_cache(), open_cache()
-    confirmations = Confirmations(store, own_settings.load({}, {}), answering)
+    confirmations = Confirmations(store, IDENTITY, answering, ttl_seconds=3.5)
     changed = Repository(store, writer).change(lambda _: AUDIO, ANA, "flag.set")
     with monkeypatch.context() as away:
         away.setattr(answering, "refresh", _unavailable)

@@ -93,7 +93,7 @@ def test_a_body_is_refused_clearly_or_stored_soundly(site: FlagSite, body: bytes
         decide(flag, site.flags.place, "7", {"plan": "pro"})
     except Undecided:
         assert flag.on_unknown == "error"
-    site.flags.desk.delete(key, ANA)
+    site.flags.editor.delete(key, ANA)
 
 
 acts = st.sampled_from(
@@ -133,7 +133,7 @@ def test_no_question_fails_on_what_it_is_given(site: FlagSite, place: str, text:
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_an_odd_revision_is_a_clear_answer(site: FlagSite, method: str) -> None:
-    site.flags.desk.set("audio", {"enabled": True}, ANA)
+    site.flags.editor.set("audio", {"enabled": True}, ANA)
     for header in ("", '"', "W/", "\xff", '"a", "b"', "*" * 8_000):
         connection = http.client.HTTPConnection(urlsplit(site.url).netloc, timeout=10)
         headers = {"Authorization": f"Bearer {TOKEN}", "If-Match": header}
@@ -141,4 +141,4 @@ def test_an_odd_revision_is_a_clear_answer(site: FlagSite, method: str) -> None:
         assert connection.getresponse().status in (200, 412)
         connection.close()
     assert "audio" in stored(site)
-    site.flags.desk.delete("audio", ANA)
+    site.flags.editor.delete("audio", ANA)

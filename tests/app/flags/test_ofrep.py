@@ -50,7 +50,7 @@ FLAGS: list[dict[str, Any]] = [
 @pytest.fixture
 def ofrep_app(make_app: Callable[..., Flask]) -> Flask:
     app = make_app(MINA_OPS_OFREP=True, APP_VERSION="unknown")
-    app.extensions["mina_ops"].flags.desk.load(FLAGS, ANA)
+    app.extensions["mina_ops"].flags.editor.load(FLAGS, ANA)
     return app
 
 
@@ -162,7 +162,7 @@ def test_all_flags_are_evaluated_at_once_with_an_etag(
     assert client.post(ALL, json=USER, headers=again).status_code == 304
     other = {"context": {"targetingKey": "user-123", "plan": "free"}}
     assert client.post(ALL, json=other, headers=again).status_code == 200
-    ofrep_app.extensions["mina_ops"].flags.desk.set("plain", {"enabled": False}, ANA)
+    ofrep_app.extensions["mina_ops"].flags.editor.set("plain", {"enabled": False}, ANA)
     assert client.post(ALL, json=USER, headers=again).status_code == 200
 
 

@@ -23,7 +23,7 @@ from openfeature.hook import Hook
 from openfeature.provider import ProviderStatus
 
 from mina_ops.app.flags import Flags
-from mina_ops.app.flags.news import News
+from mina_ops.app.flags.events import FlagEvent
 from mina_ops.app.flags.openfeature import MinaOpsProvider
 from tests.app.flags.conftest import ANA
 from tests.app.flags.gherkin import Scenario, Step, scenarios
@@ -191,7 +191,7 @@ def _provider(world: World, _: Step, status: str) -> None:
         provider = MinaOpsProvider(world.flags)
         api.set_provider_and_wait(provider)
         if status == "stale":
-            provider._told(News("stale"))
+            provider._told(FlagEvent("stale"))
         return
     Slow.release.clear()
     kinds = {"not ready": Slow, "fatal": Fatal, "error": Erring}
@@ -423,7 +423,7 @@ def world(app: Flask) -> Iterator[World]:
         conformance("openfeature/test-flags.json")
     flags: Flags = app.extensions["mina_ops"].flags
     theirs = json.loads((FOLDER / "test-flags.json").read_text())
-    flags.desk.load([our_flag(*item) for item in theirs.items()] + [CONTEXT_AWARE], ANA)
+    flags.editor.load([our_flag(*item) for item in theirs.items()] + [CONTEXT_AWARE], ANA)
     yield World(flags)
     Slow.release.set()
     api.clear_providers()
@@ -442,14 +442,14 @@ def test_scenario_of_openfeature(world: World, scenario: Scenario) -> None:
 
 
 def test_a_killed_boolean_flag_is_false_whatever_default_the_code_has(world: World) -> None:
-    world.flags.desk.set("audio", {"enabled": False}, ANA)
+    world.flags.editor.set("audio", {"enabled": False}, ANA)
     api.set_provider_and_wait(MinaOpsProvider(world.flags))
     found = world.ask("boolean", "audio", True)
     assert (found.value, found.reason, found.variant) == (False, "DISABLED", "off")
 
 
 def test_the_targeting_key_is_the_unit(world: World) -> None:
-    world.flags.desk.set("half", {"enabled": True, "rollout_percent": 50}, ANA)
+    world.flags.editor.set("half", {"enabled": True, "rollout_percent": 50}, ANA)
     api.set_provider_and_wait(MinaOpsProvider(world.flags))
     for n in range(50):
         found = world.client.get_boolean_details("half", False, EvaluationContext(str(n)))
@@ -463,13 +463,13 @@ def test_handlers_hear_of_changes_and_of_staleness(world: World) -> None:
     api.set_provider_and_wait(provider)
     for event in (ProviderEvent.PROVIDER_CONFIGURATION_CHANGED, ProviderEvent.PROVIDER_STALE):
         world.client.add_handler(event, lambda details, e=event: heard.append((e.name, details)))
-    world.flags.desk.set("audio", {"enabled": True}, ANA)
+    world.flags.editor.set("audio", {"enabled": True}, ANA)
     world.flags.beat(0)
     eventually(lambda: heard, 2.0, "the change")
     assert heard[0][0] == "PROVIDER_CONFIGURATION_CHANGED"
     assert heard[0][1].flags_changed is not None
     assert "audio" in heard[0][1].flags_changed
-    provider._told(News("stale", reason="the store was emptied"))
+    provider._told(FlagEvent("stale", reason="the store was emptied"))
     eventually(lambda: len(heard) == 2, 2.0, "staleness")
     assert world.client.get_provider_status() == ProviderStatus.STALE
     assert world.client.get_boolean_value("audio", False) is True

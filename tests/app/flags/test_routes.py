@@ -97,7 +97,7 @@ def test_a_hostile_body_is_a_clear_400_and_stores_nothing(
     assert answer.json is not None
     assert answer.json.get("field") == field
     assert len(answer.data) < 2_000
-    assert flags.desk.flags() == []
+    assert flags.editor.flags() == []
     assert flags.cache.snapshot.known.entries == {}
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from mina_ops.app.health.child import in_child
-from mina_ops.app.health.model import Outcome
+from mina_ops.app.health.model import Result
 
 SECONDS = 30.0
 
 
-def _ends(**found: Any) -> Callable[[], Outcome]:
-    return lambda: Outcome(ok=True, ended=time.monotonic(), latency_seconds=0.5, **found)
+def _ends(**found: Any) -> Callable[[], Result]:
+    return lambda: Result(ok=True, ended=time.monotonic(), latency_seconds=0.5, **found)
 
 
 def test_what_it_found_comes_back() -> None:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from mina_ops.app.heartbeat import Heartbeat
-from mina_ops.app.metrics import Metrics
-from mina_ops.app.settings import Settings
-from mina_ops.app.state import MemoryStore
-from mina_ops.app.state.presence import Presence
-from mina_ops.app.web.middleware import Middleware
+from mina_ops.app.metrics.component import Metrics
+from mina_ops.app.metrics.outcomes import OutcomeEvents
+from mina_ops.app.metrics.routes import json_probes
+from mina_ops.app.web.middleware import Middleware, Paths, Recording
+from tests.support.context import context_of
 
 REQUESTS = 100_000
 
@@ -23,19 +23,15 @@ def not_found(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[by
 
 
 def test_100_000_paths_and_methods_make_two_series_and_keep_no_memory() -> None:
-    settings = Settings(request_log=False)
-    store = MemoryStore()
-    metrics = Metrics(settings, store, Presence(store, settings))
+    metrics = Metrics(context_of(MINA_OPS_REQUEST_LOG=False), OutcomeEvents())
     heartbeat = Heartbeat(1.0)
     heartbeat.running = True
     middleware = Middleware(
         not_found,
-        probes=metrics.probes(),
-        own_paths=(),
-        skip=(),
-        identity={},
-        heartbeat=heartbeat,
-        durations=metrics.durations,
+        Paths(json_probes(metrics.figures)),
+        Recording(metrics.durations),
+        {},
+        heartbeat,
     )
 
     def flood(first: int, last: int) -> None:
@@ -53,7 +49,7 @@ def test_100_000_paths_and_methods_make_two_series_and_keep_no_memory() -> None:
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < 2_000_000
-    total = metrics.total().amounts
+    total = metrics.figures.total().amounts
     counts = {name: n for name, n in total.items() if name.startswith("r:")}
     assert {name.split(":")[1] for name in counts} == {"GET", "_OTHER"}
     assert sum(counts.values()) == REQUESTS

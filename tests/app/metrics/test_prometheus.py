@@ -30,8 +30,8 @@ def app() -> Iterator[Flask]:
     for _ in range(3):
         metrics.durations[("GET", "/api/sessions/<int:id>", "200 OK")].append(0.03)
     metrics.durations[("POST", '/odd"\\\n:<path:x>', "500 X")].append(20.0)
-    metrics.websocket("accepted")
-    metrics.websocket("bad_request")
+    metrics.handshake("accepted")
+    metrics.handshake("bad_request")
     metrics.outcome("transcription").success()
     metrics.flush(time.time())
     yield app

@@ -115,7 +115,7 @@ def test_quantiles_and_rate_come_from_the_requests(client: FlaskClient, runtime:
 
 def test_refusals_while_draining_are_no_failures(client: FlaskClient, runtime: Runtime) -> None:
     for result in ("accepted", "accepted", "accepted", "full", "draining", "draining"):
-        runtime.metrics.websocket(result)
+        runtime.metrics.handshake(result)
     body = await_samples(client, "websockets", 4)
     assert body["connection_success_rate"] == 75.0
     assert body["failures"] == {"full": 1}
@@ -169,7 +169,7 @@ def test_names_of_bad_form_are_refused_and_many_names_are_bounded(runtime: Runti
         with pytest.raises(ValueError, match="is no name"):
             metrics.outcome(name)
         with pytest.raises(ValueError, match="is no name"):
-            metrics.websocket(name)
+            metrics.handshake(name)
     for number in range(1000):
         metrics.outcome(f"name{number}").success()
     assert len(metrics.outcome_names("blue")) <= 101

@@ -8,6 +8,7 @@ from flask import Flask
 from flask_socketio import SocketIO, emit
 
 from mina_ops import MinaOps
+from mina_ops.app.metrics.component import Metrics
 from tests.support.wait import eventually
 
 POLL = "?EIO=4&transport=polling"
@@ -127,14 +128,14 @@ def test_a_host_that_answers_pings_itself_goes_on_to_do_so(running: list[MinaOps
     assert [event["name"] for event in client.get_received()] == ["own pong"]
 
 
-def test_handshakes_are_counted_by_what_became_of_them(running: list[MinaOps]) -> None:
+def test_handshakes_are_counted_by_what_became_of_them(
+    running: list[MinaOps], monkeypatch: pytest.MonkeyPatch
+) -> None:
     app = new_app(MINA_OPS_MAX_CONNECTIONS=2)
-    socketio = SocketIO(app, async_mode="threading")
-    ops = MinaOps(app, socketio=socketio)
-    running.append(ops)
     noted: list[str] = []
-    ops.connections.sessions._note = noted.append  # type: ignore[union-attr]
-    ops.connections.door._note = noted.append  # type: ignore[union-attr]
+    monkeypatch.setattr(Metrics, "handshake", lambda _, result: noted.append(result))
+    socketio = SocketIO(app, async_mode="threading")
+    running.append(MinaOps(app, socketio=socketio))
     socketio.on("connect")(lambda auth=None: not (auth or {}).get("bad"))
     client = app.test_client()
     for packet in ("40", '40{"bad":true}'):

@@ -1,19 +1,17 @@
 from __future__ import annotations
 
-from mina_ops.app import settings
-from mina_ops.app.settings import Settings
+from mina_ops.app.identity import Identity
 from mina_ops.app.state import MemoryStore
 from mina_ops.app.state.presence import Presence
 from mina_ops.errors import StateUnavailable
 
 
 def _process(store: MemoryStore, environment: str, instance: str) -> Presence:
-    return Presence(store, _settings(environment, instance))
+    return Presence(store, _identity(environment, instance), ttl_seconds=30)
 
 
-def _settings(environment: str, instance: str) -> Settings:
-    config = {"ENVIRONMENT": environment, "MINA_OPS_INSTANCE": instance}
-    return settings.load({**config, "MINA_OPS_PRESENCE_TTL": 30}, {})
+def _identity(environment: str, instance: str) -> Identity:
+    return Identity(environment, "v2.5.0", instance, ("blue", "green"))
 
 
 def test_both_colours_are_seen_from_either() -> None:
@@ -30,9 +28,10 @@ def test_both_colours_are_seen_from_either() -> None:
 
 def test_a_process_sees_itself_as_it_is_now_even_before_its_first_beat() -> None:
     counts = [3]
-    process = _process(MemoryStore(), "blue", "0")
+    identity = _identity("blue", "0")
+    process = Presence(MemoryStore(), identity, ttl_seconds=30)
     process.contribute("connections", lambda: counts[0])
-    process_id = _settings("blue", "0").process_id
+    process_id = identity.process_id
     assert process.peers().reports[process_id]["connections"] == 3
     process.beat(0.0)
     counts[0] = 4

@@ -245,9 +245,9 @@ def test_what_the_store_missed_is_saved_when_it_is_back(
     store.away = True
     take(blue, 1)
     with pytest.raises(StateUnavailable):
-        blue.beat()
+        blue.beat(0.0)
     store.away = False
-    blue.beat()
+    blue.beat(0.0)
     assert take(green, 1) is False
 
 
@@ -264,7 +264,7 @@ def test_idle_streams_are_forgotten_and_known_again_from_the_store(
 ) -> None:
     take(blue, 1)
     monkeypatch.setattr(module, "IDLE_SECONDS", -1.0)
-    blue.beat()
+    blue.beat(0.0)
     assert blue._streams == {}
     assert [take(blue, 1), take(blue, 2)] == [False, True]
 

@@ -12,7 +12,7 @@ from flask import Flask, Response, request, stream_with_context
 
 from mina_ops.app.heartbeat import Heartbeat
 from mina_ops.app.web.answers import Answer
-from mina_ops.app.web.middleware import Middleware, Served
+from mina_ops.app.web.middleware import Middleware, Paths, Recording, Served
 
 Environ = dict[str, Any]
 
@@ -33,16 +33,17 @@ class Wrapped:
         log = None if self.logged is None else lambda e: self.logged.append(e["PATH_INFO"])
         self.middleware = Middleware(
             self.inner,
-            probes={
-                "/api/health": lambda request: Answer(200, {"path": request.path}),
-                "/api/health/": lambda request: Answer(200, {"below": request.path}),
-            },
-            own_paths=("/api/flags", "/admin/openapi"),
-            skip=("/socket.io/",),
-            identity={"X-Mina-Environment": "blue"},
-            heartbeat=heartbeat,
-            durations=self.durations,
-            log=log,
+            Paths(
+                probes={
+                    "/api/health": lambda request: Answer(200, {"path": request.path}),
+                    "/api/health/": lambda request: Answer(200, {"below": request.path}),
+                },
+                own=("/api/flags", "/admin/openapi"),
+                skip=("/socket.io/",),
+            ),
+            Recording(self.durations, log),
+            {"X-Mina-Environment": "blue"},
+            heartbeat,
         )
 
     def __call__(self, path: str = "/", **environ: Any) -> Iterable[bytes]:

@@ -36,7 +36,7 @@ ANA = Author("user:ana")
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[FlagSite]:
     with flag_site(tmp_path) as running:
-        running.flags.desk.set("audio", {"enabled": False}, ANA)
+        running.flags.editor.set("audio", {"enabled": False}, ANA)
         yield running
 
 
@@ -53,7 +53,7 @@ class Stage:
 
     @property
     def percent(self) -> float:
-        flag = self.site.flags.desk.flag("audio")[0]
+        flag = self.site.flags.editor.flag("audio")[0]
         return flag.rollout_percent if flag.enabled else 0.0
 
     def run(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def test_a_flag_that_does_harm_is_turned_off_and_its_percentage_kept(
     stage = Stage(site, lambda percent: bad if percent >= 25 else FINE)
     with pytest.raises(RolledBack, match="audio was turned off"):
         stage.run()
-    flag = site.flags.desk.flag("audio")[0]
+    flag = site.flags.editor.flag("audio")[0]
     assert (flag.enabled, flag.rollout_percent) == (False, 25.0)
 
 
@@ -132,7 +132,7 @@ def test_nobody_gets_a_flag_before_there_is_enough_to_compare_with(site: FlagSit
     stage.run()
     assert stage.history[0] == (1_000_000.0, 0.0)
     assert stage.history[1][0] >= 1_000_300
-    site.flags.desk.set("audio", {"enabled": False}, ANA)
+    site.flags.editor.set("audio", {"enabled": False}, ANA)
     quiet = Stage(site, lambda _: QUIET)
     with pytest.raises(OperatorError, match="nothing tells"):
         quiet.run()
@@ -158,7 +158,7 @@ def test_a_kill_between_the_last_look_and_the_step_stays_a_kill(
     def read_just_before_a_kill(client: FlagsClient, key: str) -> Any:
         found = read(client, key)
         if stage.percent == 25:
-            site.flags.desk.set("audio", {"enabled": False}, ANA)
+            site.flags.editor.set("audio", {"enabled": False}, ANA)
         return found
 
     monkeypatch.setattr(FlagsClient, "read", read_just_before_a_kill)
@@ -169,7 +169,7 @@ def test_a_kill_between_the_last_look_and_the_step_stays_a_kill(
 
 def test_a_change_that_does_not_matter_here_ends_nothing(site: FlagSite) -> None:
     stage = Stage(site, lambda _: FINE)
-    stage.meanwhile = lambda: site.flags.desk.set("audio", {"owner": str(stage.now)}, ANA)
+    stage.meanwhile = lambda: site.flags.editor.set("audio", {"owner": str(stage.now)}, ANA)
     assert stage.run()["rollout_percent"] == 100
 
 
@@ -178,7 +178,7 @@ def test_too_little_traffic_may_be_gone_on_with(site: FlagSite) -> None:
 
 
 def test_a_rollout_that_was_ended_goes_on_where_it_was(site: FlagSite) -> None:
-    site.flags.desk.set("audio", {"enabled": True, "rollout_percent": 25}, ANA)
+    site.flags.editor.set("audio", {"enabled": True, "rollout_percent": 25}, ANA)
     stage = Stage(site, lambda _: FINE)
     stage.run()
     assert [percent for _, percent in stage.history] == [25, 50, 100]
@@ -190,7 +190,7 @@ def test_somebody_elses_kill_ends_the_rollout(site: FlagSite) -> None:
 
     def kill() -> None:
         if stage.percent == 25:
-            site.flags.desk.set("audio", {"enabled": False}, ANA)
+            site.flags.editor.set("audio", {"enabled": False}, ANA)
 
     stage.meanwhile = kill
     with pytest.raises(OperatorError, match="Somebody changed enabled"):
@@ -213,6 +213,6 @@ def test_steps_must_grow_up_to_a_hundred(steps: tuple[float, ...]) -> None:
 
 
 def test_a_flag_that_does_not_exist_is_not_made(site: FlagSite) -> None:
-    site.flags.desk.delete("audio", ANA)
+    site.flags.editor.delete("audio", ANA)
     with pytest.raises(ConfigurationError, match="no flag audio"):
         Stage(site, lambda _: FINE).run()

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from typing import Any
 
 from mina_ops.app.health.model import Check, Unhealthy
+from mina_ops.app.socketio_binding import SocketIOBinding
 
-_SERVING = ("200", "503")  # 503: the gate refuses while draining, as it should
+_SERVING = ("200", "503")  # 503: new sessions are refused while draining, as they should be
 
 
-def websockets_check(socketio: Any, server_of_app: Callable[[], Any] = lambda: None) -> Check:
+def websockets_check(binding: SocketIOBinding) -> Check:
     """An `OPTIONS` request through the handshake's whole path; it opens no session.
 
-    Args:
-        socketio: the host's Flask-SocketIO object; None disables the check.
-        server_of_app: its server for this app, once that is known; the object itself knows only
-            the server of the app that it was bound to last.
+    Disabled where the host has no Flask-SocketIO object. The object itself knows only the server
+    of the app that it was bound to last, so the binding's comes first.
     """
+    socketio = binding.socketio
     if socketio is None:
         return Check(name="websockets", run=None, shared=False)
     return Check(
         name="websockets",
-        run=lambda: _knock(server_of_app() or getattr(socketio, "server", None)),
+        run=lambda: _knock(binding.server or getattr(socketio, "server", None)),
         deadline_seconds=2.0,
         ttl_seconds=10.0,
         shared=False,

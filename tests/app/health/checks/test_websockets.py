@@ -8,39 +8,43 @@ from flask_socketio import SocketIO
 
 from mina_ops.app.health.checks.websockets import websockets_check
 from mina_ops.app.health.model import Unhealthy
+from mina_ops.app.socketio_binding import SocketIOBinding
 
 
 def test_a_host_without_socketio_has_none() -> None:
-    assert websockets_check(None).run is None
+    assert websockets_check(SocketIOBinding(Flask(__name__))).run is None
 
 
 def test_an_attached_server_answers_and_keeps_no_session() -> None:
-    socketio = SocketIO(Flask(__name__), async_mode="threading")
-    check = websockets_check(socketio)
+    app = Flask(__name__)
+    socketio = SocketIO(app, async_mode="threading")
+    check = websockets_check(SocketIOBinding(app, socketio))
     assert check.run is not None
     check.run()
     assert socketio.server.eio.sockets == {}
 
 
 def test_a_server_with_websockets_only_answers_too() -> None:
-    socketio = SocketIO(Flask(__name__), async_mode="threading", transports=["websocket"])
-    check = websockets_check(socketio)
+    app = Flask(__name__)
+    socketio = SocketIO(app, async_mode="threading", transports=["websocket"])
+    check = websockets_check(SocketIOBinding(app, socketio))
     assert check.run is not None
     check.run()
 
 
 def test_a_server_that_was_never_attached_is_unfit() -> None:
-    check = websockets_check(SocketIO())
+    check = websockets_check(SocketIOBinding(Flask(__name__), SocketIO()))
     assert check.run is not None
     with pytest.raises(Unhealthy, match="init_app"):
         check.run()
 
 
 @pytest.mark.parametrize(("answer", "fit"), [("503 Draining", True), ("500 Oops", False)])
-def test_a_gate_that_drains_is_fit_and_a_broken_hook_is_not(answer: str, fit: bool) -> None:
-    socketio = SocketIO(Flask(__name__), async_mode="threading")
+def test_a_server_that_drains_is_fit_and_a_broken_hook_is_not(answer: str, fit: bool) -> None:
+    app = Flask(__name__)
+    socketio = SocketIO(app, async_mode="threading")
     socketio.server.handle_request = lambda environ, start: start(answer, []) and []
-    check = websockets_check(socketio)
+    check = websockets_check(SocketIOBinding(app, socketio))
     assert check.run is not None
     if fit:
         check.run()

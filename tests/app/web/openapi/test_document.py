@@ -60,15 +60,15 @@ def _documented(host: Flask) -> dict[str, Any]:
 def test_the_document_is_served_to_everyone(host: Flask) -> None:
     found = _documented(host)
     assert found["openapi"] == "3.1.0"
-    assert found == document(host.extensions["mina_ops"].settings)
+    assert found == document(host.extensions["mina_ops"].context.settings)
 
 
 def test_every_route_that_is_served_is_in_the_document(host: Flask) -> None:
     paths = _documented(host)["paths"]
     rules = [r for r in host.url_map.iter_rules() if r.endpoint.startswith("mina_ops")]
     served = {rule.rule.replace("<", "{").replace(">", "}") for rule in rules}
-    for part in host.extensions["mina_ops"].parts:
-        served |= {path for path in part.probes() if not path.endswith("/")}
+    for component in host.extensions["mina_ops"].components:
+        served |= {path for path in component.probes() if not path.endswith("/")}
     assert len(served) > 25
     # A script for browsers is a file, no part of the contract.
     assert served - set(paths) == {SCRIPT_PATH}

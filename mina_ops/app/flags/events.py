@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class FlagEvent:
     """`kind` is `changed` (these keys), `stale` (for this reason) or `fresh`."""
 
     kind: str
@@ -21,27 +21,27 @@ class News:
     reason: str | None = None
 
 
-Watcher = Callable[[News], None]
+Listener = Callable[[FlagEvent], None]
 
 
-class Newsroom:
-    """Calls watchers from the heartbeat, so that no request waits for them."""
+class FlagEvents:
+    """Calls listeners from the heartbeat, so that no request waits for them."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
-        self._watchers: list[Watcher] = []
+        self._listeners: list[Listener] = []
         self._told: Snapshot = cache.snapshot
         self._stale = False
 
-    def add(self, watcher: Watcher) -> None:
+    def add(self, listener: Listener) -> None:
         """Tell it of all that happens from now on, and at once if the flags are stale."""
-        self._watchers.append(watcher)
+        self._listeners.append(listener)
         if self._cache.stale:
-            _tell(watcher, News("stale", reason=self._cache.alert))
+            _tell(listener, FlagEvent("stale", reason=self._cache.alert))
 
-    def remove(self, watcher: Watcher) -> None:
+    def remove(self, listener: Listener) -> None:
         """Tell it no more; idempotent."""
-        self._watchers = [other for other in self._watchers if other != watcher]
+        self._listeners = [other for other in self._listeners if other != listener]
 
     def beat(self) -> None:
         """Tell what happened since the last beat."""
@@ -50,18 +50,20 @@ class Newsroom:
             before, now = self._told.known.entries, snapshot.known.entries
             keys = (key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
             self._told = snapshot
-            self._tell_all(News("changed", changed=frozenset(keys)))
+            self._tell_all(FlagEvent("changed", changed=frozenset(keys)))
         if stale != self._stale:
             self._stale = stale
-            self._tell_all(News("stale", reason=self._cache.alert) if stale else News("fresh"))
+            self._tell_all(
+                FlagEvent("stale", reason=self._cache.alert) if stale else FlagEvent("fresh")
+            )
 
-    def _tell_all(self, news: News) -> None:
-        for watcher in list(self._watchers):
-            _tell(watcher, news)
+    def _tell_all(self, event: FlagEvent) -> None:
+        for listener in list(self._listeners):
+            _tell(listener, event)
 
 
-def _tell(watcher: Watcher, news: News) -> None:
+def _tell(listener: Listener, event: FlagEvent) -> None:
     try:
-        watcher(news)
+        listener(event)
     except Exception:
-        _log.exception("A watcher of flags failed")
+        _log.exception("A listener of flags failed")

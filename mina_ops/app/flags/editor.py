@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from mina_ops.app.admin import Audit
+from mina_ops.app.admin.audit import Audit
 from mina_ops.app.flags import limits
 from mina_ops.app.flags.cache import Cache
 from mina_ops.app.flags.model import Flag, from_bytes, from_json, new_flag
@@ -19,7 +19,7 @@ MOST_IMPORTED = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Edited:
     """A flag after a change (None: deleted), whether it is new, and what was changed."""
 
     flag: Flag | None
@@ -27,7 +27,7 @@ class Outcome:
     changed: Changed
 
 
-class Desk:
+class Editor:
     """Changes flags, records who did, and reads them back.
 
     Every change may raise `StateUnavailable` or `Conflict`; nothing was stored then.
@@ -57,7 +57,7 @@ class Desk:
         author: Author,
         *,
         expect: Set[str] | None = None,
-    ) -> Outcome:
+    ) -> Edited:
         """Set some fields of a flag, the others stay; a new flag is off until told otherwise.
 
         Args:
@@ -79,9 +79,9 @@ class Desk:
 
         changed = self._change(edit, author, "flag.set")
         created = name in changed.entries and changed.entries[name][0] is None
-        return Outcome(result, created, changed)
+        return Edited(result, created, changed)
 
-    def delete(self, key: str, author: Author, *, expect: Set[str] | None = None) -> Outcome:
+    def delete(self, key: str, author: Author, *, expect: Set[str] | None = None) -> Edited:
         """Delete a flag, which is unknown then; raises NotFound, PreconditionFailed."""
         limits.check_key(key)
 
@@ -91,7 +91,7 @@ class Desk:
             _refuse_other_revision(entries[key], expect)
             return {key: None}
 
-        return Outcome(None, False, self._change(edit, author, "flag.delete"))
+        return Edited(None, False, self._change(edit, author, "flag.delete"))
 
     def disable_for_release(self, release: str, author: Author) -> Changed:
         """Turn off every flag that a release brought, in one step; other fields stay.

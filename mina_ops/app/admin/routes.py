@@ -1,4 +1,4 @@
-"""`Admin`: the audit endpoint, and the command that makes our tables."""
+"""The audit endpoint, the OpenAPI document, and the command that makes our tables."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import Any
 import click
 from flask import Blueprint, request
 
-from mina_ops.app.admin.audit import MOST_ENTRIES, Audit
-from mina_ops.app.admin.auth import Guard
+from mina_ops.app.admin.audit import MOST_ENTRIES
 from mina_ops.app.admin.tables import upgrade
-from mina_ops.app.component import Part
-from mina_ops.app.settings import Settings
+from mina_ops.app.component import Component
+from mina_ops.app.context import Context
 from mina_ops.app.web.answers import Answer
 from mina_ops.app.web.openapi import document as openapi
 from mina_ops.app.web.routing import mount
@@ -20,32 +19,29 @@ from mina_ops.errors import ConfigurationError, InvalidRequest
 _FILTERS = ("actor", "action", "subject", "environment", "version", "correlation_id")
 
 
-class Admin(Part):
+class AdminRoutes(Component):
     """`GET /admin/audit`, `GET /admin/openapi.json` and `flask mina-ops upgrade`."""
 
-    name = "admin"
+    name = "admin.routes"
 
-    def __init__(self, settings: Settings, guard: Guard, audit: Audit) -> None:
-        self._settings = settings
-        self._guard = guard
-        self._audit = audit
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     def blueprints(self) -> list[Blueprint]:
         """The blueprint of `/admin/audit`."""
         blueprint = Blueprint("mina_ops_admin", __name__, cli_group="mina-ops")
         blueprint.cli.short_help = "Tables of mina_ops in this app's database."
         blueprint.cli.command("upgrade")(_upgrade)
-        chosen = self._settings
-        identity = {"X-Mina-Environment": chosen.environment, "X-Mina-Version": chosen.version}
+        identity = self._context.identity.headers
         mount(blueprint, "/admin/audit", {"GET": self._entries}, identity)
         mount(blueprint, openapi.PATH, {"GET": self._document}, identity)
         return [blueprint]
 
     def _document(self) -> Answer:
-        return Answer(200, openapi.document(self._settings))
+        return Answer(200, openapi.document(self._context.settings))
 
     def _entries(self) -> Answer:
-        self._guard.require()
+        self._context.guard.require()
         given = request.args.to_dict()
         limit = _number(given.pop("limit", "50"), "limit", 1, MOST_ENTRIES)
         before = given.pop("before", None)
@@ -55,7 +51,7 @@ class Admin(Part):
                 f"Unknown parameter {name[:80]!r}; known are limit, before, {', '.join(_FILTERS)}.",
                 field=name[:80],
             )
-        found, sources = self._audit.entries(
+        found, sources = self._context.audit.entries(
             limit=int(limit),
             before=None if before is None else _number(before, "before", 0, 1e12),
             **given,

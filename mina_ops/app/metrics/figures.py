@@ -1,0 +1,86 @@
+"""The figures of a colour: what all its processes counted, read from memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from mina_ops.app.context import Context
+from mina_ops.app.metrics import fields, windows
+from mina_ops.app.metrics.sessions import CURRENT_SECONDS
+from mina_ops.app.metrics.views import Subject, View, Views
+
+COMPONENT = "metrics"
+"""The name under which each process reports its outcomes and active sessions."""
+
+PLAYBOOK_OUTCOMES = ("transcription", "ai_insights")
+
+
+class Figures:
+    """Answers for the whole colour of this process, or for another one.
+
+    Args:
+        outcomes: names that this process has, which may grow.
+    """
+
+    def __init__(self, context: Context, outcomes: Iterable[str]) -> None:
+        self.identity = context.identity
+        self.views = Views(context.store, patience_seconds=context.settings.presence_ttl_seconds)
+        self._presence = context.presence
+        self._outcomes = outcomes
+
+    def window(self, environment: str, window_seconds: int) -> View:
+        """A colour's amounts of the last seconds."""
+        return self.views.ask(Subject(environment, window_seconds), time.time())
+
+    def total(self) -> View:
+        """All that this colour counted under this release."""
+        subject = Subject(self.identity.environment, version=self.identity.version)
+        return self.views.ask(subject, time.time())
+
+    def about(self, environment: str, window_seconds: int, view: View) -> dict[str, Any]:
+        """What every answer says: colour, window, live reporters, when it was read, staleness."""
+        peers = self._presence.peers(environment)
+        read_at = time.time() if view.read_at is None else view.read_at
+        return {
+            "environment": environment,
+            "window_seconds": window_seconds,
+            "reporters": len(peers.reports),
+            "generated_at": _iso(read_at),
+            "stale": view.stale or peers.stale,
+        }
+
+    def outcome_names(self, environment: str) -> set[str]:
+        """Outcomes that a live process of a colour has, or that the colour counted lately."""
+        own = environment == self.identity.environment
+        names = set(self._outcomes if own else PLAYBOOK_OUTCOMES)
+        for report in self._presence.reports(COMPONENT, environment).values():
+            names.update(report.get("outcomes", ()))
+        lately = self.window(environment, windows.DEFAULT_SECONDS).amounts
+        return names | {name.rpartition(":")[0] for name, _ in fields.below(lately, fields.OUTCOME)}
+
+    def active_sessions(self, environment: str) -> dict[str, Any]:
+        """The body of active sessions: the freshest count of a colour's processes."""
+        peers = self._presence.peers(environment)
+        reports = self._presence.reports(COMPONENT, environment).values()
+        counts = [
+            (report["active_sessions_age"], report["active_sessions"])
+            for report in reports
+            if "active_sessions" in report
+        ]
+        age, count = min(counts, default=(0.0, None))
+        return {
+            "active_sessions": count,
+            "samples": len(counts),
+            "environment": environment,
+            "window_seconds": int(CURRENT_SECONDS),
+            "reporters": len(peers.reports),
+            "generated_at": _iso(time.time() - (peers.age_seconds or 0.0) - age),
+            "stale": peers.stale,
+        }
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
