@@ -66,7 +66,7 @@ def merged(redis_url: str) -> tuple[dict[int, float], float]:
     """Bucket -> count over all processes, and the milliseconds that reading it took."""
     metrics = metrics_of(redis_url)
     began = time.perf_counter()
-    view = metrics.window("blue", 300)
+    view = metrics.figures.window("blue", 300)
     return fields.durations(view.amounts), (time.perf_counter() - began) * 1000
 
 

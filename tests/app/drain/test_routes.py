@@ -30,7 +30,7 @@ def ops() -> Iterator[MinaOps]:
 
 @pytest.fixture
 def client(ops: MinaOps) -> FlaskClient:
-    return ops.runtime.drain._coordinator._app.test_client()
+    return ops.runtime.context.app.test_client()
 
 
 def states(client: FlaskClient) -> tuple[str, int]:

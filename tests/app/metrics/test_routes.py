@@ -172,4 +172,4 @@ def test_names_of_bad_form_are_refused_and_many_names_are_bounded(runtime: Runti
             metrics.handshake(name)
     for number in range(1000):
         metrics.outcome(f"name{number}").success()
-    assert len(metrics.outcome_names("blue")) <= 101
+    assert len(metrics.figures.outcome_names("blue")) <= 101

@@ -72,7 +72,7 @@ def test_one_socketio_bound_to_two_apps_in_turn_counts_each_for_itself(
 def test_a_socketio_of_another_path_is_found(running: list[MinaOps]) -> None:
     app = new_app()
     running.append(MinaOps(app, socketio=SocketIO(app, async_mode="threading", path="/rt")))
-    assert running[0].connections.path == "/rt/"
+    assert running[0].runtime.socketio.path == "/rt/"
     assert '"sid":"blue.0~' in shake_hands(app, "/rt/")
 
 
