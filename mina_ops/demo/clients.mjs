@@ -37,6 +37,8 @@ class StreamingClient {
       auth: { token: options.token },
       transports: TRANSPORTS[number % TRANSPORTS.length],
       forceNew: true,
+      // Each is a visitor of its own: who brings no cookie is told apart by its user agent.
+      extraHeaders: { "User-Agent": `mina-demo/${this.stream}` },
       // With these the client keeps what is not acknowledged, and sends it again, in order.
       ...(usesRetries && { retries: 1000, ackTimeout: ACK_TIMEOUT_MS }),
     });

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import secrets
 import signal
 import sys
 import threading
@@ -94,13 +95,14 @@ class Worker:
         self._connection = http.client.HTTPConnection(address, timeout=TIMEOUT_SECONDS)
         self._authorization = f"Bearer {token}"
         self._tally = tally
-        self._cookie = ""
+        self._cookie = self._agent = ""
 
     def run(self, interval_seconds: float, start_at: float, stop: threading.Event) -> None:
         """Send a request every `interval_seconds`, or one after the other if that is too fast."""
         next_at = start_at
         while not stop.is_set():
-            self._cookie = ""
+            # A visitor of its own: before it has the site's cookie, its user agent tells it apart.
+            self._cookie, self._agent = "", f"mina-demo/{secrets.token_hex(4)}"
             visitor = visit()
             call: Call | None = next(visitor)
             while call is not None:
@@ -130,7 +132,7 @@ class Worker:
             return None
 
     def _send(self, call: Call) -> tuple[int, str, dict[str, Any]]:
-        headers = {"Authorization": self._authorization}
+        headers = {"Authorization": self._authorization, "User-Agent": self._agent}
         if self._cookie:
             headers["Cookie"] = self._cookie
         data = None

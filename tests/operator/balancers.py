@@ -20,6 +20,9 @@ from mina_ops.errors import TrafficError
 from mina_ops.operator.config import settings
 from mina_ops.operator.traffic import open_driver
 from mina_ops.operator.traffic.base import TrafficDriver
+from mina_ops.operator.traffic.haproxy.options import read_options as haproxy_options
+from mina_ops.operator.traffic.nginx.options import read_options as nginx_options
+from mina_ops.operator.traffic.site import SiteOptions
 
 
 class Apps(Protocol):
@@ -89,6 +92,20 @@ class Balancer:
         for number in range(keys):
             seen[self.get("/", Cookie=f"mina_key=visitor-{number}").colour] += 1
         return seen
+
+    def add_option(self, line: str) -> None:
+        """Add a line to the driver's table and install it."""
+        name = self.settings().driver
+        table = f"[traffic.{name}]\n"
+        self.toml.write_text(self.toml.read_text().replace(table, f"{table}{line}\n"))
+        self.driver = open_driver(self.settings())
+        self.driver.install()
+
+    def options(self) -> SiteOptions:
+        """The options of the site."""
+        table = self.settings().section("traffic", self.settings().driver)
+        read = nginx_options if self.settings().driver == "nginx" else haproxy_options
+        return read(table)
 
     def settings(self) -> settings.OperatorSettings:
         """The settings, read anew."""

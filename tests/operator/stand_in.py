@@ -30,14 +30,16 @@ _REASONS = {200: "OK", 202: "Accepted", 503: "Service Unavailable"}
 class Fleet:
     """What the instances of one colour share, as Redis would.
 
-    One that is `refusing` refuses handshakes while its probes still say that it is ready.
+    One that is `refusing` turns handshakes away for that reason, while its probes still say that
+    it is ready.
     """
 
     colour: str
     version: str = "v1.0.0"
     status: str = "healthy"
     failing: tuple[str, ...] = ()
-    refusing: bool = False
+    refusing: str = ""
+    files: set[str] = field(default_factory=set)
     drain: dict[str, Any] = field(default_factory=lambda: {"state": "serving"})
     report: dict[str, Any] = field(default_factory=dict)
     # Each look at a drain takes the next count; the last one stays.
@@ -63,6 +65,15 @@ class Instance:
     sids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     made: set[str] = field(default_factory=set)
     server: asyncio.Server | None = None
+    refusing: str = ""
+
+    def reason(self, headers: dict[str, str]) -> str:
+        """Why a handshake is turned away, as the app would say it; "": it may come in."""
+        if self.fleet.drain["state"] != "serving":
+            return "draining"
+        if "x-mina-only-if-ready" in headers and not self.ready:
+            return "unready"
+        return self.refusing or self.fleet.refusing
 
     @property
     def address(self) -> str:
@@ -91,6 +102,10 @@ class Instance:
         self.seen[path] += 1
         if "upgrade" in headers and path.startswith("/socket.io"):
             return await self._upgrade(reader, writer, query, headers)
+        if path == "/die":
+            return False
+        if path == "/hang":
+            await asyncio.sleep(30)
         if self.silent:
             await asyncio.sleep(60)
         if not path.startswith(("/api/health", "/api/metrics", "/admin")):
@@ -106,10 +121,16 @@ class Instance:
         location = f"Location: {self.redirect_to}\r\n" if self.redirect_to else ""
         if self.redirect_to:
             status = 302
+        reason = value.get("refused", "") if isinstance(value, dict) else ""
+        refused = f"X-Mina-Refused: {reason}\r\n" if reason else ""
+        fleet = self.fleet
+        if isinstance(value, dict) and "/public/" in value.get("path", ""):
+            refused += "Cache-Control: public, max-age=60\r\n"
+        refused += f"X-Mina-Environment: {fleet.colour}\r\nX-Mina-Version: {fleet.version}\r\n"
         kind = "application/problem+json" if status >= 400 else "application/json"
         writer.write(
             f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}\r\nContent-Type: {kind}\r\n"
-            f"{location}Content-Length: {len(data)}\r\n"
+            f"{location}{refused}Content-Length: {len(data)}\r\n"
             f"X-Mina-Environment: {self.fleet.colour}\r\nX-Mina-Version: {self.fleet.version}\r\n"
             f"Connection: {'keep-alive' if keep else 'close'}\r\n\r\n".encode()
             + data
@@ -124,8 +145,8 @@ class Instance:
     ) -> bool:
         """A tunnel that echoes, which is all that a proxy can tell a websocket by."""
         fleet = self.fleet
-        if "sid=" not in query and (fleet.refusing or fleet.drain["state"] != "serving"):
-            self._send(writer, 503, {"status": 503, "detail": "draining"}, False)
+        if "sid=" not in query and self.reason(headers):
+            self._send(writer, *self._refusal(headers), False)
             await writer.drain()
             return False
         who = f"{fleet.colour}.{self.name}\n".encode()
@@ -170,8 +191,11 @@ class Instance:
         if path.startswith("/admin/"):
             return self._admin(method, path, headers, body)
         if path.startswith("/socket.io"):
-            return self._engine(query)
-        return 200, {"colour": fleet.colour, "instance": self.name, "headers": headers}
+            return self._engine(query, headers)
+        about = {"colour": fleet.colour, "instance": self.name, "headers": headers, "path": path}
+        if path.startswith("/static/") and path not in fleet.files:
+            return 404, about
+        return 200, about
 
     def _admin(
         self, method: str, path: str, headers: dict[str, str], body: bytes
@@ -199,13 +223,18 @@ class Instance:
             return 200, value
         return 200, {"flags": []}
 
-    def _engine(self, query: str) -> tuple[int, Any]:
+    def _refusal(self, headers: dict[str, str]) -> tuple[int, Any]:
+        reason = self.reason(headers)
+        wish = int(headers.get("x-mina-drain-status", "503"))
+        return wish if reason == "draining" else 503, {"detail": reason, "refused": reason}
+
+    def _engine(self, query: str, headers: dict[str, str]) -> tuple[int, Any]:
         given = dict(part.partition("=")[::2] for part in query.split("&") if part)
         if sid := given.get("sid", "").replace("%7E", "~"):
             known = sid in self.made
             return (200, {"sid": sid, "by": self.name}) if known else (400, "Invalid session")
-        if self.fleet.refusing or self.fleet.drain["state"] != "serving":
-            return 503, {"status": 503, "detail": "draining"}
+        if self.reason(headers):
+            return self._refusal(headers)
         sid = f"{self.fleet.colour}.{self.name}~{next(self.sids)}"
         self.made.add(sid)
         return 200, {"sid": sid, "by": self.name}

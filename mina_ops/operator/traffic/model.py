@@ -13,6 +13,9 @@ from mina_ops.errors import ConfigurationError
 # A user id becomes the name of a file and part of a map's line: no slash, no blank, no leading
 # dot. The load balancers check the ids of requests against the same pattern.
 USER_ID_PATTERN = "[A-Za-z0-9][A-Za-z0-9_@.:+-]{0,127}"
+# A release's version is a file's name as well.
+RELEASE_PATTERN = "[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}"
+_RELEASE = re.compile(RELEASE_PATTERN)
 _USER_ID = re.compile(USER_ID_PATTERN)
 MOST_COHORT_USERS = 10_000
 
@@ -23,14 +26,17 @@ class Split:
 
     The order of `percent` matters: the second colour gets the buckets below its percent, so that
     raising a share moves nobody back. `cohorts` sends a user id to a colour, whatever the shares.
+    `releases` names for a colour the release that it had visitors with, so that pages which name
+    that release in their requests get it while it lives.
 
     Raises:
         ConfigurationError: a share is not a whole number from 0 to 100, the shares do not sum to
-            100, or a cohort has an unknown colour or an id that is not allowed.
+            100, a cohort has an unknown colour or an id that is not allowed, or a release has.
     """
 
     percent: Mapping[str, int]
     cohorts: Mapping[str, str] = field(default_factory=dict)
+    releases: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "percent", MappingProxyType(dict(self.percent)))
@@ -45,6 +51,11 @@ class Split:
                 f"The shares of two colours must sum to 100 percent, not {self.describe()}."
             )
         _check_cohorts(self.cohorts, self.percent)
+        object.__setattr__(self, "releases", MappingProxyType(dict(sorted(self.releases.items()))))
+        for colour, release in self.releases.items():
+            self._known(colour)
+            if not isinstance(release, str) or not _RELEASE.fullmatch(release):
+                raise ConfigurationError(f"{release!r} cannot be the name of a release here.")
 
     @classmethod
     def all_to(cls, colour: str, colours: Iterable[str]) -> Split:
@@ -59,7 +70,8 @@ class Split:
             ConfigurationError: it is no such thing.
         """
         try:
-            return cls(dict(value["percent"]), dict(value.get("cohorts", {})))
+            optional = (dict(value.get(key, {})) for key in ("cohorts", "releases"))
+            return cls(dict(value["percent"]), *optional)
         except (AttributeError, KeyError, TypeError, ValueError) as exc:
             raise ConfigurationError(
                 'A split looks like {"percent": {"blue": 90, "green": 10}, "cohorts": {}}.'
@@ -67,7 +79,8 @@ class Split:
 
     def to_json(self) -> dict[str, Any]:
         """A plain value for JSON."""
-        return {"percent": dict(self.percent), "cohorts": dict(self.cohorts)}
+        value = {"percent": dict(self.percent), "cohorts": dict(self.cohorts)}
+        return {**value, **({"releases": dict(self.releases)} if self.releases else {})}
 
     def giving(self, colour: str, percent: int) -> Split:
         """The same cohorts, with that percent for one colour and the rest for the other."""

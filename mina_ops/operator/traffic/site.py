@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from mina_ops.operator.config.tables import Table
+from mina_ops.operator.traffic import testers
+from mina_ops.operator.traffic.testers import TesterSecret
 
 _YEAR_SECONDS = 31_536_000
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _PATH = re.compile(r"/[A-Za-z0-9_./+@-]*")
+_PREFIX = re.compile(r"/([A-Za-z0-9_.+@-]+/)*")
 _LISTEN = re.compile(r"(([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]|\*):)?[0-9]{1,5}")
 
 
@@ -29,6 +32,10 @@ class SiteOptions:
         listen: address of the site, as "80" or "127.0.0.1:8080".
         cookie: name of the sticky key's cookie, which lives for `cookie_seconds`.
         user_header, user_cookie: where a request's user id for cohorts is; one of them is None.
+        key_header, key_cookie: tell clients without that cookie apart, instead of address and user
+            agent; one of them is None.
+        asset_prefixes: paths below which a file that one colour lacks is asked of the other.
+        tester_secret: signs the values that send testers to a colour.
         trusted_proxies: networks whose X-Forwarded-* headers are believed.
     """
 
@@ -41,6 +48,10 @@ class SiteOptions:
     socketio_path: str = "/socket.io"
     trusted_proxies: tuple[str, ...] = ()
     read_timeout_seconds: int = 60
+    key_header: str | None = None
+    key_cookie: str | None = None
+    asset_prefixes: tuple[str, ...] = ("/static/",)
+    tester_secret: TesterSecret = TesterSecret(None, None)
 
 
 def read_site(table: Table) -> dict[str, Any]:
@@ -49,7 +60,8 @@ def read_site(table: Table) -> dict[str, Any]:
     Raises:
         ConfigurationError: a value is missing or not of the form that a load balancer takes.
     """
-    header, cookie = _user_id(table)
+    header, cookie = _header_or_cookie(table, "user", "X-User-ID")
+    key_header, key_cookie = _header_or_cookie(table, "key", None)
     return {
         "state": plain(table, "state", table.path("state")),
         "listen": address(table, "listen", "80"),
@@ -60,6 +72,10 @@ def read_site(table: Table) -> dict[str, Any]:
         "socketio_path": matching(table, "socketio_path", "/socket.io", _PATH, "'/socket.io'"),
         "trusted_proxies": _networks(table),
         "read_timeout_seconds": table.integer("read_timeout_seconds", 60, least=1, most=3600),
+        "key_header": key_header,
+        "key_cookie": key_cookie,
+        "asset_prefixes": _prefixes(table),
+        "tester_secret": testers.read_secret(table),
     }
 
 
@@ -89,13 +105,27 @@ def plain_or_none(table: Table, key: str) -> Path | None:
     return path if path is None else plain(table, key, path)
 
 
-def _user_id(table: Table) -> tuple[str | None, str | None]:
-    header, cookie = table.text("user_header", None), table.text("user_cookie", None)
+def _header_or_cookie(
+    table: Table, what: str, default: str | None
+) -> tuple[str | None, str | None]:
+    """The header and the cookie that carry something; at least one of them is None."""
+    header, cookie = table.text(f"{what}_header", None), table.text(f"{what}_cookie", None)
     if header and cookie:
-        raise table.wrong("user_cookie", "give user_header or user_cookie, not both.")
+        raise table.wrong(f"{what}_cookie", f"give {what}_header or {what}_cookie, not both.")
     if cookie:
-        return None, matching(table, "user_cookie", cookie, _WORD, "letters, digits and '_'")
-    return matching(table, "user_header", "X-User-ID", _HEADER, "'X-User-ID'"), None
+        return None, matching(table, f"{what}_cookie", cookie, _WORD, "letters, digits and '_'")
+    chosen = header or default
+    if chosen is None:
+        return None, None
+    return matching(table, f"{what}_header", chosen, _HEADER, "'X-User-ID'"), None
+
+
+def _prefixes(table: Table) -> tuple[str, ...]:
+    prefixes = table.texts("asset_prefixes", ("/static/",))
+    for prefix in prefixes:
+        if not _PREFIX.fullmatch(prefix) or prefix == "/":
+            raise table.wrong("asset_prefixes", f"{prefix!r} must look like '/static/'.")
+    return prefixes
 
 
 def _networks(table: Table) -> tuple[str, ...]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mina_ops import shipped
 from mina_ops.operator.config.settings import OperatorSettings
-from mina_ops.operator.traffic.model import USER_ID_PATTERN
+from mina_ops.operator.traffic.model import RELEASE_PATTERN, USER_ID_PATTERN
 from mina_ops.operator.traffic.site import SiteOptions
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+# nginx and HAProxy can pass a request on after this status, and no app of ours uses it otherwise.
+DRAIN_STATUS = 504
 _UNKNOWN_YET = "fingerprint-goes-here"
 
 
@@ -46,6 +49,10 @@ def render(
         "options": options,
         "fingerprint": _UNKNOWN_YET,
         "user_id_pattern": USER_ID_PATTERN,
+        "release_pattern": RELEASE_PATTERN,
+        "socketio_pattern": "^" + re.escape(options.socketio_path.rstrip("/") + "/"),
+        "testers": options.tester_secret.values(settings.colours),
+        "drain_status": DRAIN_STATUS,
         **more,
     }
     text = _environment().get_template(template).render(values)

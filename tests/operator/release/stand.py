@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import itertools
 import json
 import os
 import shutil
@@ -284,6 +285,7 @@ def traffic(
     """
     seen = {"colour": Counter[str](), "status": Counter[str]()}
     stop = threading.Event()
+    numbers = itertools.count()
 
     def visit() -> None:
         due = time.monotonic()
@@ -291,7 +293,8 @@ def traffic(
             due += visitors / a_second
             connection = http.client.HTTPConnection(HOST, port, timeout=30)
             try:
-                connection.request("GET", "/")
+                # Each is somebody else: who brings no cookie is told apart by its user agent.
+                connection.request("GET", "/", headers={"User-Agent": f"browser {next(numbers)}"})
                 response = connection.getresponse()
                 body = response.read().decode()
                 seen["status"][str(response.status)] += 1

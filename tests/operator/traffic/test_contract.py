@@ -101,7 +101,7 @@ def test_every_refused_handshake_is_passed_on_to_the_other_colour(
     def takers() -> set[str]:
         return {tag_of(sid_of(balancer.get(HANDSHAKE))) for _ in range(30)}
 
-    apps.fleets["blue"].refusing = True
+    apps.fleets["blue"].refusing = "draining"
     assert takers() == {"green.0", "green.1"}
     refused = sum(one.seen["/socket.io/"] for one in apps.instances["blue"])
     assert refused >= 30, "not every one was refused, so not every one was passed on"
@@ -114,7 +114,7 @@ def test_every_refused_handshake_is_passed_on_to_the_other_colour(
 def test_a_refused_websocket_is_passed_on_to_the_other_colour(
     balancer: Balancer, apps: StandIns
 ) -> None:
-    apps.fleets["blue"].refusing = True
+    apps.fleets["blue"].refusing = "draining"
     with _tunnel(balancer) as link:
         assert _exchange(link, b"one") == b"one"
     assert sum(one.seen["/socket.io/"] for one in apps.instances["blue"]) >= 1
@@ -258,8 +258,8 @@ def test_the_app_learns_the_client_and_not_what_the_client_claims(balancer: Bala
 
 def test_a_first_visit_gets_the_cookie_that_keeps_it_on_its_colour(balancer: Balancer) -> None:
     balancer.driver.apply(green(50))
-    for _ in range(12):
-        first = balancer.get("/")
+    for number in range(12):
+        first = balancer.get("/", User_Agent=f"browser {number}")
         cookie = first.headers["set-cookie"]
         assert "HttpOnly" in cookie
         assert "Secure" not in cookie
@@ -271,7 +271,7 @@ def test_a_first_visit_gets_the_cookie_that_keeps_it_on_its_colour(balancer: Bal
 
 def test_first_visits_are_shared_out_as_told(balancer: Balancer) -> None:
     balancer.driver.apply(green(50))
-    colours = [balancer.get("/").colour for _ in range(100)]
+    colours = [balancer.get("/", User_Agent=f"browser {n}").colour for n in range(100)]
     assert 25 <= colours.count("green") <= 75
 
 

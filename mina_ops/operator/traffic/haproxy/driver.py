@@ -21,6 +21,7 @@ from mina_ops.operator.traffic.locking import exclusive
 from mina_ops.operator.traffic.model import Split
 from mina_ops.operator.traffic.templates import Rendering, render
 
+_RELEASE = ".release."
 _PERSIST_SECONDS = 20.0
 _READABLE = 0o644
 _ADVICE = "Install HAProxy 2.6 or newer, or set traffic.haproxy.program."
@@ -70,7 +71,10 @@ class HaproxyDriver(TrafficDriver):
         try:
             share = int(entries[".percent"])
             cohorts = {key: value for key, value in entries.items() if not key.startswith(".")}
-            split = Split({self._colours[0]: 100 - share, self._colours[1]: share}, cohorts)
+            pins = {key: value for key, value in entries.items() if key.startswith(_RELEASE)}
+            releases = {colour: key.removeprefix(_RELEASE) for key, colour in pins.items()}
+            percent = {self._colours[0]: 100 - share, self._colours[1]: share}
+            split = Split(percent, cohorts, releases)
             return Reading(split, int(entries[".generation"]))
         except (KeyError, ValueError, ConfigurationError) as exc:
             raise TrafficError(
@@ -174,7 +178,9 @@ class HaproxyDriver(TrafficDriver):
 
     def _entries(self, split: Split, generation: int) -> dict[str, str]:
         share = split.percent[self._colours[1]]
-        return {".generation": str(generation), ".percent": str(share), **split.cohorts}
+        releases = {_RELEASE + release: colour for colour, release in split.releases.items()}
+        head = {".generation": str(generation), ".percent": str(share)}
+        return {**head, **releases, **split.cohorts}
 
     def _write_first_map(self) -> list[str]:
         if self._kept() is not None:
@@ -214,9 +220,10 @@ class HaproxyDriver(TrafficDriver):
         return render("haproxy.cfg.j2", self._settings, self._options, self._names())
 
     def _names(self) -> dict[str, str]:
-        if self._options.user_cookie:
-            return {"user_sample": f"req.cook({self._options.user_cookie})"}
-        return {"user_sample": f"req.fhdr({self._options.user_header})"}
+        options = self._options
+        cookie, header = options.user_cookie, options.user_header
+        sample = f"req.cook({cookie})" if cookie else f"req.fhdr({header})"
+        return {"user_sample": sample, "onward": str(options.map.parent / "onward")}
 
     def _lock_file(self) -> Path:
         return self._options.state / f"{self.name}.lock"

@@ -71,9 +71,14 @@ class NginxDriver(TrafficDriver):
                 for colour in self._colours
                 for user in self.control.names("cohorts", colour)
             }
+            releases = {
+                colour: release
+                for colour in self._colours
+                for release in self.control.names("releases", colour)
+            }
             # Several requests see one split only if it was the same before and after.
             if self.control.generation() == value["generation"]:
-                split = Split({self._colours[0]: 100 - share, second: share}, cohorts)
+                split = Split({self._colours[0]: 100 - share, second: share}, cohorts, releases)
                 return Reading(split, int(value["generation"]))
         raise TrafficError("Traffic kept changing while it was read; somebody else is switching.")
 

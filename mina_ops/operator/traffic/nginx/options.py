@@ -48,9 +48,18 @@ class NginxOptions(SiteOptions):
     @property
     def user_variable(self) -> str:
         """nginx's name for the header or cookie with the user id."""
-        if self.user_cookie:
-            return f"cookie_{self.user_cookie}"
-        return "http_" + (self.user_header or "").lower().replace("-", "_")
+        return _variable(self.user_header, self.user_cookie)
+
+    @property
+    def key_variable(self) -> str:
+        """nginx's name for the header or cookie with the second key; "" where there is none."""
+        return _variable(self.key_header, self.key_cookie)
+
+
+def _variable(header: str | None, cookie: str | None) -> str:
+    if cookie:
+        return f"cookie_{cookie}"
+    return "http_" + header.lower().replace("-", "_") if header else ""
 
 
 def read_options(table: Table) -> NginxOptions:

@@ -4,6 +4,7 @@
     <root>/splits/7/split.json          generation, percent, cohorts
     <root>/splits/7/<second colour>/17  bucket 17 goes to the second colour
     <root>/splits/7/cohorts/<colour>/<user id>
+    <root>/splits/7/releases/<colour>/<release>
 
 Every file is a link to split.json: one write to make durable instead of a hundred.
 """
@@ -140,7 +141,7 @@ class SplitStore:
             json.dump({"generation": generation, **split.to_json()}, file)
             file.flush()
             os.fchmod(file.fileno(), _FILE_MODE)
-            directories = [*self._link_buckets(source, split), *self._link_users(source, split)]
+            directories = [*self._link_buckets(source, split), *self._link_names(source, split)]
             # All names are made before the first wait: a journal then needs one commit for them.
             os.fsync(file.fileno())
         for directory in (*directories, draft):
@@ -151,12 +152,17 @@ class SplitStore:
         names = [str(number) for number in range(split.percent[second])]
         return _link(source, source.parent / second, names)
 
-    def _link_users(self, source: Path, split: Split) -> list[Path]:
+    def _link_names(self, source: Path, split: Split) -> list[Path]:
+        users: dict[str, list[str]] = {}
+        for user, colour in split.cohorts.items():
+            users.setdefault(colour, []).append(user)
+        releases = {colour: [release] for colour, release in split.releases.items()}
         directories = []
-        for colour in set(split.cohorts.values()):
-            users = [user for user, to in split.cohorts.items() if to == colour]
-            directories += _link(source, source.parent / "cohorts" / colour, users)
-        return [*directories, source.parent / "cohorts"] if directories else []
+        for kind, named in (("cohorts", users), ("releases", releases)):
+            for colour, names in named.items():
+                directories += _link(source, source.parent / kind / colour, names)
+            directories += [source.parent / kind] if named else []
+        return directories
 
     def _generations(self) -> list[int]:
         return [int(entry.name) for entry in self._splits.iterdir() if entry.name.isdecimal()]
