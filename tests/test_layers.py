@@ -16,6 +16,7 @@ APP_LAYERS = (
     {"errors"},
     {"files", "shipped", "fields", "page"},
     {"app", "app.clock", "app.forks", "app.settings", "app.downgrade_guard", "app.native"},
+    {"app.socketio_adapter"},
     {"app.database"},
     {"app.identity", "app.heartbeat", "app.socketio_binding"},
     {"app.web"},

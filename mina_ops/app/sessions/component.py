@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -16,8 +17,11 @@ from mina_ops.app.sessions.model import Count, count_from, sid_prefix, total
 from mina_ops.app.sessions.ping import answer_pings
 from mina_ops.app.sessions.raw_ping import RawPings
 from mina_ops.app.sessions.sessions import Sessions
+from mina_ops.app.socketio_adapter import missing_names
 from mina_ops.app.socketio_binding import SocketIOBinding
 from mina_ops.app.state.drain_state import DrainState
+
+_log = logging.getLogger(__name__)
 
 
 class Connections(Component):
@@ -91,7 +95,14 @@ class Connections(Component):
         self._binding.close()
 
     def _bind(self, server: Any) -> None:
-        """Wrap the app's server, in place of one before."""
+        """Wrap the app's server, in place of one before; one that we cannot wrap is left alone."""
+        if missing := missing_names(server):
+            _log.error(
+                "Live sessions are neither counted nor drained: this release of python-socketio "
+                "or python-engineio has no %s. Install a tested one, see docs/dependencies.md.",
+                ", ".join(missing),
+            )
+            return
         context, identity = self._context, self.identity
         tag = sid_prefix(identity.environment, identity.instance)
         generate = server.eio.generate_id

@@ -15,6 +15,7 @@ from mina_ops.app.sessions.admissions import Admissions
 from mina_ops.app.sessions.links import link_of
 from mina_ops.app.sessions.raw_ping import RawPings
 from mina_ops.app.sessions.sessions import Sessions
+from mina_ops.app.socketio_adapter import cors_headers
 from mina_ops.app.web.answers import Answer, StartResponse
 
 Environ = dict[str, Any]
@@ -183,5 +184,4 @@ class Handshakes:
         return body
 
     def _cors(self, environ: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        headers: Iterable[tuple[str, str]] = self._server.eio._cors_headers(environ)
-        return headers
+        return cors_headers(self._server, environ)

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from mina_ops.app.sessions.links import cut, link_of
 from mina_ops.app.settings import Settings
+from mina_ops.app.socketio_adapter import allowed_origins, websocket_class
 from mina_ops.app.web.answers import Answer, StartResponse
 
 LARGEST_MESSAGE = 1024
@@ -57,7 +58,7 @@ class RawPings:
     def serve(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
         """Upgrade the request and answer pings until either side has had enough."""
         link = link_of(environ)
-        socket_class = self._server.eio._async["websocket"]
+        socket_class = websocket_class(self._server)
         self._open[id(environ)] = link
         over = self._server.eio.create_event()
 
@@ -106,7 +107,7 @@ class RawPings:
             return True
         if self._server.eio.cors_allowed_origins == []:
             return bool(urlsplit(origin).netloc == environ.get("HTTP_HOST"))
-        allowed = self._server.eio._cors_allowed_origins(environ)
+        allowed = allowed_origins(self._server, environ)
         return allowed is None or origin in allowed
 
 

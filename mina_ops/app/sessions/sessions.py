@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Any
 
 from mina_ops.app.sessions.model import Count
+from mina_ops.app.socketio_adapter import Call, wrap_arrival, wrap_connect, wrap_handling
 
 
 @dataclass
@@ -46,7 +47,9 @@ class Sessions:
         self._known: dict[str, Session] = {}
         self._lock = Lock()
         self._wrap_handshakes(server.eio)
-        self._wrap_events(server)
+        wrap_arrival(server, self._with_arrival)
+        wrap_handling(server, self._with_end)
+        wrap_connect(server, self._with_joining)
 
     def live(self) -> list[Session]:
         """Sessions whose socket is open, in the order in which they came."""
@@ -163,26 +166,32 @@ class Sessions:
         eio.on("disconnect", disconnected)
         eio.on("message", said)
 
-    def _wrap_events(self, server: Any) -> None:
-        handle, handle_internal = server._handle_event, server._handle_event_internal
-        connect = server._handle_connect
+    def _with_arrival(self, handle: Call) -> Call:
+        manager = self.server.manager
 
         def received(eio_sid: str, namespace: str | None, *rest: Any) -> Any:
             session = self._touch(eio_sid)
             name = namespace or "/"
-            own = server.manager.sid_from_eio_sid(eio_sid, name)
-            if server.manager.is_connected(own, name):
+            if manager.is_connected(manager.sid_from_eio_sid(eio_sid, name), name):
                 # From here on, since the handler may start much later in its own thread.
                 self._count(session, 1)
             return handle(eio_sid, namespace, *rest)
 
-        def handled(own_server: Any, own: str, eio_sid: str, *rest: Any) -> Any:
+        return received
+
+    def _with_end(self, handle: Call) -> Call:
+        def handled(server: Any, own: str, eio_sid: str, *rest: Any) -> Any:
             try:
-                return handle_internal(own_server, own, eio_sid, *rest)
+                return handle(server, own, eio_sid, *rest)
             finally:
                 session = self._known.get(eio_sid)
                 if session is not None and session.in_flight:
                     self._count(session, -1)
+
+        return handled
+
+    def _with_joining(self, connect: Call) -> Call:
+        manager = self.server.manager
 
         def joining(eio_sid: str, namespace: str | None, *rest: Any) -> Any:
             session = self._touch(eio_sid)
@@ -190,7 +199,7 @@ class Sessions:
             outcome = "connect_error"
             try:
                 result = connect(eio_sid, namespace, *rest)
-                own = server.manager.sid_from_eio_sid(eio_sid, namespace or "/")
+                own = manager.sid_from_eio_sid(eio_sid, namespace or "/")
                 outcome = "refused" if own is None else "accepted"
                 return result
             finally:
@@ -199,6 +208,4 @@ class Sessions:
                     self.count_handshake(outcome)
                 self._count(session, -1)
 
-        server._handle_event = received
-        server._handle_event_internal = handled
-        server._handle_connect = joining
+        return joining

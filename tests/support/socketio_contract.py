@@ -1,0 +1,99 @@
+"""Uses every name of the Socket.IO adapter; run by the python of an environment to be tried.
+
+It needs python-socketio alone. Prints one JSON object: versions, and name -> what is wrong.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from typing import Any
+
+import socketio
+
+from mina_ops.app import socketio_adapter as adapter
+
+Problems = dict[str, str]
+
+
+def main() -> None:
+    """Print what is wrong with each name, if anything."""
+    server = socketio.Server(async_mode="threading", async_handlers=False)
+    problems: Problems = dict.fromkeys(adapter.missing_names(server), "is gone")
+    if not problems:
+        _try_calls(server, problems)
+        _try_engine(server, problems)
+    versions = {name: version(name) for name in ("python-socketio", "python-engineio")}
+    print(json.dumps({"versions": versions, "problems": problems}))
+
+
+def _try_calls(server: Any, problems: Problems) -> None:
+    """A client shakes hands, joins and sends an event; each wrapper must hear of its part."""
+    heard: dict[str, tuple[Any, ...]] = {}
+
+    def recording(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        def wrapper(call: Callable[..., Any]) -> Callable[..., Any]:
+            def called(*arguments: Any) -> Any:
+                result = call(*arguments)
+                heard[name] = (*arguments, result)
+                return result
+
+            return called
+
+        return wrapper
+
+    adapter.wrap_arrival(server, recording("_handle_event"))
+    adapter.wrap_handling(server, recording("_handle_event_internal"))
+    adapter.wrap_connect(server, recording("_handle_connect"))
+    adapter.wrap_trigger(server, recording("_trigger_event"))
+    server.on("another", lambda *_: None)
+    app = socketio.WSGIApp(server)
+    sid = json.loads(_ask(app, "GET", "EIO=4&transport=polling")[1:])["sid"]
+    _ask(app, "POST", f"EIO=4&transport=polling&sid={sid}", b"40")
+    _ask(app, "POST", f"EIO=4&transport=polling&sid={sid}", b'42["hello",1]')
+    own = server.manager.sid_from_eio_sid(sid, "/")
+    wanted: dict[str, Callable[[tuple[Any, ...]], bool]] = {
+        "_handle_event": lambda a: a[0] == sid and a[1] in (None, "/"),
+        "_handle_event_internal": lambda a: a[:3] == (server, own, sid),
+        "_handle_connect": lambda a: a[0] == sid and a[1] in (None, "/"),
+        "_trigger_event": lambda a: (
+            (a[0], a[1], a[2], a[-1]) == ("hello", "/", own, server.not_handled)
+        ),
+    }
+    for name, fits in wanted.items():
+        if name not in heard:
+            problems[f"socketio.Server.{name}"] = "is not called"
+        elif not fits(heard[name]):
+            problems[f"socketio.Server.{name}"] = f"is called with {heard[name]!r}"
+
+
+def _try_engine(server: Any, problems: Problems) -> None:
+    environ = {"REQUEST_METHOD": "GET", "HTTP_ORIGIN": "https://a.example"}
+    environ |= {"HTTP_HOST": "a.example", "wsgi.url_scheme": "https"}
+    if not callable(adapter.websocket_class(server)):
+        problems["engineio.Server._async"] = "holds no websocket class"
+    if ("Access-Control-Allow-Origin", "https://a.example") not in list(
+        adapter.cors_headers(server, environ)
+    ):
+        problems["engineio.Server._cors_headers"] = "does not allow the app's own origin"
+    if "https://a.example" not in (adapter.allowed_origins(server, environ) or ()):
+        problems["engineio.Server._cors_allowed_origins"] = "lacks the app's own origin"
+
+
+def _ask(app: Callable[..., Iterable[bytes]], method: str, query: str, body: bytes = b"") -> str:
+    environ = {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": "/socket.io/",
+        "QUERY_STRING": query,
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.url_scheme": "http",
+        "HTTP_HOST": "a.example",
+    }
+    return b"".join(app(environ, lambda *_: None)).decode()
+
+
+if __name__ == "__main__":
+    main()
