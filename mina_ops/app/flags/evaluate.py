@@ -206,9 +206,10 @@ def _holds(rule: Rule, attributes: Attributes) -> bool:
 
 
 def _meets(condition: Condition, attributes: Attributes) -> bool:
-    if condition.attribute not in attributes:
-        return False
-    given = attributes[condition.attribute]
+    # Who has no country, or null as country, is in no list of countries: alike for both.
+    given = attributes.get(condition.attribute)
+    if given is None:
+        return condition.operator == "not_in"
     compare = _COMPARE[condition.operator]
     try:
         if condition.operator == "not_in":
@@ -219,9 +220,34 @@ def _meets(condition: Condition, attributes: Attributes) -> bool:
 
 
 def _same(given: Any, value: Any) -> bool:
+    """Whether an attribute is one of a rule's values, or a list that holds it.
+
+    What one side has as a text and the other does not is compared as text: a person types the
+    user id as "12345" where the app gives 12345, or a UUID.
+    """
     if isinstance(given, list | tuple | set | frozenset):
         return any(_same(item, value) for item in given)
-    return isinstance(given, bool) == isinstance(value, bool) and given == value
+    if isinstance(given, str) != isinstance(value, str):
+        return _text(given) == _text(value)
+    return isinstance(given, bool) == isinstance(value, bool) and bool(given == value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _text_wise(compare: Callable[[str, str], bool]) -> Callable[[Any, Any], bool]:
+    return lambda given, value: not isinstance(given, bool) and compare(_text(given), value)
+
+
+def _contains(given: Any, value: Any) -> bool:
+    if isinstance(given, list | tuple | set | frozenset):
+        return _same(given, value)
+    return value in _text(given)
 
 
 def _number_wise(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
@@ -231,9 +257,9 @@ def _number_wise(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bo
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "in": _same,
     "not_in": _same,
-    "starts_with": str.startswith,
-    "ends_with": str.endswith,
-    "contains": lambda given, value: value in given,
+    "starts_with": _text_wise(str.startswith),
+    "ends_with": _text_wise(str.endswith),
+    "contains": _contains,
     "less": _number_wise(op.lt),
     "less_or_equal": _number_wise(op.le),
     "greater": _number_wise(op.gt),

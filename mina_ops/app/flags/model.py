@@ -21,7 +21,7 @@ Json = bool | str | int | float | list[Any] | dict[str, Any] | None
 class Condition:
     """Holds for a caller whose attribute stands in this relation to one of the values.
 
-    `operator` is one of `limits.OPERATORS`. A caller without the attribute never matches.
+    `operator` is one of `limits.OPERATORS`. A caller without the attribute matches `not_in` alone.
     """
 
     attribute: str
@@ -55,7 +55,8 @@ class Flag:
         colours: where the flag may be on; empty: everywhere.
         minimum_release: older releases report it off.
         release: the release that brought it, see `disable_for_release`.
-        expires: ISO date or time after which the report names it; evaluation does not change.
+        expires: ISO date (its day counts to the end, UTC) or time with its offset; the report
+            names the flag afterwards, evaluation does not change.
         metadata: name -> boolean, string or number, handed out with OpenFeature's answers.
         on_unknown: `off`, `on` or `error`: what a process answers that cannot tell, because
             its own release has no number or it cannot read the entry.

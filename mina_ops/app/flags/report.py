@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mina_ops.app.flags.model import Flag
@@ -55,7 +55,7 @@ def findings(
 
 def _of_one(flag: Flag, changed_at: float | None, now: float, days: float) -> list[Finding]:
     found = []
-    if flag.expires is not None and _unix(flag.expires) <= now:
+    if flag.expires is not None and _end(flag.expires) <= now:
         found.append(Finding(flag.key, "expired", f"expired on {flag.expires}", flag.owner))
     if changed_at is None or now - changed_at > days * 86_400:
         if not flag.enabled:
@@ -74,6 +74,9 @@ def _for_everyone(flag: Flag) -> bool:
     return flag.rollout_percent == 100 and not limited
 
 
-def _unix(text: str) -> float:
+def _end(text: str) -> float:
+    """Unix time of the moment; a day without a time ends at its midnight, UTC."""
     moment = datetime.fromisoformat(text)
+    if "T" not in text and " " not in text:
+        moment += timedelta(days=1)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

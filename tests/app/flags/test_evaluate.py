@@ -7,6 +7,7 @@ import json
 import random
 import statistics
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -102,6 +103,9 @@ def test_a_process_without_a_release_number_answers_as_the_flag_wishes() -> None
         decide(flag(minimum_release="v2.5.0", on_unknown="error"), nowhere, None, {})
 
 
+_UUID = UUID("6f1fd4a2-4d52-4f0c-a6c3-0d9ff2e0a5a1")
+
+
 @pytest.mark.parametrize(
     ("condition", "given_attributes", "holds"),
     [
@@ -112,7 +116,21 @@ def test_a_process_without_a_release_number_answers_as_the_flag_wishes() -> None
         (("groups", "in", "beta"), {"groups": ["alpha", "beta"]}, True),
         (("plan", "not_in", "pro"), {"plan": "free"}, True),
         (("plan", "not_in", "pro", "free"), {"plan": "free"}, False),
-        (("plan", "not_in", "pro"), {}, False),
+        (("plan", "not_in", "pro"), {}, True),
+        (("plan", "not_in", "pro"), {"plan": None}, True),
+        (("groups", "not_in", "beta"), {"groups": ["alpha", "beta"]}, False),
+        (("user", "in", "12345"), {"user": 12345}, True),
+        (("user", "in", 12345), {"user": "12345"}, True),
+        (("user", "not_in", "12345"), {"user": 12345}, False),
+        (("user", "in", "12345"), {"user": 12345.0}, True),
+        (("user", "in", "012345"), {"user": 12345}, False),
+        (("user", "in", "1.5"), {"user": 1.5}, True),
+        (("users", "in", "7"), {"users": [6, 7]}, True),
+        (("user", "in", str(_UUID)), {"user": _UUID}, True),
+        (("staff", "in", "true"), {"staff": True}, True),
+        (("plan", "in", "None"), {"plan": None}, False),
+        (("user", "starts_with", "123"), {"user": 12345}, True),
+        (("users", "contains", "7"), {"users": [6, 7]}, True),
         (("staff", "in", True), {"staff": True}, True),
         (("staff", "in", True), {"staff": 1}, False),
         (("level", "in", 1), {"level": True}, False),

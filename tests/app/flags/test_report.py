@@ -24,9 +24,14 @@ def test_a_flag_in_use_is_not_named() -> None:
 
 @pytest.mark.parametrize(
     ("expires", "found"),
-    [("2026-09-20", ["expired"]), ("2026-09-22", []), ("2026-09-21T14:00:00+02:00", ["expired"])],
+    [
+        ("2026-09-20", ["expired"]),
+        ("2026-09-21", []),
+        ("2026-09-22", []),
+        ("2026-09-21T14:00:00+02:00", ["expired"]),
+    ],
 )
-def test_an_expired_flag_is_named_from_its_day_on(expires: str, found: list[str]) -> None:
+def test_an_expired_flag_is_named_when_its_day_is_over(expires: str, found: list[str]) -> None:
     assert kinds(enabled=True, rollout_percent=50, expires=expires) == found
 
 
