@@ -59,24 +59,28 @@ def rotate(
         token_file=settings.token_file,
         say=output.say,
     )
-    kinds = rotation.possible() if everything else list(only)
-    kinds = rotation.begun() if resume else kinds
     if dry_run:
+        kinds = rotation.possible() if everything else list(only)
+        kinds = rotation.begun() if resume or undo else kinds
         value = {"dry_run": True, "kinds": kinds, "interrupted": rotation.interrupted}
-        text = f"Would rotate {', '.join(kinds) or 'nothing new'} of {chosen.file}."
+        would = "take back the rotation of" if undo else "rotate"
+        text = f"Would {would} {', '.join(kinds) or 'nothing new'} of {chosen.file}."
         output.data(value, text, as_json=as_json)
         return
-    if not force and not undo:
-        click.confirm(f"Rotate {', '.join(kinds) or 'what was begun'} now?", abort=True, err=True)
-    with optional.unwinding():
+    with optional.unwinding(), rotation.alone():
         if undo:
-            rotation.undo()
-            output.data({"undone": True}, "Everything is as it was.", as_json=as_json)
+            remarks = rotation.undo()
+            text = "\n".join(["Everything is as it was.", *remarks])
+            output.data({"undone": True, "remarks": remarks}, text, as_json=as_json)
             return
+        kinds = rotation.possible() if everything else list(only)
+        kinds = rotation.begun() if resume else kinds
+        if not force:
+            click.confirm(f"Rotate {', '.join(kinds)} now?", abort=True, err=True)
         if not resume:
-            rotation.begin(kinds, datetime.now(UTC), end_sessions=end_sessions)
+            rotation.begin(kinds, datetime.now(UTC), end_sessions=end_sessions, force=force)
         remarks = rotation.run(force=force)
-    tokens = f"{chosen.file}.tokens" if "tokens" in kinds else None
+    tokens = str(rotation.tokens_file) if "tokens" in kinds else None
     value = {"rotated": kinds, "tokens_file": tokens, "remarks": remarks}
     lines = [f"Rotated: {', '.join(kinds)}."]
     lines += [f"New admin tokens: {tokens}. Hand them out and remove the file."] if tokens else []

@@ -12,14 +12,21 @@ import hashlib
 import hmac
 import secrets
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from mina_ops.errors import AccessDenied, OperatorError
 from mina_ops.operator.database.connection.connect import Database, rows
+from mina_ops.operator.database.connection.errors import DatabaseUnreachable
+
+_T = TypeVar("_T")
 
 _ITERATIONS = 4096
 _POLL_SECONDS = 0.2
+_RESTART_SECONDS = 20.0
 
 
 def base_role(connection: Connection, login: str) -> str:
@@ -42,7 +49,9 @@ def create(admin: Database, login: str, name: str, password: str) -> None:
     """
     with admin.connect(isolation_level="AUTOCOMMIT") as connection:
         _may_create(connection)
-        base = base_role(connection, login)
+        base = base_role(connection, name)
+        if base == name:  # not made yet, or not to its end; later the old login may be gone
+            base = base_role(connection, login)
         quoted, parent = _identifier(name), _identifier(base)
         if not rows(connection, "SELECT 1 FROM pg_roles WHERE rolname = :name", name=name):
             connection.exec_driver_sql(f"CREATE ROLE {quoted} NOLOGIN IN ROLE {parent}")
@@ -78,19 +87,90 @@ def retire(admin: Database, login: str, *, wait_seconds: float, cut: bool) -> in
             )
         connection.exec_driver_sql(f"ALTER ROLE {_identifier(login)} NOLOGIN PASSWORD NULL")
         _cut(connection, login)
-        if base_role(connection, login) != login:
-            connection.exec_driver_sql(f"DROP ROLE {_identifier(login)}")
-        return left
+        is_base = base_role(connection, login) == login
+    if not is_base:
+        drop(admin, login)
+    return left
 
 
-def drop(admin: Database, name: str) -> None:
-    """Take a role back that `create` made; its sessions are cut. Idempotent."""
+def revive(admin: Database, login: str, like: str, password: str) -> None:
+    """Let a role log in again that `retire` ended, and make it anew if it is gone. Idempotent.
+
+    Args:
+        like: a role of the same rights and settings.
+
+    Raises:
+        AccessDenied: the admin's role may not create roles.
+    """
+    with admin.connect(isolation_level="AUTOCOMMIT") as connection:
+        known = rows(connection, "SELECT 1 FROM pg_roles WHERE rolname = :name", name=login)
+        if known:
+            _may_create(connection)
+            connection.exec_driver_sql(
+                f"ALTER ROLE {_identifier(login)} LOGIN PASSWORD '{scram(password)}'"
+            )
+    if not known:
+        create(admin, like, login, password)
+
+
+def drop(admin: Database, name: str) -> str | None:
+    """Take a role back that `create` made; its sessions are cut. Idempotent.
+
+    Returns a remark where something was granted to the role itself, so that it stays, without
+    login and password.
+    """
     with admin.connect(isolation_level="AUTOCOMMIT") as connection:
         if not rows(connection, "SELECT 1 FROM pg_roles WHERE rolname = :name", name=name):
-            return
-        connection.exec_driver_sql(f"ALTER ROLE {_identifier(name)} NOLOGIN")
+            return None
+        quoted, base = _identifier(name), base_role(connection, name)
+        connection.exec_driver_sql(f"ALTER ROLE {quoted} NOLOGIN PASSWORD NULL")
         _cut(connection, name)
-        connection.exec_driver_sql(f"DROP ROLE {_identifier(name)}")
+        if _done(connection, f"DROP ROLE {quoted}"):
+            return None
+        # Something was granted to the role itself, or it owns something in this database.
+        if base != name:
+            _done(connection, f"REASSIGN OWNED BY {quoted} TO {_identifier(base)}")
+            _done(connection, f"DROP OWNED BY {quoted}")
+        if _done(connection, f"DROP ROLE {quoted}"):
+            return None
+    return f"The role {name} has privileges elsewhere; it stays, and cannot log in."
+
+
+def _done(connection: Connection, statement: str) -> bool:
+    try:
+        connection.exec_driver_sql(statement)
+    except DBAPIError:
+        return False
+    return True
+
+
+def can_log_in(database: Database) -> bool:
+    """Whether the server lets this login in; waits for one that restarts just now."""
+
+    def log_in() -> bool:
+        with database.connect():
+            return True
+
+    try:
+        return patiently(log_in)
+    except DatabaseUnreachable:
+        return False
+
+
+def patiently(act: Callable[[], _T]) -> _T:
+    """What `act` returns; while the server is away, as in a restart, it is asked again.
+
+    Raises:
+        DatabaseUnreachable: the login is refused, or the server stayed away for 20 s.
+    """
+    deadline = time.monotonic() + _RESTART_SECONDS
+    while True:
+        try:
+            return act()
+        except DatabaseUnreachable as exc:
+            if "refused the login" in str(exc) or time.monotonic() > deadline:
+                raise
+        time.sleep(_POLL_SECONDS)
 
 
 def scram(password: str, salt: bytes | None = None) -> str:

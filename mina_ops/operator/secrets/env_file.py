@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from collections.abc import Mapping
@@ -43,14 +44,16 @@ def changed(path: Path, values: Mapping[str, str | None]) -> str:
 
 
 def replace(path: Path, text: str) -> None:
-    """Put a new text in place of the file's, as a whole; its owner and mode stay."""
+    """Put a new text in place of the file's, as a whole; its owner and mode stay.
+
+    A symbolic link stays one: the file that it leads to is replaced.
+    """
+    path = path.resolve()
     mode = stat.S_IMODE(path.stat().st_mode)
     owner = (path.stat().st_uid, path.stat().st_gid)
     files.write(path, text, mode)
     made = path.stat()
     if (made.st_uid, made.st_gid) != owner:
-        import os
-
         os.chown(path, *owner)
 
 

@@ -23,7 +23,14 @@ class Stage(StrEnum):
 
 @dataclass
 class Journal:
-    """A rotation that goes on: what was, what comes, how far it is. Holds secrets."""
+    """A rotation that goes on: what was, what comes, how far it is. Holds secrets.
+
+    Attributes:
+        old, new: variables of the file.
+        tokens: name -> new admin token; the file itself holds digests only.
+        role: the new database role.
+        own_token: the operator's own token before the rotation, if it is one of those that go.
+    """
 
     kinds: list[str]
     stage: str
@@ -32,6 +39,7 @@ class Journal:
     tokens: dict[str, str] = field(default_factory=dict, repr=False)
     role: str = ""
     end_sessions: bool = False
+    own_token: str = field(default="", repr=False)
 
 
 def write(file: Path, journal: Journal) -> None:

@@ -48,6 +48,7 @@ def planned(
     if "database" in kinds and admin is not None:
         _plan_role(options, admin, present, journal, now)
     if "redis" in kinds:
+        secret_redis.require_single(present[options.redis_key], options.redis_key)
         if not secret_redis.password_of(present[options.redis_key]):
             raise ConfigurationError(f"{options.redis_key} has no password to rotate.")
         new[options.redis_key] = secret_redis.with_password(

@@ -1,39 +1,43 @@
 """Rotate the app's secrets without a failed request or a lost session.
 
-Both colours run on, so each change comes in three stages, each reloaded and verified:
+Both colours run on, so each change comes in stages, each reloaded and verified:
 
     widen    old and new are both good: the new key may verify cookies, both tokens are known,
              the database has a second role, Redis a second password
     switch   the new ones are used; the old key still verifies the cookies that it signed
-    narrow   the old tokens go, then the old role and the old Redis password
+    narrow   the old tokens go
+    retire   the old role and the old Redis password end
 
-Up to `switch` a failure is undone by itself; from `narrow` on the rotation only goes forward.
-A journal beside the file, 0600, lets a killed run be resumed or undone. Nothing is printed.
+One rotation at a time: a lock beside the file, which the kernel frees when its holder dies. A
+journal beside the file, 0600, says which stage was begun and holds the old and the new secrets,
+so a run that was killed at any point can be resumed, and taken back at any point. Before anything
+is ended, what stays is proven to work. Nothing secret is printed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from mina_ops import files
-from mina_ops.errors import ConfigurationError, MinaOpsError, OperatorError
+from mina_ops.errors import ConfigurationError, Locked, MinaOpsError
 from mina_ops.operator.config.incident import SecretOptions
-from mina_ops.operator.database.connection.connect import Database, parse
-from mina_ops.operator.secrets import database_role as secret_database
-from mina_ops.operator.secrets import env_file as secret_file
-from mina_ops.operator.secrets import journal as secret_journal
-from mina_ops.operator.secrets import redis_user as secret_redis
-from mina_ops.operator.secrets import replacements
-from mina_ops.operator.secrets import values as secret_values
+from mina_ops.operator.database.connection.connect import Database
+from mina_ops.operator.secrets import contents, env_file, journal, redis_user, replacements, values
 from mina_ops.operator.secrets.journal import Journal, Stage
+from mina_ops.operator.secrets.logins import Logins
 from mina_ops.operator.secrets.reload import Colours
+from mina_ops.operator.system import locks
 
-UNUSED_SECONDS = 15.0
-# Sessions signed by a key that long ago are over; more fallbacks only slow a bad cookie down.
-_FALLBACKS = 3
+_SAID = {
+    Stage.WIDEN: "Widen: the new secrets become good beside the old ones.",
+    Stage.SWITCH: "Switch: the new secrets are used.",
+    Stage.NARROW: "Narrow: the old tokens go.",
+    Stage.RETIRE: "Retire: the old role and the old password end.",
+}
+_ORDER = tuple(Stage)
 
 
 class Rotation:
@@ -60,17 +64,38 @@ class Rotation:
                 "incident.secrets.file is not set; it names the environment file of the app."
             )
         self._options = options
-        self._file = options.file
+        # Journal and lock lie beside the file itself, so two links to it are one rotation.
+        self._file = options.file.resolve()
         self._colours = colours
         self._admin = admin
         self._token_file = token_file
         self._say = say
-        self._journal_file = self._file.with_name(f"{self._file.name}.rotation")
+        self._journal_file = self._beside("rotation")
 
     @property
     def interrupted(self) -> bool:
         """Whether an earlier rotation was begun and not ended."""
         return self._journal_file.exists()
+
+    @property
+    def tokens_file(self) -> Path:
+        """Where new admin tokens are put for the operator to hand out."""
+        return self._beside("tokens")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Within it no other process rotates this file; `begin`, `run` and `undo` need it.
+
+        Raises:
+            Locked: another one does.
+        """
+        try:
+            with locks.held(self._beside("rotation.lock"), wait_seconds=0):
+                yield
+        except Locked as exc:
+            raise Locked(
+                f"Another rotation of {self._file} is running; wait for it to end."
+            ) from exc
 
     def begun(self) -> list[str]:
         """The kinds of secret of the rotation that goes on.
@@ -78,24 +103,35 @@ class Rotation:
         Raises:
             ConfigurationError: there is none.
         """
-        return secret_journal.read(self._journal_file).kinds
+        return journal.read(self._journal_file).kinds
 
     def possible(self) -> list[str]:
         """The kinds of secret that the file has."""
-        present = secret_file.read(self._file)
+        present = env_file.read(self._file)
         return [kind for kind in replacements.KINDS if present.get(self._key(kind))]
 
-    def begin(self, kinds: Sequence[str], now: datetime, *, end_sessions: bool = False) -> Journal:
+    def begin(
+        self,
+        kinds: Sequence[str],
+        now: datetime,
+        *,
+        end_sessions: bool = False,
+        force: bool = False,
+    ) -> Journal:
         """Plan a rotation and write the plan down; nothing else happens yet.
 
+        Args:
+            force: also where Redis has no file to keep the new password in.
+
         Raises:
-            ConfigurationError: an earlier one is unfinished, or the file lacks such a secret.
+            ConfigurationError: an earlier one is unfinished, or the file lacks such a secret, or
+                a restart of Redis in the middle would lock the app out.
         """
         if self.interrupted:
             raise ConfigurationError(
                 f"An earlier rotation did not end ({self._journal_file}); --resume or --undo it."
             )
-        present = secret_file.read(self._file)
+        present = env_file.read(self._file)
         for kind in kinds:
             if not present.get(self._key(kind)):
                 raise ConfigurationError(f"{self._file} has no {self._key(kind)} to rotate.")
@@ -104,10 +140,13 @@ class Rotation:
                 f"{self._options.admin_env} is not set; it holds the URL of a role that may "
                 "create roles."
             )
-        journal = replacements.planned(self._options, self._admin, list(kinds), present, now)
-        journal.end_sessions = end_sessions
-        self._write(journal, Stage.PLANNED)
-        return journal
+        made = replacements.planned(self._options, self._admin, list(kinds), present, now)
+        if "redis" in kinds and not redis_user.has_file(present[self._options.redis_key]):
+            self._refuse_unkept(force)
+        made.end_sessions = end_sessions
+        made.own_token = self._own_token(made)
+        self._write(made, Stage.PLANNED)
+        return made
 
     def run(self, *, force: bool = False) -> list[str]:
         """Carry the planned or interrupted rotation to its end; remarks for the operator.
@@ -119,179 +158,133 @@ class Rotation:
             MinaOpsError: it failed; before `narrow` everything is as it was, from then on
                 it can be resumed.
         """
-        journal = secret_journal.read(self._journal_file)
-        if journal.stage in (Stage.PLANNED, Stage.WIDEN, Stage.SWITCH):
+        found = journal.read(self._journal_file)
+        begun = _ORDER.index(Stage(found.stage))
+        remarks = [f"Rotate by hand at its provider: {name}." for name in self._options.by_hand]
+        if begun <= _ORDER.index(Stage.SWITCH):
             try:
-                self._widen(journal)
-                self._switch(journal)
+                if begun < _ORDER.index(Stage.SWITCH):
+                    remarks += self._enter(found, Stage.WIDEN)
+                self._enter(found, Stage.SWITCH)
             except MinaOpsError:
-                self._say("It failed; taking everything back.")
-                self.undo()
+                self._take_back(found)
                 raise
-        self._narrow(journal)
-        remarks = self._retire(journal, force=force)
+        if begun <= _ORDER.index(Stage.NARROW):
+            self._narrow(found)
+        self._enter(found, Stage.RETIRE)
+        remarks += self._logins(found).end_old(cut=force)
         self._journal_file.unlink()
-        return remarks
+        return list(dict.fromkeys(remarks))
 
-    def undo(self) -> None:
-        """Put everything back as it was before. Idempotent.
+    def undo(self) -> list[str]:
+        """Put everything back as it was before, however far it is; remarks. May be repeated.
+
+        What was ended already is made good again, with the old secrets of the journal.
 
         Raises:
-            ConfigurationError: there is none to undo, or it is past the point of no return.
+            ConfigurationError: there is none to undo.
+            MinaOpsError: a server is away, or a colour is not well; try again.
         """
-        journal = secret_journal.read(self._journal_file)
-        if journal.stage in (Stage.NARROW, Stage.RETIRE):
-            raise ConfigurationError(
-                "The old secrets are being revoked already; --resume it, then rotate again."
-            )
-        secret_file.replace(self._file, secret_file.changed(self._file, self._before(journal)))
-        if journal.stage != Stage.PLANNED:
-            self._colours.reload()
-        if "database" in journal.kinds and self._admin is not None:
-            secret_database.drop(self._admin, journal.role)
-        if "redis" in journal.kinds:
-            key = self._options.redis_key
-            new = secret_redis.password_of(journal.new[key])
-            secret_redis.remove(journal.old[key], new or "")
+        found = journal.read(self._journal_file)
+        remarks: list[str] = []
+        if found.stage != Stage.PLANNED:
+            remarks = self._logins(found).make_old_good()
+            # From here on both are good, whatever was ended before: a --resume starts there.
+            self._write(found, Stage.SWITCH)
+            self._put(found, Stage.PLANNED)
+            self._give_back_tokens(found)
+            self._colours.require_healthy(token=found.own_token or None)
+            remarks += self._logins(found).end_new()
         self._journal_file.unlink()
         self._say("Everything is as it was.")
+        return list(dict.fromkeys(remarks))
 
-    def _widen(self, journal: Journal) -> None:
-        self._write(journal, Stage.WIDEN)
-        self._say("Widen: the new secrets become good beside the old ones.")
-        if "database" in journal.kinds and self._admin is not None:
-            old, new = self._databases(journal)
-            password = new.url.password or ""
-            secret_database.create(self._admin, old.url.username or "", journal.role, password)
-        if "redis" in journal.kinds:
-            key = self._options.redis_key
-            new_password = secret_redis.password_of(journal.new[key]) or ""
-            secret_redis.add(journal.old[key], new_password)
-        self._put(
-            {
-                self._options.fallbacks_key: secret_values.joined(
-                    journal.new.get(self._options.secret_key), *self._fallbacks(journal)
-                )
-                if "secret_key" in journal.kinds
-                else ...,
-                self._options.tokens_key: self._both_tokens(journal),
-            }
-        )
-        self._verify(journal)
-
-    def _switch(self, journal: Journal) -> None:
-        self._write(journal, Stage.SWITCH)
-        self._say("Switch: the new secrets are used.")
-        self._try_logins(journal)
-        values: dict[str, Any] = {
-            self._key(kind): journal.new[self._key(kind)]
-            for kind in ("secret_key", "database", "redis")
-            if kind in journal.kinds
-        }
-        if "secret_key" in journal.kinds:
-            old_key = journal.old[self._options.secret_key]
-            values[self._options.fallbacks_key] = secret_values.joined(
-                old_key, *self._fallbacks(journal)
+    def _take_back(self, found: Journal) -> None:
+        self._say("It failed; taking everything back.")
+        try:
+            self.undo()
+        except MinaOpsError as error:
+            self._say(
+                f"That failed too: {error} Old and new secrets are both good; "
+                "--undo or --resume when the cause is mended."
             )
-        self._put(values)
-        self._verify(journal)
 
-    def _narrow(self, journal: Journal) -> None:
-        self._write(journal, Stage.NARROW)
-        self._say("Narrow: the old tokens go.")
-        values: dict[str, Any] = {}
-        mine = self._own_token(journal)
-        if "tokens" in journal.kinds:
-            values[self._options.tokens_key] = secret_values.with_digests(journal.tokens)
-            self._hand_out(journal)
-        if journal.end_sessions and "secret_key" in journal.kinds:
-            values[self._options.fallbacks_key] = None
-        if values:
-            self._put(values)
-        self._verify(journal)
-        if mine is not None:
-            self._colours.require_refused(mine)
-
-    def _retire(self, journal: Journal, *, force: bool) -> list[str]:
-        self._write(journal, Stage.RETIRE)
-        self._say("Retire: the old role and the old password end.")
-        remarks = [f"Rotate by hand at its provider: {name}." for name in self._options.by_hand]
-        if "database" in journal.kinds and self._admin is not None:
-            old, _ = self._databases(journal)
-            cut = secret_database.retire(
-                self._admin, old.url.username or "", wait_seconds=UNUSED_SECONDS, cut=force
-            )
-            remarks += [f"{cut} database sessions of the old role were cut."] if cut else []
-        if "redis" in journal.kinds:
-            key = self._options.redis_key
-            old_password = secret_redis.password_of(journal.old[key])
-            remark = secret_redis.remove(journal.new[key], old_password or "")
-            remarks += [remark] if remark else []
+    def _enter(self, found: Journal, stage: Stage) -> list[str]:
+        """Begin a stage, or begin it again: logins first, then the file, then the colours."""
+        self._write(found, stage)
+        self._say(_SAID[stage])
+        remarks = self._logins(found).make_new_good()
+        self._put(found, stage)
+        token = next(iter(found.tokens.values()), None)
+        self._colours.require_healthy(token=token)
         return remarks
 
-    def _put(self, values: Mapping[str, Any]) -> None:
-        chosen = {key: value for key, value in values.items() if value is not ...}
-        if chosen:
-            secret_file.replace(self._file, secret_file.changed(self._file, chosen))
-            self._colours.reload()
+    def _narrow(self, found: Journal) -> None:
+        if found.tokens:
+            self._write(found, Stage.NARROW)
+            self._hand_out(found)
+        self._enter(found, Stage.NARROW)
+        if found.own_token:
+            self._colours.require_refused(found.own_token)
 
-    def _verify(self, journal: Journal) -> None:
-        token = next(iter(journal.tokens.values()), None)
-        self._colours.require_healthy(token=token)
+    def _put(self, found: Journal, stage: Stage) -> None:
+        """Write the file as it is at a stage, and let the colours read it."""
+        wanted = contents.at(self._options, found, stage)
+        if stage in (Stage.NARROW, Stage.RETIRE):
+            # The stage before was verified. Where this one says the same, nobody need read it.
+            earlier = _ORDER[_ORDER.index(stage) - 1]
+            if wanted == contents.at(self._options, found, earlier):
+                return
+        text = env_file.changed(self._file, wanted)
+        env_file.replace(self._file, text)
+        self._colours.reload()
 
-    def _try_logins(self, journal: Journal) -> None:
-        if "database" in journal.kinds:
-            with self._databases(journal)[1].connect():
-                pass
-        if "redis" in journal.kinds and not secret_redis.works(
-            journal.new[self._options.redis_key]
-        ):
-            raise OperatorError("Redis does not take the new password.")
+    def _hand_out(self, found: Journal) -> None:
+        lines = "".join(f"{name}={token}\n" for name, token in found.tokens.items())
+        files.write(self.tokens_file, lines)
+        if found.own_token and self._token_file is not None:
+            name = self._name_of(found, found.own_token) or ""
+            files.write(self._token_file.resolve(), found.tokens[name] + "\n")
 
-    def _hand_out(self, journal: Journal) -> None:
-        lines = "".join(f"{name}={token}\n" for name, token in journal.tokens.items())
-        files.write(self._file.with_name(f"{self._file.name}.tokens"), lines)
-        mine = self._own_token(journal)
-        if mine is not None and self._token_file is not None:
-            name = self._name_of(journal, mine) or ""
-            files.write(self._token_file, journal.tokens[name] + "\n")
+    def _give_back_tokens(self, found: Journal) -> None:
+        if "tokens" in found.kinds:
+            self.tokens_file.unlink(missing_ok=True)
+        if found.own_token and self._token_file is not None:
+            files.write(self._token_file.resolve(), found.own_token + "\n")
 
-    def _own_token(self, journal: Journal) -> str | None:
-        """The operator's token, if it is one of those that go."""
+    def _own_token(self, found: Journal) -> str:
+        """The operator's token, if it is one of those that go; "" if not."""
         file = self._token_file
-        if "tokens" not in journal.kinds or file is None or not file.is_file():
-            return None
+        if "tokens" not in found.kinds or file is None or not file.is_file():
+            return ""
         mine = file.read_text().strip()
-        return mine if self._name_of(journal, mine) else None
+        return mine if self._name_of(found, mine) else ""
 
-    def _name_of(self, journal: Journal, token: str) -> str | None:
-        text = journal.old[self._options.tokens_key]
-        return secret_values.names_by_digest(text).get(secret_values.digest(token))
+    def _name_of(self, found: Journal, token: str) -> str | None:
+        text = found.old[self._options.tokens_key]
+        return values.names_by_digest(text).get(values.digest(token))
 
-    def _fallbacks(self, journal: Journal) -> list[str]:
-        found = journal.old.get(self._options.fallbacks_key, "")
-        return [key for key in found.split(",") if key][: _FALLBACKS - 1]
+    def _refuse_unkept(self, force: bool) -> None:
+        if not force:
+            raise ConfigurationError(
+                f"{redis_user.UNKEPT} Start it with a configuration file or an ACL file, leave "
+                "the kind `redis` out, or insist with --force."
+            )
+        self._say(redis_user.UNKEPT)
 
-    def _both_tokens(self, journal: Journal) -> Any:
-        if "tokens" not in journal.kinds:
-            return ...
-        known = secret_values.tokens(journal.old[self._options.tokens_key])
-        old = [f"{name}{secret_values.OLD}:{digest}" for name, digest in known]
-        return ",".join([secret_values.with_digests(journal.tokens), *old])
+    def _logins(self, found: Journal) -> Logins:
+        if "database" in found.kinds and self._admin is None:
+            raise ConfigurationError(
+                f"{self._options.admin_env} is not set; this rotation needs the role in it."
+            )
+        return Logins(self._options, found, self._admin)
 
-    def _before(self, journal: Journal) -> dict[str, str | None]:
-        options = self._options
-        keys = [self._key(kind) for kind in journal.kinds]
-        keys += [options.fallbacks_key] if "secret_key" in journal.kinds else []
-        return {key: journal.old.get(key) for key in keys}
-
-    def _databases(self, journal: Journal) -> tuple[Database, Database]:
-        key = self._options.database_key
-        return parse(journal.old[key], key), parse(journal.new[key], key)
+    def _beside(self, suffix: str) -> Path:
+        return self._file.with_name(f"{self._file.name}.{suffix}")
 
     def _key(self, kind: str) -> str:
         return replacements.key_of(self._options, kind)
 
-    def _write(self, journal: Journal, stage: Stage) -> None:
-        journal.stage = stage
-        secret_journal.write(self._journal_file, journal)
+    def _write(self, found: Journal, stage: Stage) -> None:
+        found.stage = stage
+        journal.write(self._journal_file, found)

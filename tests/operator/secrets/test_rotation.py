@@ -12,15 +12,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+import redis
+from click.testing import CliRunner, Result
 
 from mina_ops.cli import main
 from mina_ops.demo.processes import Server
+from mina_ops.demo.servers import start_redis
 from mina_ops.errors import AccessDenied, ConfigurationError
+from mina_ops.operator.config import settings
+from mina_ops.operator.config.incident import SecretOptions
+from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.database.connection.connect import parse
 from mina_ops.operator.secrets import database_role as secret_database
 from mina_ops.operator.secrets import env_file as secret_file
 from mina_ops.operator.secrets import redis_user as secret_redis
+from mina_ops.operator.secrets.reload import Colours
+from mina_ops.operator.secrets.rotation import Rotation
 from tests.operator.database.conftest import ask, run
 from tests.support.hosts import Hosts
 from tests.support.rotation import TOKEN, Rig, accepted, reload_script, standing_rig
@@ -92,12 +99,11 @@ def test_killed_rotation_is_refused_then_undone(rig: Rig) -> None:
     assert rig.rotate("--undo").exit_code == 2
 
 
-def test_rotation_killed_past_the_point_of_no_return_goes_on_and_is_not_undone(rig: Rig) -> None:
+def test_rotation_killed_while_it_narrows_goes_on(rig: Rig) -> None:
     before = rig.secrets()
     # Two colours are reloaded for `widen`, two for `switch`; the fifth reload is that of `narrow`.
     _killed_at(rig, "exit_at=5")
     assert json.loads((rig.folder / "secrets.env.rotation").read_text())["stage"] == "narrow"
-    assert rig.rotate("--undo").exit_code == 2
     done = rig.rotate("--resume", "--force")
     assert done.exit_code == 0, done.output
     assert "Rotated: secret_key, tokens, database, redis." in done.output
@@ -106,6 +112,77 @@ def test_rotation_killed_past_the_point_of_no_return_goes_on_and_is_not_undone(r
     assert secret_redis.works(rig.secrets()["REDIS_URL"])
     _both_come_to(rig, taking=False)
     assert not (rig.folder / "secrets.env.rotation").exists()
+
+
+def test_second_rotation_waits_for_the_first_and_cannot_undo_it(tmp_path: Path) -> None:
+    _plain_settings(tmp_path)
+    held = Rotation(
+        SecretOptions(file=tmp_path / "secrets.env"), Colours(_settings(tmp_path), ("true",))
+    )
+    (tmp_path / "secrets.env.rotation").write_text("{}")
+    with held.alone():
+        for way in ("--undo", "--resume", "--all"):
+            done = _typed(tmp_path, way, "--force")
+            assert done.exit_code == 4, (way, done.output)
+            assert "Another rotation of" in done.output
+    assert (tmp_path / "secrets.env.rotation").read_text() == "{}"
+
+
+def test_file_behind_a_link_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    real = tmp_path / "shared" / "secrets.env"
+    real.parent.mkdir()
+    real.write_text("A=old\n")
+    real.chmod(0o600)
+    link = tmp_path / "secrets.env"
+    link.symlink_to("shared/secrets.env")
+    secret_file.replace(link, secret_file.changed(link, {"A": "new"}))
+    assert os.readlink(link) == "shared/secrets.env"
+    assert real.read_text() == "A=new\n"
+
+
+def test_redis_that_keeps_nothing_is_refused_before_anything_changes(
+    tmp_path: Path, own_redis: Server
+) -> None:
+    _plain_settings(tmp_path)
+    file = tmp_path / "secrets.env"
+    with redis.Redis(port=own_redis.port) as client:
+        client.execute_command("ACL SETUSER mina on >hush ~* &* +@all")
+    file.write_text(f"REDIS_URL=redis://mina:hush@127.0.0.1:{own_redis.port}/0\n")
+    before = file.read_text()
+    done = _typed(tmp_path, "--only", "redis", text="y\n")
+    assert done.exit_code == 2
+    assert "a restart loses it" in done.output
+    assert "--force" in done.output
+    assert file.read_text() == before
+    assert not (tmp_path / "secrets.env.rotation").exists()
+
+
+def test_both_passwords_outlive_a_restart_of_redis_with_an_acl_file(tmp_path: Path) -> None:
+    acl = tmp_path / "users.acl"
+    acl.write_text("user default on nopass ~* &* +@all\nuser mina on >old ~* &* +@all\n")
+    home = tmp_path / "redis"
+    with start_redis(home, options=["--aclfile", str(acl)]) as server:
+        url = f"redis://mina:old@127.0.0.1:{server.port}/0"
+        assert secret_redis.has_file(url)
+        assert secret_redis.add((url,), "new")
+    with start_redis(home, port=server.port, options=["--aclfile", str(acl)]):
+        new = secret_redis.with_password(url, "new")
+        assert secret_redis.works(url)
+        assert secret_redis.works(new)
+        assert secret_redis.remove(new, "old")
+    with start_redis(home, port=server.port, options=["--aclfile", str(acl)]):
+        assert not secret_redis.works(url)
+        assert secret_redis.works(new)
+
+
+@pytest.mark.parametrize("scheme", ["redis+sentinel", "redis+cluster"])
+def test_cluster_is_refused_since_each_node_has_its_own_users(tmp_path: Path, scheme: str) -> None:
+    _plain_settings(tmp_path)
+    (tmp_path / "secrets.env").write_text(f"REDIS_URL={scheme}://:hush@127.0.0.1:1/0\n")
+    done = _typed(tmp_path, "--all", "--force")
+    assert done.exit_code == 2
+    assert "leave the kind `redis` out" in done.output
+    assert "hush" not in done.output
 
 
 def _both_come_to(rig: Rig, *, taking: bool) -> None:
@@ -200,6 +277,15 @@ def test_verifier_is_postgresqls_own(database_url: str) -> None:
         run(database, f"DROP ROLE {role}")
     salt = base64.b64decode(re.split(r"[:$]", str(stored))[2])
     assert secret_database.scram("päss", salt) == stored
+
+
+def _typed(folder: Path, *arguments: str, text: str | None = None) -> Result:
+    command = ["--config", str(folder / "mina-ops.toml"), "secrets", "rotate", *arguments]
+    return CliRunner().invoke(main, command, input=text)
+
+
+def _settings(folder: Path) -> OperatorSettings:
+    return settings.load(folder / "mina-ops.toml")
 
 
 def _plain_settings(folder: Path) -> None:

@@ -38,7 +38,10 @@ _LIBPQ = {
     "gssencmode": "PGGSSENCMODE",
 }
 _REASONS = (
-    (r"password|authentication|no pg_hba|role .* does not exist|scram", "it refused the login"),
+    (
+        r"password|authentication|no pg_hba|role .* does not exist|not permitted to log in|scram",
+        "it refused the login",
+    ),
     (r"database .* does not exist", "there is no database of that name"),
     (r"could not translate|name or service|resolve|nodename", "its host's name is not known"),
     (r"timeout|timed out", f"no answer within {CONNECT_SECONDS} s"),
