@@ -62,6 +62,7 @@ class Site:
     redis: Server
     host: Server
     ports: tuple[int, int]
+    cookies: dict[int, str] = field(default_factory=dict)
     tried: int = 0
     locked_out: list[str] = field(default_factory=list)
     done: threading.Event = field(default_factory=threading.Event)
@@ -85,11 +86,14 @@ class Site:
         else:
             self.postgres.server = new
 
+    def log_in(self) -> None:
+        """Sessions from before what comes; those of three rotations ago may be over."""
+        self.cookies = {port: _request(port, "POST", "/login/ana")[2] for port in self.ports}
+
     def keep_logging_in(self) -> None:
         """What the app's users do throughout: a session from before, and fresh data."""
-        cookies = [_request(port, "POST", "/login/ana")[2] for port in self.ports]
         while not self.done.wait(0.02):
-            for port, cookie in zip(self.ports, cookies, strict=True):
+            for port, cookie in list(self.cookies.items()):
                 try:
                     status, body, _ = _request(port, "GET", "/me", cookie)
                     if status == 401:
@@ -180,6 +184,7 @@ def _case(site: Site, column: str, number: int, labels: list[str]) -> str:
     where = f"{column}, after step {number} ({labels[number - 1]})"
     before, tried = site.secrets(), site.tried
     is_over = False
+    site.log_in()
     died, _ = _in_a_child(site, number, "" if way else server, "--all", "--force")
     if way:
         assert died, where
