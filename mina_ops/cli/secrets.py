@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from mina_ops.cli import optional, output
 from mina_ops.cli.session import Session
+
+if TYPE_CHECKING:
+    from mina_ops.operator.secrets.rotation import Rotation
 
 _KINDS = click.Choice(["secret_key", "tokens", "database", "redis"])
 
@@ -59,13 +63,9 @@ def rotate(
         token_file=settings.token_file,
         say=output.say,
     )
+    kinds = None if resume or undo else rotation.possible() if everything else list(only)
     if dry_run:
-        kinds = rotation.possible() if everything else list(only)
-        kinds = rotation.begun() if resume or undo else kinds
-        value = {"dry_run": True, "kinds": kinds, "interrupted": rotation.interrupted}
-        would = "take back the rotation of" if undo else "rotate"
-        text = f"Would {would} {', '.join(kinds) or 'nothing new'} of {chosen.file}."
-        output.data(value, text, as_json=as_json)
+        _say_what_would_be(rotation, kinds, undo=undo, as_json=as_json)
         return
     with optional.unwinding(), rotation.alone():
         if undo:
@@ -73,13 +73,28 @@ def rotate(
             text = "\n".join(["Everything is as it was.", *remarks])
             output.data({"undone": True, "remarks": remarks}, text, as_json=as_json)
             return
-        kinds = rotation.possible() if everything else list(only)
-        kinds = rotation.begun() if resume else kinds
+        chosen_kinds = rotation.begun() if kinds is None else kinds
         if not force:
-            click.confirm(f"Rotate {', '.join(kinds)} now?", abort=True, err=True)
+            click.confirm(f"Rotate {', '.join(chosen_kinds)} now?", abort=True, err=True)
         if not resume:
-            rotation.begin(kinds, datetime.now(UTC), end_sessions=end_sessions, force=force)
+            rotation.begin(chosen_kinds, datetime.now(UTC), end_sessions=end_sessions, force=force)
         remarks = rotation.run(force=force)
+    _say_what_was_done(rotation, chosen_kinds, remarks, as_json=as_json)
+
+
+def _say_what_would_be(
+    rotation: Rotation, kinds: list[str] | None, *, undo: bool, as_json: bool
+) -> None:
+    chosen = rotation.begun() if kinds is None else kinds
+    value = {"dry_run": True, "kinds": chosen, "interrupted": rotation.interrupted}
+    would = "take back the rotation of" if undo else "rotate"
+    text = f"Would {would} {', '.join(chosen) or 'nothing new'} of {rotation.file}."
+    output.data(value, text, as_json=as_json)
+
+
+def _say_what_was_done(
+    rotation: Rotation, kinds: list[str], remarks: list[str], *, as_json: bool
+) -> None:
     tokens = str(rotation.tokens_file) if "tokens" in kinds else None
     value = {"rotated": kinds, "tokens_file": tokens, "remarks": remarks}
     lines = [f"Rotated: {', '.join(kinds)}."]

@@ -65,7 +65,7 @@ class Rotation:
             )
         self._options = options
         # Journal and lock lie beside the file itself, so two links to it are one rotation.
-        self._file = options.file.resolve()
+        self.file = options.file.resolve()
         self._colours = colours
         self._admin = admin
         self._token_file = token_file
@@ -94,7 +94,7 @@ class Rotation:
                 yield
         except Locked as exc:
             raise Locked(
-                f"Another rotation of {self._file} is running; wait for it to end."
+                f"Another rotation of {self.file} is running; wait for it to end."
             ) from exc
 
     def begun(self) -> list[str]:
@@ -107,7 +107,7 @@ class Rotation:
 
     def possible(self) -> list[str]:
         """The kinds of secret that the file has."""
-        present = env_file.read(self._file)
+        present = env_file.read(self.file)
         return [kind for kind in replacements.KINDS if present.get(self._key(kind))]
 
     def begin(
@@ -131,10 +131,10 @@ class Rotation:
             raise ConfigurationError(
                 f"An earlier rotation did not end ({self._journal_file}); --resume or --undo it."
             )
-        present = env_file.read(self._file)
+        present = env_file.read(self.file)
         for kind in kinds:
             if not present.get(self._key(kind)):
-                raise ConfigurationError(f"{self._file} has no {self._key(kind)} to rotate.")
+                raise ConfigurationError(f"{self.file} has no {self._key(kind)} to rotate.")
         if "database" in kinds and self._admin is None:
             raise ConfigurationError(
                 f"{self._options.admin_env} is not set; it holds the URL of a role that may "
@@ -235,8 +235,8 @@ class Rotation:
             earlier = _ORDER[_ORDER.index(stage) - 1]
             if wanted == contents.at(self._options, found, earlier):
                 return
-        text = env_file.changed(self._file, wanted)
-        env_file.replace(self._file, text)
+        text = env_file.changed(self.file, wanted)
+        env_file.replace(self.file, text)
         self._colours.reload()
 
     def _hand_out(self, found: Journal) -> None:
@@ -280,7 +280,7 @@ class Rotation:
         return Logins(self._options, found, self._admin)
 
     def _beside(self, suffix: str) -> Path:
-        return self._file.with_name(f"{self._file.name}.{suffix}")
+        return self.file.with_name(f"{self.file.name}.{suffix}")
 
     def _key(self, kind: str) -> str:
         return replacements.key_of(self._options, kind)
