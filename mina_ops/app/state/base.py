@@ -92,14 +92,31 @@ class Store(Protocol):
     def delete(self, key: str) -> bool:
         """Delete a key; True if it existed."""
 
-    def announce(self, roster: str, member: str, value: bytes, *, ttl_seconds: float) -> None:
-        """Put a member on a roster for `ttl_seconds`; say it again to stay."""
+    def announce(
+        self,
+        roster: str,
+        member: str,
+        value: bytes,
+        *,
+        ttl_seconds: float,
+        unchanged: bool = False,
+        read: Sequence[str] = (),
+    ) -> dict[str, bytes]:
+        """Put a member on a roster for `ttl_seconds`; say it again to stay.
+
+        Args:
+            unchanged: the value is what was announced last, so it need not travel again.
+            read: keys to read in the same round trip.
+
+        Returns:
+            The values of those keys of `read` that exist.
+        """
 
     def withdraw(self, roster: str, member: str) -> None:
         """Take a member off a roster at once; idempotent."""
 
     def members(self, roster: str) -> dict[str, bytes]:
-        """Who is on a roster now: member -> value."""
+        """Who is on a roster now: member -> value. Forgets the names of those who expired."""
 
     def add(
         self,

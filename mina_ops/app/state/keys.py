@@ -15,7 +15,17 @@ AUDIT_LOG = "mina:audit"
 
 def presence(environment: str) -> str:
     """Roster of a colour's live processes."""
-    return f"mina:env:{environment}:presence"
+    return f"mina:env:{environment}:presence:{{{environment}}}"
+
+
+def summary(environment: str) -> str:
+    """What the live processes of a colour say, merged into one small document."""
+    return f"mina:env:{environment}:summary:{{{environment}}}"
+
+
+def summary_lease(environment: str) -> str:
+    """The process of a colour that makes the summary at present."""
+    return f"mina:env:{environment}:summary:{{{environment}}}:lease"
 
 
 def drain_order(environment: str) -> str:

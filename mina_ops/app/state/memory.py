@@ -77,9 +77,19 @@ class MemoryStore:
             self._values.pop(key, None)
             return existed
 
-    def announce(self, roster: str, member: str, value: bytes, *, ttl_seconds: float) -> None:
+    def announce(
+        self,
+        roster: str,
+        member: str,
+        value: bytes,
+        *,
+        ttl_seconds: float,
+        unchanged: bool = False,
+        read: Sequence[str] = (),
+    ) -> dict[str, bytes]:
         with self._lock:
             self._rosters[roster][member] = (value, _expiry(ttl_seconds))
+            return self.get_all(read)
 
     def withdraw(self, roster: str, member: str) -> None:
         with self._lock:

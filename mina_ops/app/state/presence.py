@@ -1,12 +1,15 @@
 """Which processes of each colour are alive, and what each says of itself.
 
 One key for each process, which expires: a killed process vanishes with its figures, where a
-shared counter would keep them.
+shared counter would keep them. On each beat a process announces its own report and reads the small
+summary of each colour (see `summary.py`). The whole reports of everybody are read only when
+somebody asks for them.
 """
 
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +18,8 @@ from typing import Any
 from mina_ops.app.identity import Identity
 from mina_ops.app.state import keys
 from mina_ops.app.state.base import Store
+from mina_ops.app.state.summary import Merge, Summaries, Summary
+from mina_ops.errors import StateUnavailable
 
 Report = dict[str, Any]
 
@@ -32,28 +37,50 @@ class Peers:
     stale: bool
 
 
+@dataclass(frozen=True)
+class _View:
+    """The reports of a colour, and when they were read (monotonic seconds)."""
+
+    reports: dict[str, Report]
+    read_at: float
+
+
 class Presence:
-    """Publishes this process and keeps the last view of all colours in memory.
+    """Publishes this process and knows the others: a summary always, their reports on demand.
 
     Args:
         store: where the rosters are.
         identity: names this process.
         ttl_seconds: a process that is silent for this long is gone.
+        beat_seconds: how often `beat` is called.
     """
 
-    def __init__(self, store: Store, identity: Identity, *, ttl_seconds: float) -> None:
+    def __init__(
+        self, store: Store, identity: Identity, *, ttl_seconds: float, beat_seconds: float
+    ) -> None:
         self._store = store
         self._identity = identity
         self._ttl_seconds = ttl_seconds
+        self._beat_seconds = beat_seconds
         self._components: dict[str, Callable[[], Any]] = {}
-        self._views: dict[str, dict[str, Report]] = {}
-        self._read_at: float | None = None
+        self._summaries = Summaries(store, identity, beat_seconds)
+        self._views: dict[str, _View] = {}
+        self._reading = threading.Lock()
+        self._away = False
+        self._announced = b""
         self._started_at = time.time()
         self._left = False
 
-    def contribute(self, name: str, say: Callable[[], Any]) -> None:
-        """Say `say()`, a JSON value or None, under `name` in this process's report."""
+    def contribute(self, name: str, say: Callable[[], Any], merge: Merge | None = None) -> None:
+        """Say `say()`, a JSON value or None, under `name` in this process's report.
+
+        Args:
+            merge: puts what several processes say into one value, for the colour's summary;
+                None: the summary holds nothing of it.
+        """
         self._components[name] = say
+        if merge is not None:
+            self._summaries.merges[name] = merge
 
     def own(self) -> Report:
         """What this process says of itself now."""
@@ -66,32 +93,100 @@ class Presence:
         return report | {name: value for name, value in said.items() if value is not None}
 
     def beat(self, now: float) -> None:
-        """Announce this process, then read who is there; raises `StateUnavailable`."""
-        own, ttl = json.dumps(self.own()).encode(), self._ttl_seconds
-        roster = keys.presence(self._identity.environment)
-        if not self._left:
-            self._store.announce(roster, self._identity.process_id, own, ttl_seconds=ttl)
-        for colour in self._identity.colours:
-            found = self._store.members(keys.presence(colour))
-            self._views[colour] = {name: json.loads(raw) for name, raw in found.items()}
-        self._read_at = time.monotonic()
+        """Announce this process and read the summaries, in one round trip.
+
+        Raises:
+            StateUnavailable: the store is away; what was known stays, and grows old.
+        """
+        ttl = self._ttl_seconds
+        try:
+            if self._left:
+                self._summaries.take(self._store.get_all(self._summaries.keys))
+            else:
+                self._summaries.take(self._announce(ttl))
+                self._summaries.lead(ttl)
+        except StateUnavailable:
+            self._away = True
+            raise
+        self._away = False
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process makes the summary of its colour at present."""
+        return self._summaries.leads
 
     def leave(self) -> None:
         """Take this process off the roster for good, now rather than after its time to live."""
         self._left = True
         roster = keys.presence(self._identity.environment)
         self._store.withdraw(roster, self._identity.process_id)
+        self._summaries.leave()
+
+    def summary(self, environment: str | None = None) -> Summary:
+        """A colour (default: ours) summed up, from memory; at most some two beats behind.
+
+        Until a first summary was read, and without a shared store, it is made of this process.
+        """
+        colour = environment or self._identity.environment
+        found = self._summaries.of(colour, self._ttl_seconds)
+        if colour != self._identity.environment or (found.processes and self._store.shared):
+            return found
+        return self._summaries.alone(self.own(), stale=found.stale)
 
     def peers(self, environment: str | None = None) -> Peers:
-        """The processes of a colour (default: ours), from memory; this one as it is now."""
+        """The whole reports of a colour's processes (default: ours); this one as it is now.
+
+        Reads the store if the last reading is older than a beat, so it blocks up to the store's
+        time limit; while the store is away, or another thread reads, it answers from memory.
+        """
         colour = environment or self._identity.environment
-        reports = dict(self._views.get(colour, {}))
-        if colour == self._identity.environment:
+        self._read_if_old(colour)
+        view = self._views.get(colour)
+        reports = {} if view is None else dict(view.reports)
+        if colour == self._identity.environment and not self._left:
             reports[self._identity.process_id] = self.own()
-        age = None if self._read_at is None else time.monotonic() - self._read_at
+        age = None if view is None else time.monotonic() - view.read_at
         too_old = age is None or age > self._ttl_seconds
         return Peers(reports, age, stale=too_old and self._store.shared)
 
     def reports(self, component: str, colour: str) -> dict[str, Any]:
         """What each process of a colour says of one component; {} where it says nothing."""
         return {name: r.get(component) or {} for name, r in self.peers(colour).reports.items()}
+
+    def _announce(self, ttl_seconds: float) -> dict[str, bytes]:
+        own = json.dumps(self.own()).encode()
+        changed, self._announced = own != self._announced, b""
+        found = self._store.announce(
+            keys.presence(self._identity.environment),
+            self._identity.process_id,
+            own,
+            ttl_seconds=ttl_seconds,
+            unchanged=not changed,
+            read=self._summaries.keys,
+        )
+        self._announced = own
+        return found
+
+    def _read_if_old(self, colour: str) -> None:
+        # One thread reads; who comes meanwhile is content with the last view, if there is one.
+        first = colour not in self._views
+        if not self._is_old(colour) or not self._reading.acquire(blocking=first):
+            return
+        try:
+            found = self._store.members(keys.presence(colour))
+            reports = {name: json.loads(raw) for name, raw in found.items()}
+            self._views[colour] = _View(reports, time.monotonic())
+        except StateUnavailable:
+            self._away = True
+        finally:
+            self._reading.release()
+
+    def _is_old(self, colour: str) -> bool:
+        view = self._views.get(colour)
+        if self._away:
+            return False
+        return (
+            view is None
+            or not self._store.shared
+            or time.monotonic() - view.read_at > self._beat_seconds
+        )

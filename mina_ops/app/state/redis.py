@@ -98,30 +98,51 @@ class RedisStore:
         return bool(self._client.delete(key))
 
     @_guarded
-    def announce(self, roster: str, member: str, value: bytes, *, ttl_seconds: float) -> None:
-        now = time.time()
+    def announce(
+        self,
+        roster: str,
+        member: str,
+        value: bytes,
+        *,
+        ttl_seconds: float,
+        unchanged: bool = False,
+        read: Sequence[str] = (),
+    ) -> dict[str, bytes]:
+        key, ttl = _member_key(roster, member), _ms(ttl_seconds)
         pipe = self._client.pipeline(transaction=False)
-        pipe.set(_member_key(roster, member), value, px=_ms(ttl_seconds))
-        pipe.zadd(roster, {member: now})
-        pipe.zremrangebyscore(roster, 0, now - max(3600.0, 10 * ttl_seconds))
-        pipe.expire(roster, 86_400)
-        pipe.execute()
+        if unchanged:
+            pipe.pexpire(key, ttl)
+        else:
+            pipe.set(key, value, px=ttl)
+        pipe.sadd(roster, member)
+        for wanted in read:
+            pipe.get(wanted)
+        kept, _, *values = pipe.execute()
+        if not kept:
+            # It expired meanwhile, or Redis was emptied.
+            self._client.set(key, value, px=ttl)
+        found = zip(read, values, strict=True)
+        return {name: value for name, value in found if value is not None}
 
     @_guarded
     def withdraw(self, roster: str, member: str) -> None:
         pipe = self._client.pipeline(transaction=False)
         pipe.delete(_member_key(roster, member))
-        pipe.zrem(roster, member)
+        pipe.srem(roster, member)
         pipe.execute()
 
     @_guarded
     def members(self, roster: str) -> dict[str, bytes]:
-        names = [name.decode() for name in self._client.zrange(roster, 0, -1)]
-        pipe = self._client.pipeline(transaction=False)
-        for name in names:
-            pipe.get(_member_key(roster, name))
-        values = pipe.execute() if names else []
-        return {n: v for n, v in zip(names, values, strict=True) if v is not None}
+        names = [name.decode() for name in self._client.smembers(roster)]
+        if not names:
+            return {}
+        values = self._client.mget([_member_key(roster, name) for name in names])
+        found = dict(zip(names, values, strict=True))
+        gone = [name for name, value in found.items() if value is None]
+        if gone:
+            # Whoever of them comes back just now is on the roster again with its next beat.
+            self._client.srem(roster, *gone)
+        return {name: value for name, value in found.items() if value is not None}
 
     @_guarded
     def add(

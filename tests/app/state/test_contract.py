@@ -83,14 +83,14 @@ def test_replace_needs_the_old_value(store: Store) -> None:
 
 
 def test_members_stay_while_they_announce_themselves(store: Store) -> None:
-    store.announce("mina:r", "one", b"1", ttl_seconds=60)
-    store.announce("mina:r", "two", b"2", ttl_seconds=0.05)
-    eventually(lambda: store.members("mina:r") == {"one": b"1"}, 2.0, "the silent one to vanish")
-    store.announce("mina:r", "two", b"3", ttl_seconds=60)
-    assert store.members("mina:r") == {"one": b"1", "two": b"3"}
-    store.withdraw("mina:r", "one")
-    store.withdraw("mina:r", "never-there")
-    assert store.members("mina:r") == {"two": b"3"}
+    store.announce("mina:{r}", "one", b"1", ttl_seconds=60)
+    store.announce("mina:{r}", "two", b"2", ttl_seconds=0.05)
+    eventually(lambda: store.members("mina:{r}") == {"one": b"1"}, 2.0, "the silent one to vanish")
+    store.announce("mina:{r}", "two", b"3", ttl_seconds=60)
+    assert store.members("mina:{r}") == {"one": b"1", "two": b"3"}
+    store.withdraw("mina:{r}", "one")
+    store.withdraw("mina:{r}", "never-there")
+    assert store.members("mina:{r}") == {"two": b"3"}
 
 
 def test_additions_of_many_threads_lose_nothing(store: Store) -> None:

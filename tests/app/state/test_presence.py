@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mina_ops.app.identity import Identity
 from mina_ops.app.state import MemoryStore
 from mina_ops.app.state.presence import Presence
@@ -7,7 +9,7 @@ from mina_ops.errors import StateUnavailable
 
 
 def _process(store: MemoryStore, environment: str, instance: str) -> Presence:
-    return Presence(store, _identity(environment, instance), ttl_seconds=30)
+    return Presence(store, _identity(environment, instance), ttl_seconds=30, beat_seconds=1)
 
 
 def _identity(environment: str, instance: str) -> Identity:
@@ -29,7 +31,7 @@ def test_both_colours_are_seen_from_either() -> None:
 def test_a_process_sees_itself_as_it_is_now_even_before_its_first_beat() -> None:
     counts = [3]
     identity = _identity("blue", "0")
-    process = Presence(MemoryStore(), identity, ttl_seconds=30)
+    process = Presence(MemoryStore(), identity, ttl_seconds=30, beat_seconds=1)
     process.contribute("connections", lambda: counts[0])
     process_id = identity.process_id
     assert process.peers().reports[process_id]["connections"] == 3
@@ -61,10 +63,14 @@ def test_a_view_that_cannot_be_renewed_is_kept_and_grows_stale() -> None:
 
     store = Away()
     process = _process(store, "blue", "0")
+    store.away = True
     assert process.peers().stale is True
+    store.away = False
     process.beat(0.0)
     assert process.peers().stale is False
-    process._read_at = (process._read_at or 0.0) - 60.0
+    store.away = True
+    read_at = process._views["blue"].read_at
+    process._views["blue"] = replace(process._views["blue"], read_at=read_at - 60.0)
     seen = process.peers()
     assert seen.stale is True
     assert seen.age_seconds is not None
