@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Blueprint
@@ -36,6 +36,13 @@ class Component:
 
     def report(self) -> Any:
         """What this process says of the component to its peers, a JSON value; None: nothing."""
+        return None
+
+    def merge(self, reports: Sequence[Any]) -> Any:
+        """What several processes reported, as one JSON value for the summary of the colour.
+
+        Pure. None: the summary holds nothing of it, and who wants it reads the whole reports.
+        """
         return None
 
     def close(self) -> None:

@@ -240,7 +240,12 @@ def make_context(app: Flask, chosen: Settings, db: Any = None) -> Context:
         identity=identity,
         clock=clock,
         store=store,
-        presence=Presence(store, identity, ttl_seconds=chosen.presence_ttl_seconds),
+        presence=Presence(
+            store,
+            identity,
+            ttl_seconds=chosen.presence_ttl_seconds,
+            beat_seconds=chosen.beat_seconds,
+        ),
         database=database,
         heartbeat=Heartbeat(chosen.beat_seconds, clock),
         guard=Guard(chosen),
@@ -253,7 +258,7 @@ def _wire(app: Flask, runtime: Runtime) -> None:
     components = runtime.components
     blueprints = [blueprint for one in components for blueprint in one.blueprints()]
     for component in components:
-        presence.contribute(component.name, component.report)
+        presence.contribute(component.name, component.report, component.merge)
         heartbeat.at_start(component.at_start)
         heartbeat.every_beat(component.name, component.beat)
     heartbeat.every_beat("presence", presence.beat)

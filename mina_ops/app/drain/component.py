@@ -186,11 +186,10 @@ class Drain(Component):
 
     def _is_of_the_last_release(self, order: Order, now: float) -> bool:
         """Whether an order that is over is obeyed by nobody but processes of a newer release."""
-        peers = self._presence.peers()
-        if peers.age_seconds is None or not order.is_outlived(now, self._identity.version):
+        summary = self._presence.summary()
+        if summary.age_seconds is None or not order.is_outlived(now, self._identity.version):
             return False
-        versions = {report.get("version") for report in peers.reports.values()}
-        return order.version not in versions
+        return order.version not in summary.parts["version"]
 
     def _take(self, order: Order | None) -> None:
         self._set_order(order)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mina_ops.app.component import Component
@@ -100,6 +101,10 @@ class Health(Component):
 
     def report(self) -> dict[str, Any]:
         return {"failing": list(self.registry.failing()), "started": self.registry.started}
+
+    def merge(self, reports: Sequence[Any]) -> dict[str, Any]:
+        failing = Counter(name for report in reports for name in report["failing"])
+        return {"failing": failing, "started": sum(report["started"] for report in reports)}
 
     def _note_outcome(self, name: str, succeeded: bool) -> None:
         if name == AI_OUTCOME:

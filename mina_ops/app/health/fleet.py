@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Collection
 
-Report = Mapping[str, Any]
+from mina_ops.app.state.summary import Summary
 
 
 def failed_by_all(
-    failing: Collection[str], shared: Collection[str], reports: Iterable[Report]
+    failing: Collection[str], shared: Collection[str], colours: Collection[Summary]
 ) -> frozenset[str]:
     """Of the failing checks, those that are shared and that every live process fails too.
 
     Args:
         failing: what this process fails now.
         shared: checks of dependencies that all processes of both colours have in common.
-        reports: what each live process of both colours, this one included, says of its health.
-            A single process cannot tell its own fault from everyone's: nothing is tolerated.
+        colours: the summary of each colour, as `Health.merge` made its part. If one is old, nobody
+            knows how the others do; and a single process cannot tell its own fault from
+            everyone's. In both cases nothing is tolerated.
     """
-    peers = list(reports)
-    if len(peers) < 2:
+    live = [colour for colour in colours if colour.processes]
+    processes = sum(colour.processes for colour in live)
+    if processes < 2 or any(colour.stale for colour in live):
         return frozenset()
+    said = [colour.parts.get("health", {}).get("failing", {}) for colour in live]
     common = frozenset(failing) & frozenset(shared)
-    for report in peers:
-        common &= frozenset(report.get("failing") or ())
-    return common
+    return frozenset(n for n in common if sum(by_name.get(n, 0) for by_name in said) == processes)

@@ -77,8 +77,6 @@ class Readiness:
         if not self._store.shared:
             return ()
         shared = {m.check.name for m in self._registry.monitors.values() if m.check.shared}
-        views = [self._presence.peers(colour) for colour in self._identity.colours]
-        reports = [r.get("health") or {} for view in views for r in view.reports.values()]
-        known = not any(view.stale for view in views)
-        common = failed_by_all(failing, shared, reports) if known else frozenset()
+        summaries = [self._presence.summary(colour) for colour in self._identity.colours]
+        common = failed_by_all(failing, shared, summaries)
         return tuple(name for name in failing if name in common or name == "redis")

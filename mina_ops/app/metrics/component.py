@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from mina_ops.app.component import Component
 from mina_ops.app.context import Context
 from mina_ops.app.forks import call_in_children
 from mina_ops.app.metrics import fields
-from mina_ops.app.metrics.figures import COMPONENT, PLAYBOOK_OUTCOMES, Figures
+from mina_ops.app.metrics.figures import COMPONENT, PLAYBOOK_OUTCOMES, Figures, merge
 from mina_ops.app.metrics.outbox import Outbox
 from mina_ops.app.metrics.outcomes import Outcome, OutcomeEvents
 from mina_ops.app.metrics.recorder import Recorder
@@ -102,6 +102,9 @@ class Metrics(Component):
                 self._outbox.flush()
             finally:
                 self._flushing.release()
+
+    def merge(self, reports: Sequence[Any]) -> Any:
+        return merge(reports)
 
     def report(self) -> Any:
         report: dict[str, Any] = {"outcomes": list(self._outcomes)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,44 +42,58 @@ class Figures:
 
     def about(self, environment: str, window_seconds: int, view: View) -> dict[str, Any]:
         """What every answer says: colour, window, live reporters, when it was read, staleness."""
-        peers = self._presence.peers(environment)
+        colour = self._presence.summary(environment)
         read_at = time.time() if view.read_at is None else view.read_at
         return {
             "environment": environment,
             "window_seconds": window_seconds,
-            "reporters": len(peers.reports),
+            "reporters": colour.processes,
             "generated_at": _iso(read_at),
-            "stale": view.stale or peers.stale,
+            "stale": view.stale or colour.stale,
         }
 
     def outcome_names(self, environment: str) -> set[str]:
         """Outcomes that a live process of a colour has, or that the colour counted lately."""
         own = environment == self.identity.environment
         names = set(self._outcomes if own else PLAYBOOK_OUTCOMES)
-        for report in self._presence.reports(COMPONENT, environment).values():
-            names.update(report.get("outcomes", ()))
+        names.update(self._said(environment).get("outcomes", ()))
         lately = self.window(environment, windows.DEFAULT_SECONDS).amounts
         return names | {name.rpartition(":")[0] for name, _ in fields.below(lately, fields.OUTCOME)}
 
     def active_sessions(self, environment: str) -> dict[str, Any]:
         """The body of active sessions: the freshest count of a colour's processes."""
-        peers = self._presence.peers(environment)
-        reports = self._presence.reports(COMPONENT, environment).values()
-        counts = [
-            (report["active_sessions_age"], report["active_sessions"])
-            for report in reports
-            if "active_sessions" in report
-        ]
-        age, count = min(counts, default=(0.0, None))
+        colour = self._presence.summary(environment)
+        said = self._said(environment)
+        age = (colour.age_seconds or 0.0) + said.get("active_sessions_age", 0.0)
         return {
-            "active_sessions": count,
-            "samples": len(counts),
+            "active_sessions": said.get("active_sessions"),
+            "samples": said.get("counters", 0),
             "environment": environment,
             "window_seconds": int(CURRENT_SECONDS),
-            "reporters": len(peers.reports),
-            "generated_at": _iso(time.time() - (peers.age_seconds or 0.0) - age),
-            "stale": peers.stale,
+            "reporters": colour.processes,
+            "generated_at": _iso(time.time() - age),
+            "stale": colour.stale,
         }
+
+    def _said(self, environment: str) -> Mapping[str, Any]:
+        """What `merge` made of the reports of a colour."""
+        said: Mapping[str, Any] = self._presence.summary(environment).parts.get(COMPONENT, {})
+        return said
+
+
+def merge(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The reports of several processes as one: all outcomes, and the freshest count of sessions.
+
+    `counters` is the number of processes that count active sessions.
+    """
+    merged: dict[str, Any] = {"outcomes": sorted({n for r in reports for n in r["outcomes"]})}
+    counting = [report for report in reports if "active_sessions" in report]
+    if counting:
+        freshest = min(counting, key=lambda report: float(report["active_sessions_age"]))
+        merged["active_sessions"] = freshest["active_sessions"]
+        merged["active_sessions_age"] = freshest["active_sessions_age"]
+        merged["counters"] = len(counting)
+    return merged
 
 
 def _iso(moment: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -89,6 +89,9 @@ class Connections(Component):
 
     def report(self) -> Any:
         return self.count().as_json()
+
+    def merge(self, reports: Sequence[Any]) -> Any:
+        return total(count_from(report) for report in reports).as_json()
 
     def close(self) -> None:
         """Watch the host's Socket.IO object no longer; its server goes with the app."""

@@ -150,7 +150,8 @@ class Summaries:
 
     def _merged(self, reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         said = {name: [r[name] for r in reports if r.get(name) is not None] for name in self.merges}
-        return {name: merge(said[name]) for name, merge in self.merges.items()}
+        merged = {name: merge(said[name]) for name, merge in self.merges.items()}
+        return {name: value for name, value in merged.items() if value is not None}
 
 
 def _count(values: Sequence[Any]) -> dict[str, int]:
