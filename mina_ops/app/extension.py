@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 from flask import Blueprint, Flask, current_app, has_app_context
 
@@ -48,8 +49,10 @@ from mina_ops.app.web import host_extensions, session_keys
 from mina_ops.app.web.middleware import Middleware, Paths, Recording
 from mina_ops.errors import ConfigurationError, StateUnavailable
 
+_LAST_BEAT_SECONDS = 2.0
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Runtime:
     """All of mina_ops for one app; lives in `app.extensions["mina_ops"]`."""
 
@@ -81,14 +84,20 @@ class Runtime:
         return self.context.store
 
     def close(self) -> None:
-        """End every thread, connection and subscription of this app; idempotent."""
-        self.heartbeat.stop()
+        """End every thread, connection and subscription of this app; idempotent.
+
+        Blocks for the present beat and the store's timeout, 3 s at most.
+        """
+        context = self.context
+        # First of all, so that no beat opens again what is closed below.
+        context.heartbeat.stop(wait_seconds=_LAST_BEAT_SECONDS)
         for component in reversed(self.components):
             component.close()
-        self.context.audit.archive.close()
+        context.audit.archive.close()
         with suppress(StateUnavailable):
-            self.context.presence.leave()
-        self.store.close()
+            context.presence.leave()
+        context.database.end()
+        context.store.close()
 
 
 class MinaOps:
@@ -107,6 +116,7 @@ class MinaOps:
         self._db = db
         self._last: Runtime | None = None
         self._only: Runtime | None = None
+        self._runtimes: WeakSet[Runtime] = WeakSet()
         self._checks: list[Callable[[Health], None]] = []
         if app is not None:
             self.init_app(app)
@@ -123,7 +133,18 @@ class MinaOps:
             add_check(runtime.health)
         self._only = runtime if self._last is None else None
         self._last = runtime
+        self._runtimes.add(runtime)
         _wire(app, runtime)
+
+    def close(self) -> None:
+        """End every thread, connection and subscription that this object started; idempotent.
+
+        For tests that make an app each, and for programs that go on without their app. The apps
+        go on to serve: flags keep their last answers, probes their last results. Blocks for up to
+        3 s for each app.
+        """
+        for runtime in list(self._runtimes):
+            runtime.close()
 
     @property
     def runtime(self) -> Runtime:

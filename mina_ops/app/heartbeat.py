@@ -35,6 +35,7 @@ class Heartbeat:
         self._starting = threading.Lock()
         self._failing: set[str] = set()
         self._stopped = False
+        self._thread: threading.Thread | None = None
         call_in_children(self._forget_parent)
 
     def every_beat(self, name: str, beat: Beat) -> None:
@@ -54,17 +55,24 @@ class Heartbeat:
             # and a real event's wait would stop the whole process.
             self._poked = threading.Event()
             self.running = True
-        threading.Thread(target=self._run, name="mina_ops-heartbeat", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="mina_ops-heartbeat", daemon=True)
+        self._thread.start()
 
     def poke(self, _: object = None) -> None:
         """Beat now rather than at the end of the pause."""
         self._poked.set()
 
-    def stop(self) -> None:
-        """End the loop after the present beat; it does not start again. For tests and exits."""
+    def stop(self, *, wait_seconds: float = 0.0) -> None:
+        """End the loop after the present beat; it does not start again.
+
+        Args:
+            wait_seconds: how long to wait for the present beat. One that hangs ends by itself.
+        """
         self._stopped = True
         self.running = False
         self._poked.set()
+        if wait_seconds and self._thread is not None:
+            self._thread.join(wait_seconds)
 
     def _run(self) -> None:
         for begin in self._begin:
@@ -96,6 +104,7 @@ class Heartbeat:
         """A fork copies no thread: the child starts its own loop when it needs one."""
         self.running = False
         self.beats = 0
+        self._thread = None
         self._starting = threading.Lock()
         self._poked = threading.Event()
 

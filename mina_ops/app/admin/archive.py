@@ -7,6 +7,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -50,7 +51,8 @@ class Archive:
     def __init__(self, own: OwnConnection | None = None) -> None:
         self._own = own
         self._pid = 0
-        self._waiting: queue.Queue[Texts] = queue.Queue(_MOST_WAITING)
+        self._waiting: queue.Queue[Texts | None] = queue.Queue(_MOST_WAITING)
+        """Entries to copy; None wakes the thread that copies, to see that it shall end."""
         self._starting = threading.Lock()
         self._stop = threading.Event()
         self._warned = False
@@ -90,8 +92,10 @@ class Archive:
             return [], _reason(exc)
 
     def close(self) -> None:
-        """Stop copying after the present attempt; for tests and exits."""
+        """Stop copying after the present attempt; what it leaves is in the shared log."""
         self._stop.set()
+        with suppress(queue.Full):
+            self._waiting.put_nowait(None)
 
     def _start(self, recent: Callable[[], list[Texts]]) -> None:
         with self._starting:
@@ -106,17 +110,19 @@ class Archive:
             target=self._run, args=(recent, self._waiting), name="mina_ops-audit", daemon=True
         ).start()
 
-    def _run(self, recent: Callable[[], list[Texts]], waiting: queue.Queue[Texts]) -> None:
+    def _run(self, recent: Callable[[], list[Texts]], waiting: queue.Queue[Texts | None]) -> None:
         own = self._own
         if own is None or not own.exists():
             return
         behind = self._left_by_others(recent)
         failures = 0
         while not self._stop.is_set():
-            if not behind:
-                behind.append(waiting.get())
+            came = [] if behind else [waiting.get()]
             while not waiting.empty():
-                behind.append(waiting.get_nowait())
+                came.append(waiting.get_nowait())
+            behind += [texts for texts in came if texts is not None]
+            if not behind:
+                continue
             try:
                 own.use(partial(_insert, rows=behind), seconds=_STATEMENT_SECONDS)
             except Exception as exc:

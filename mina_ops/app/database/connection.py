@@ -33,6 +33,7 @@ class OwnConnection:
     def __init__(self, find: Callable[[], Source | None]) -> None:
         """Args: `find` says where the database is; None: there is none."""
         self._find = find
+        self._ended = False
         self._forget()
 
     def exists(self) -> bool:
@@ -47,9 +48,11 @@ class OwnConnection:
 
         Raises:
             TimeoutError: another user has it for longer than that.
-            LookupError: there is no database.
+            LookupError: there is no database, or this was ended.
             Exception: what `work`, the driver or the host's own code raises.
         """
+        if self._ended:
+            raise LookupError("this app's mina_ops was closed")
         if self._pid != os.getpid():
             self._forget()
         if not self._free.acquire(timeout=seconds):
@@ -58,6 +61,8 @@ class OwnConnection:
             return self._use(work, seconds)
         finally:
             self._used_at = time.monotonic()
+            if self._ended:
+                self._drop()
             self._free.release()
 
     def abort(self) -> None:
@@ -80,6 +85,11 @@ class OwnConnection:
                 self._drop()
             finally:
                 self._free.release()
+
+    def end(self) -> None:
+        """Close the connection for good, as soon as whoever uses it now has done; idempotent."""
+        self._ended = True
+        self.close()
 
     def _forget(self) -> None:
         # A forked child must not close what is its parent's: that would end the parent's session.

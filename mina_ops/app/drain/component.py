@@ -139,6 +139,7 @@ class Drain(Component):
         if self._hints is not None:
             self._hints.close()
         self._collector.resume()
+        self._leaving.close()
 
     def beat(self, now: float) -> None:
         self._leaving.beat(now, drained=self.state is State.DRAINED)

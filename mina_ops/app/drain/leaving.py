@@ -47,6 +47,10 @@ class Leaving:
             self._termination.reinstall()
             self._termination.take_over_recycling()
 
+    def close(self) -> None:
+        """Leave SIGTERM to the handler that was there before."""
+        self._termination.remove()
+
     def beat(self, now: float, *, drained: bool) -> None:
         """Set out when this process shall end; let it end once it is drained."""
         termination = self._termination

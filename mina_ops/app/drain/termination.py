@@ -58,6 +58,29 @@ class Termination:
             self._wants_first = True
             os.kill(os.getpid(), _REINSTALL)
 
+    def remove(self) -> None:
+        """Take our handlers out again, wherever they stand by now; idempotent.
+
+        Example: two apps were made, so the second one's handler calls the first one's. When the
+        first is closed, the second's calls the one that the first had found.
+        Outside the main thread nothing can be set: our handler then passes everything on.
+        """
+        self._is_idle = lambda: True
+        if not self._before:
+            return
+        present = signal.getsignal(signal.SIGTERM)
+        owner = getattr(present, "__self__", None)
+        with suppress(ValueError):
+            if owner is self:
+                signal.signal(signal.SIGTERM, self._before[0])
+            while isinstance(owner, Termination) and owner._before:
+                below = getattr(owner._before[-1], "__self__", None)
+                if below is self:
+                    owner._before[-1] = self._before[0]
+                owner = below
+            if getattr(signal.getsignal(_REINSTALL), "__self__", None) is self:
+                signal.signal(_REINSTALL, self._before_reinstall)
+
     def take_over_recycling(self) -> None:
         """Keep gunicorn's worker from ending itself after `max_requests`, undrained."""
         worker = gunicorn_worker()
