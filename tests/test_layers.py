@@ -28,6 +28,7 @@ APP_LAYERS = (
     {"app.streams"},
     {"app.drain"},
     {"app.console"},
+    {"app.runtime"},
     {"app.extension"},
 )
 OPERATOR_LAYERS = (

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
 
@@ -36,68 +34,19 @@ from mina_ops.app.metrics.component import Metrics
 from mina_ops.app.metrics.outcomes import Outcome, OutcomeEvents
 from mina_ops.app.metrics.routes import MetricRoutes
 from mina_ops.app.native import Native
+from mina_ops.app.runtime import Runtime
 from mina_ops.app.sessions.admissions import Admissions
 from mina_ops.app.sessions.component import Connections
 from mina_ops.app.sessions.routes import ConnectionRoutes
 from mina_ops.app.settings import Settings
 from mina_ops.app.socketio_binding import SocketIOBinding
-from mina_ops.app.state import Store, open_store
+from mina_ops.app.state import open_store
 from mina_ops.app.state.drain_state import DrainState
 from mina_ops.app.state.presence import Presence
 from mina_ops.app.streams.streams import Streams
 from mina_ops.app.web import host_extensions, session_keys
 from mina_ops.app.web.middleware import Middleware, Paths, Recording
-from mina_ops.errors import ConfigurationError, StateUnavailable
-
-_LAST_BEAT_SECONDS = 2.0
-
-
-@dataclass(frozen=True, eq=False)
-class Runtime:
-    """All of mina_ops for one app; lives in `app.extensions["mina_ops"]`."""
-
-    context: Context
-    socketio: SocketIOBinding
-    health: Health
-    metrics: Metrics
-    connections: Connections
-    streams: Streams
-    drain: Drain
-    flags: Flags
-    routes: tuple[Component, ...]
-
-    @property
-    def components(self) -> tuple[Component, ...]:
-        """The features, in the order in which they beat, then what answers for them."""
-        # Health never waits for Redis: it is first, so that no other delays its first results.
-        features = (self.health, self.metrics, self.connections, self.streams, self.drain)
-        return (*features, self.flags, *self.routes)
-
-    @property
-    def heartbeat(self) -> Heartbeat:
-        """The background loop of this process."""
-        return self.context.heartbeat
-
-    @property
-    def store(self) -> Store:
-        """What all processes of both colours share."""
-        return self.context.store
-
-    def close(self) -> None:
-        """End every thread, connection and subscription of this app; idempotent.
-
-        Blocks for the present beat and the store's timeout, 3 s at most.
-        """
-        context = self.context
-        # First of all, so that no beat opens again what is closed below.
-        context.heartbeat.stop(wait_seconds=_LAST_BEAT_SECONDS)
-        for component in reversed(self.components):
-            component.close()
-        context.audit.archive.close()
-        with suppress(StateUnavailable):
-            context.presence.leave()
-        context.database.end()
-        context.store.close()
+from mina_ops.errors import ConfigurationError
 
 
 class MinaOps:

@@ -9,7 +9,7 @@ from flask import Blueprint, Flask
 from flask_socketio import SocketIO
 
 from mina_ops import MinaOps
-from mina_ops.app.extension import Runtime
+from mina_ops.app.runtime import Runtime
 from mina_ops.errors import ConfigurationError
 
 _made: list[Flask] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from mina_ops.app.extension import Runtime
+from mina_ops.app.runtime import Runtime
 from mina_ops.operator.config.settings import load
 from tests.support.command import MINA_OPS
 

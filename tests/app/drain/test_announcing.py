@@ -9,7 +9,7 @@ from flask_socketio import SocketIO
 
 from mina_ops import MinaOps
 from mina_ops.app.drain import closer
-from mina_ops.app.extension import Runtime
+from mina_ops.app.runtime import Runtime
 from tests.support.wait import eventually
 
 POLL = "/socket.io/?EIO=4&transport=polling"

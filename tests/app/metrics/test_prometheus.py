@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from mina_ops import MinaOps
-from mina_ops.app.extension import Runtime
+from mina_ops.app.runtime import Runtime
 from mina_ops.demo.programs import installed
 from tests.support.needs import need
 

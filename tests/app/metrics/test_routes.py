@@ -8,7 +8,7 @@ from flask import Flask, Response
 from flask.testing import FlaskClient
 
 from mina_ops import MinaOps
-from mina_ops.app.extension import Runtime
+from mina_ops.app.runtime import Runtime
 from tests.support.wait import eventually
 
 COMMON = {"environment", "window_seconds", "samples", "reporters", "generated_at", "stale"}
