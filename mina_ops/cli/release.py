@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from mina_ops.cli import output
+from mina_ops.cli.release_summary import summary, summary_or_damage
 from mina_ops.cli.session import Session
-from mina_ops.errors import ConfigurationError, MinaOpsError, OperatorError
+from mina_ops.cli.taking_back import take_back
+from mina_ops.errors import ConfigurationError, MinaOpsError
 
 if TYPE_CHECKING:
     from mina_ops.operator.release.control import Control
     from mina_ops.operator.release.journal import Journal
-    from mina_ops.operator.release.world import World
+    from mina_ops.operator.release.release import Release
 
 _INTERRUPTED = 130
 """What a shell calls a command that Ctrl-C ended."""
@@ -33,23 +34,34 @@ def command() -> None:
 @command.command()
 @click.argument("version")
 @click.option("--to", "target", metavar="COLOUR", help="Default: the colour without traffic.")
+@click.option("--hotfix", is_flag=True, help="One ready process of the old colour is enough.")
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
-def start(session: Session, version: str, target: str | None, dry_run: bool, as_json: bool) -> None:
+def start(
+    session: Session,
+    version: str,
+    target: str | None,
+    hotfix: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Release VERSION and stay until it is done or taken back."""
-    from mina_ops.operator.release import runner, setup
+    from mina_ops.operator.release import opening, plan, runner
     from mina_ops.operator.release.preview import describe
+    from mina_ops.operator.release.release import Site
 
     if dry_run:
-        colour = setup.target(session.settings, session.driver, target)
+        colour = opening.target(session.settings, session.driver, target)
         lines = describe(session.settings, session.driver, version, colour)
         output.data({"dry_run": True, "plan": lines}, "\n".join(lines), as_json=as_json)
         return
-    with setup.locked(session.settings, f"release {version}"):
-        colour = setup.target(session.settings, session.driver, target)
-        world = setup.begin(session.settings, session.driver, version, colour)
-        _play(world, runner.run, as_json)
+    site, folder = Site(session.settings, session.driver), plan.read(session.settings).folder
+    with opening.locked(session.settings, f"release {version}", folder=folder) as held:
+        colour = opening.target(session.settings, session.driver, target)
+        release = opening.begin(site, version, colour, hotfix=hotfix)
+        release.surroundings.still_ours = held.require_held
+        _play(release, runner.run, as_json)
 
 
 @command.command()
@@ -57,14 +69,23 @@ def start(session: Session, version: str, target: str | None, dry_run: bool, as_
 @click.pass_obj
 def resume(session: Session, as_json: bool) -> None:
     """Go on with a paused release, or with one whose controller was killed."""
-    from mina_ops.operator.release import lock, runner, setup
+    from mina_ops.operator.notify import channels
+    from mina_ops.operator.release import lock, opening, runner
+    from mina_ops.operator.release import plan as plans
+    from mina_ops.operator.release.release import Site
 
+    plan = plans.read(session.settings)
     journal = _newest(session)
-    if lock.is_held(journal.folder.parent):
+    if lock.is_held(plan.folder):
         _ask(session, "resume", "", as_json)
         return
-    with setup.locked(session.settings, f"release {journal.release_id}"):
-        _play(setup.reopen(session.settings, session.driver, journal), runner.resume, as_json)
+    purpose = f"release {journal.release_id}"
+    with opening.locked(session.settings, purpose, folder=plan.folder) as held:
+        tell = opening.teller(channels.from_table(session.settings.section("notify")))
+        site = Site(session.settings, session.driver)
+        release = opening.reopen(site, journal, plan, tell)
+        release.surroundings.still_ours = held.require_held
+        _play(release, runner.resume, as_json)
 
 
 @command.command()
@@ -72,8 +93,14 @@ def resume(session: Session, as_json: bool) -> None:
 @output.json_option
 @click.pass_obj
 def abort(session: Session, why: str, as_json: bool) -> None:
-    """Take the release back at once. Aborting when nothing runs does nothing."""
-    take_back(session, why, as_json)
+    """Take the running release back at once. Aborting when nothing runs does nothing.
+
+    Its controller is asked and waited for; one that is stopped, dead or stuck is replaced. Exits 0
+    when traffic is back, 7 when it could not be brought back.
+    """
+    from mina_ops.operator.release.way_back import Wish
+
+    take_back(session, Wish(why=why), as_json)
 
 
 @command.command()
@@ -130,7 +157,7 @@ def status(session: Session, as_json: bool) -> None:
     from mina_ops.operator.release import lock
 
     journal = _newest(session)
-    value = _summary(journal)
+    value = summary(journal)
     running = lock.is_held(journal.folder.parent)
     value |= {"running": running, "owner": lock.owner(journal.folder.parent) if running else None}
     text = f"{value['release']}: {value['phase']}, {value['percent']} % on {value['to']}"
@@ -151,7 +178,7 @@ def history(session: Session, most: int, as_json: bool) -> None:
     from mina_ops.operator.release import plan
 
     found = [
-        _summary_or_damage(j) for j in journals.history(plan.read(session.settings).folder)[:most]
+        summary_or_damage(j) for j in journals.history(plan.read(session.settings).folder)[:most]
     ]
     rows = [
         (str(one["release"]), str(one["phase"]), str(one["to"]), "; ".join(one["reasons"]))
@@ -160,50 +187,27 @@ def history(session: Session, most: int, as_json: bool) -> None:
     output.data(found, output.table(("RELEASE", "PHASE", "TO", "WHY"), rows), as_json=as_json)
 
 
-def take_back(session: Session, why: str, as_json: bool, *, done_too: bool = False) -> None:
-    """Abort the running release, or take back one that nobody runs; `done_too`: a done one."""
-    from mina_ops.operator.release import lock, runner, setup
-    from mina_ops.operator.release.model import Phase
-
-    journal = _latest(session)
-    if journal is None:
-        text = "Nothing to abort: there was no release yet."
-        output.data({"aborted": False, "reason": text}, text, as_json=as_json)
-        return
-    if lock.is_held(journal.folder.parent):
-        _ask(session, "abort", why, as_json)
-        return
-    progress = journal.progress()
-    if progress.ended and not (done_too and progress.phase is Phase.DONE):
-        text = f"Nothing to abort: {journal.release_id} ended ({progress.phase})."
-        output.data({"aborted": False, "reason": text}, text, as_json=as_json)
-        return
-    with setup.locked(session.settings, f"abort {journal.release_id}"):
-        world = setup.reopen(session.settings, session.driver, journal)
-        _play(world, lambda opened: runner.take_back(opened, why), as_json)
-
-
-def _play(world: World, act: Callable[[World], None], as_json: bool) -> None:
+def _play(release: Release, act: Callable[[Release], None], as_json: bool) -> None:
     from mina_ops.cli.release_view import showing
 
     try:
-        with showing(world):
-            act(world)
+        with showing(release):
+            act(release)
     except MinaOpsError:
         if as_json:
-            output.data(_summary_or_damage(world.journal), "", as_json=True)
+            output.data(summary_or_damage(release.journal), "", as_json=True)
         raise
     except KeyboardInterrupt:
-        found = world.journal.progress()
+        found = release.journal.progress()
         output.say(
-            f"Interrupted in {found.phase}: {found.percent} % on {world.new.name}, and nobody "
+            f"Interrupted in {found.phase}: {found.percent} % on {release.new.name}, and nobody "
             "watches it. `mina-ops release resume` goes on, `mina-ops release abort` takes it back."
         )
         raise SystemExit(_INTERRUPTED) from None
     finally:
-        world.close()
-    value = _summary(world.journal)
-    text = f"{world.version} is on {world.new.name} with all traffic."
+        release.close()
+    value = summary(release.journal)
+    text = f"{release.version} is on {release.new.name} with all traffic."
     output.data(value, text, as_json=as_json)
 
 
@@ -238,31 +242,3 @@ def _latest(session: Session) -> Journal | None:
     from mina_ops.operator.release import plan
 
     return journals.latest(plan.read(session.settings).folder)
-
-
-def _summary(journal: Journal) -> dict[str, Any]:
-    progress = journal.progress()
-    entries = journal.entries()
-    return {
-        "release": journal.release_id,
-        "version": progress.detail.get("version"),
-        "to": progress.detail.get("to"),
-        "from": progress.detail.get("from"),
-        "phase": progress.phase,
-        "percent": progress.percent,
-        "ended": progress.ended,
-        "reasons": list(progress.detail.get("reasons", [])),
-        "started_at": _iso(entries[0].at) if entries else None,
-        "last_entry_at": _iso(entries[-1].at) if entries else None,
-    }
-
-
-def _summary_or_damage(journal: Journal) -> dict[str, Any]:
-    try:
-        return _summary(journal)
-    except OperatorError as error:
-        return {"release": journal.release_id, "phase": "?", "to": "?", "reasons": [str(error)]}
-
-
-def _iso(moment: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))

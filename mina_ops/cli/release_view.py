@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mina_ops.operator.release.model import FORWARD, Phase
+from mina_ops.operator.release.release import Observer, Release
+from mina_ops.operator.release.report import Report
 from mina_ops.operator.release.verdicts.model import Figures, Judgement, Verdict
 from mina_ops.operator.release.verdicts.statistics import quantile
-from mina_ops.operator.release.world import Observer, World
 
 if TYPE_CHECKING:
     from mina_ops.operator.traffic.model import Split
@@ -26,24 +27,33 @@ _BAR_CELLS = 20
 
 
 @contextmanager
-def showing(world: World) -> Iterator[None]:
+def showing(release: Release) -> Iterator[None]:
     """Show what the release does while the body runs it."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        world.observer = Lines(world)
-        yield
+        with _reporting(release, Lines(release)):
+            yield
         return
-    view = LiveView(world)
-    world.observer = view
-    with Live(get_renderable=view.render, console=console, refresh_per_second=4):
+    view = LiveView(release)
+    with (
+        _reporting(release, view),
+        Live(get_renderable=view.render, console=console, refresh_per_second=4),
+    ):
+        yield
+
+
+@contextmanager
+def _reporting(release: Release, view: Observer) -> Iterator[None]:
+    with Report(release, view) as report:
+        release.surroundings.observer = report
         yield
 
 
 class Lines(Observer):
     """One plain line for each thing that changed."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, release: Release) -> None:
+        self._release = release
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._shown = ""
 
@@ -73,8 +83,8 @@ class Lines(Observer):
 class LiveView(Observer):
     """Phase, split, both colours' figures and the verdicts, redrawn in place."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, release: Release) -> None:
+        self._release = release
         self._phase = Phase.CHECKS
         self._split: Split | None = None
         self._seconds = 0.0
@@ -111,10 +121,10 @@ class LiveView(Observer):
         self._lines = [*self._lines, f"{time.strftime('%H:%M:%S')} {text}"][-_LINES_KEPT:]
 
     def _title(self) -> Text:
-        world, title = self._world, Text(style="bold")
-        title.append(f"{world.version}  {world.old.name} to {world.new.name}")
+        release, title = self._release, Text(style="bold")
+        title.append(f"{release.version}  {release.old.name} to {release.new.name}")
         if self._split is not None:
-            percent = self._split.percent[world.new.name]
+            percent = self._split.percent[release.new.name]
             filled = round(_BAR_CELLS * percent / 100)
             title.append(f"  {'█' * filled}{'░' * (_BAR_CELLS - filled)} {percent} %")
         return title
@@ -135,7 +145,7 @@ class LiveView(Observer):
         table = _plain("colour")
         for column in ("requests", "errors", "P95 ms", "handshakes failed", "database ms"):
             table.add_column(column, justify="right")
-        for name, found in ((self._world.new.name, new), (self._world.old.name, old)):
+        for name, found in ((self._release.new.name, new), (self._release.old.name, old)):
             table.add_row(name, *_cells(found))
         return table
 

@@ -7,6 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mina_ops.operator.api.client import AppClient
     from mina_ops.operator.config.settings import OperatorSettings
     from mina_ops.operator.flags import FlagsClient
@@ -32,6 +34,16 @@ class Session:
         from mina_ops.operator.traffic import open_driver
 
         return open_driver(self.settings)
+
+    def for_the_way_back(self, say: Callable[[str], None]) -> Session:
+        """A session whose settings are those tables of the file that can be read."""
+        from mina_ops.operator.config import damaged, settings
+
+        session = Session(self.config_path)
+        found = damaged.load(settings.find(self.config_path), say)
+        # A cached property is an attribute once it is known.
+        session.__dict__["settings"] = found
+        return session
 
     def flags(self, colour: str | None = None) -> FlagsClient:
         """A client for the flags, which any colour serves; None: the first that answers."""

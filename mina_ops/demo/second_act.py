@@ -17,11 +17,12 @@ from mina_ops.demo.stage import VERSIONS, Stage
 from mina_ops.errors import OperatorError, RolledBack
 from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.config.settings import OperatorSettings, load
-from mina_ops.operator.release import runner, setup
+from mina_ops.operator.release import opening, runner
+from mina_ops.operator.release import plan as plans
 from mina_ops.operator.release.model import Phase
+from mina_ops.operator.release.release import Observer, Release, Site
 from mina_ops.operator.release.verdicts.model import Figures, Judgement, Response, Verdict
 from mina_ops.operator.release.verdicts.statistics import quantile
-from mina_ops.operator.release.world import Observer, World
 from mina_ops.operator.traffic import open_driver
 from mina_ops.operator.traffic.model import Split
 
@@ -112,23 +113,22 @@ def _slow(stage: Stage) -> BadRelease:
 def _release(settings: OperatorSettings, show: Show, crowd: Reporter, bad: BadRelease) -> None:
     before = crowd.report()
     driver = open_driver(settings)
-    with setup.locked(settings, bad.title):
-        world = setup.begin(settings, driver, VERSIONS[NEW], settings.colour(NEW))
-        watching = _Lines(show)
-        world.observer = watching
+    with opening.locked(settings, bad.title, folder=plans.read(settings).folder):
+        release = opening.begin(Site(settings, driver), VERSIONS[NEW], settings.colour(NEW))
+        release.surroundings.observer = _Lines(show)
         try:
-            runner.run(world)
+            runner.run(release)
         except RolledBack as verdict:
             show.step(f"verdict: {verdict}")
         else:
             raise OperatorError(f"{bad.title}: it was released instead of taken back.")
-    seconds = _seconds_to_rollback(world, bad)
+    seconds = _seconds_to_rollback(release, bad)
     show.step(f"taken back {seconds:.1f} s after green's first visitor, {bad.response}")
     _expect_within_share(show, before, crowd)
 
 
-def _seconds_to_rollback(world: World, bad: BadRelease) -> float:
-    entries = world.journal.entries()
+def _seconds_to_rollback(release: Release, bad: BadRelease) -> float:
+    entries = release.journal.entries()
     first = next(e.at for e in entries if e.event == "step")
     back = next(e for e in entries if e.phase is Phase.ROLLING_BACK and e.event == "begin")
     settled = next(e.at for e in entries if e.detail.get("traffic") == OLD)

@@ -12,13 +12,13 @@ from rich.console import Console
 
 from mina_ops.cli.release_view import Lines, LiveView
 from mina_ops.operator.release.model import Phase
+from mina_ops.operator.release.release import Release
 from mina_ops.operator.release.verdicts.judging import judge
 from mina_ops.operator.release.verdicts.model import Figures, Handshakes
-from mina_ops.operator.release.world import World
 from mina_ops.operator.traffic.model import Split
 
-WORLD = cast(
-    World,
+RELEASE = cast(
+    Release,
     SimpleNamespace(
         version="v2.5.0", new=SimpleNamespace(name="green"), old=SimpleNamespace(name="blue")
     ),
@@ -44,7 +44,7 @@ def _seen(view: LiveView) -> list[str]:
 
 @pytest.fixture
 def view() -> LiveView:
-    view = LiveView(WORLD)
+    view = LiveView(RELEASE)
     for number in range(20):
         view.output(Phase.SMOKE, f"line {number} " + "long " * 40)
     view.phase(Phase.SWITCH, "begins")
@@ -80,7 +80,7 @@ def test_a_colour_that_does_not_answer_has_no_figures(view: LiveView) -> None:
 def test_in_a_pipe_a_look_is_a_line_only_when_a_verdict_changed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    lines = Lines(WORLD)
+    lines = Lines(RELEASE)
     for figures in (OLD, OLD, BAD):
         lines.look(figures, OLD, judge(figures, OLD), 5.0)
     out, err = capsys.readouterr()

@@ -134,6 +134,26 @@ def from_table(table: Table, environ: Mapping[str, str] | None = None) -> Notifi
     return notifier
 
 
+def usable(table: Table, environ: Mapping[str, str] | None = None) -> tuple[Notifier, list[str]]:
+    """A notifier of the channels that can be used, and what is wrong with the others.
+
+    For emergencies: one variable that is not set must not silence everybody.
+    """
+    environ = os.environ if environ is None else environ
+    channels, problems = [], []
+    try:
+        listed = table.table("channels")
+        names = listed.keys()
+    except ConfigurationError as error:
+        return Notifier(), [str(error)]
+    for name in names:
+        try:
+            channels.append(_channel(listed.table(name), name, environ))
+        except ConfigurationError as error:
+            problems.append(str(error))
+    return Notifier(channels), problems
+
+
 def _channel(table: Table, name: str, environ: Mapping[str, str]) -> Channel:
     url, variable = table.text("url", None), table.text("url_env", None)
     events = table.texts("events", ())

@@ -47,13 +47,13 @@ class Control:
         except OSError as exc:
             raise files.NotWritten(f"{self._path} cannot be made: {exc.strerror}.") from exc
 
-    def ask(self, kind: str, why: str = "") -> None:
-        """Add a request.
+    def ask(self, kind: str, why: str = "", *, who: str | None = None) -> None:
+        """Add a request; `who` asks, by default whoever runs this.
 
         Raises:
             NotWritten: the disk is full or the folder cannot be written.
         """
-        record = {"at": time.time(), "kind": kind, "who": whoami(), "why": why}
+        record = {"at": time.time(), "kind": kind, "who": who or whoami(), "why": why}
         files.append(self._path, json.dumps(record))
 
     def skip_old(self, kind: str | None = None) -> None:
@@ -63,6 +63,10 @@ class Control:
             for request in self._pending()
             if request.kind != "abort" and kind in (None, request.kind)
         }
+
+    def forget(self) -> None:
+        """Take nothing of what was asked so far, aborts included: they are being obeyed."""
+        self._taken |= {request.number for request in self._pending()}
 
     def take(self, *kinds: str) -> Request | None:
         """The next request of these kinds, of any by default, each once.
@@ -82,6 +86,13 @@ class Control:
                 self._taken.add(request.number)
                 return request
         return None
+
+    def has_abort(self) -> bool:
+        """Whether an abort waits to be taken; False where that cannot be read just now."""
+        try:
+            return any(request.kind == "abort" for request in self._pending())
+        except OperatorError:
+            return False
 
     def _pending(self) -> list[Request]:
         lines = enumerate(self._lines(), start=1)

@@ -47,6 +47,8 @@ class Progress:
     finished: bool
     percent: int
     detail: Mapping[str, Any]
+    started: bool = True
+    """Whether any phase was begun."""
 
     @property
     def ended(self) -> bool:
@@ -132,12 +134,13 @@ class Journal:
         """Where the release stands."""
         phase, finished, percent = Phase.CHECKS, False, 0
         detail: dict[str, Any] = {}
+        started = False
         for entry in self.entries():
             detail |= entry.detail
             percent = int(entry.detail.get("percent", percent))
             if entry.event in ("begin", "end"):
-                phase, finished = entry.phase, entry.event == "end"
-        return Progress(phase, finished, percent, detail)
+                phase, finished, started = entry.phase, entry.event == "end", True
+        return Progress(phase, finished, percent, detail, started)
 
 
 def latest(root: Path) -> Journal | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import socket
 import threading
 import time
@@ -20,7 +21,15 @@ from typing import Any
 import psutil
 
 from mina_ops import files
-from mina_ops.errors import Locked
+from mina_ops.errors import (
+    AccessDenied,
+    AppUnhealthy,
+    AppUnreachable,
+    ConfigurationError,
+    Locked,
+    MinaOpsError,
+)
+from mina_ops.operator.api.leases import Holder, Leases
 from mina_ops.operator.system.people import whoami
 
 TTL_SECONDS = 30.0
@@ -30,37 +39,52 @@ _INTRODUCTION_SECONDS = 2.0
 
 
 class ReleaseLock:
-    """A context manager that holds the lock in `folder` and renews its record.
+    """A context manager that holds the site, here and in the store that its colours share.
+
+    Here it is the kernel's lock on a file in `folder`. Wherever else a controller may run, it is
+    the lease `site` in the app; where the app is away or older, the file alone counts.
+
+    Args:
+        leases: the site's lease; None: the file alone.
+        take_over: from a controller that does not react; it loses both, and `require_held` tells
+            it so if it ever goes on. Nothing is refused then, and a folder that cannot be written
+            is no obstacle.
 
     Raises on entering:
         Locked: another controller has it; the message says who, where and since when.
         NotWritten: the lock file cannot be made or opened.
     """
 
-    def __init__(self, folder: Path, purpose: str, *, ttl_seconds: float = TTL_SECONDS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        purpose: str,
+        *,
+        leases: Leases | None = None,
+        take_over: bool = False,
+        ttl_seconds: float = TTL_SECONDS,
+    ) -> None:
         self._folder = folder
-        self._purpose = purpose
-        self._ttl = ttl_seconds
+        self._take_over = take_over
+        self._leases = leases
+        self._mine = Holder(
+            secrets.token_hex(8), purpose, whoami(), socket.gethostname(), os.getpid(),
+            since=time.time(), ttl_seconds=ttl_seconds,
+        )  # fmt: skip
         self._descriptor = -1
+        self._leased = False
         self._stop = threading.Event()
-        self._since = time.time()
         self._thread = threading.Thread(
             target=self._beat, name="mina_ops-release-lock", daemon=True
         )
 
     def __enter__(self) -> ReleaseLock:
+        self._lock_here()
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as exc:
-            raise files.NotWritten(f"{self._folder} cannot be locked: {exc.strerror}.") from exc
-        other = owner(self._folder)
-        if not _flock(self._descriptor, fcntl.LOCK_EX):
+            self._lock_site()
+        except Locked:
             os.close(self._descriptor)
-            raise Locked(_sentence(_holder(self._folder)))
-        if _is_elsewhere(other):
-            os.close(self._descriptor)
-            raise Locked(_sentence(other))
+            raise
         self._renew()
         self._thread.start()
         return self
@@ -72,28 +96,86 @@ class ReleaseLock:
         trace: TracebackType | None,
     ) -> None:
         self._stop.set()
-        self._thread.join(self._ttl)
-        with suppress(OSError):
-            (self._folder / _OWNER).unlink()
-        os.close(self._descriptor)
+        self._thread.join(self._mine.ttl_seconds)
+        if self._descriptor >= 0:
+            if self._is_ours():
+                with suppress(OSError):
+                    (self._folder / _OWNER).unlink()
+            os.close(self._descriptor)
+        if self._leases is not None and self._leased:
+            with suppress(MinaOpsError):
+                self._leases.free(self._mine.id)
+
+    def require_held(self) -> None:
+        """Return unless another controller has taken the site over, as after a Ctrl-Z.
+
+        Raises:
+            Locked: it has; nothing may be changed any more.
+        """
+        if not self._is_ours():
+            raise Locked(
+                "Another controller has taken this release over; this one changes nothing more. "
+                "See `mina-ops release status`."
+            )
+
+    def _lock_here(self) -> None:
+        path = self._folder / "lock"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if self._take_over:
+                # Whoever holds the old file keeps holding that; the name means another one now.
+                path.unlink(missing_ok=True)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as exc:
+            if self._take_over:
+                return
+            raise files.NotWritten(f"{self._folder} cannot be locked: {exc.strerror}.") from exc
+        other = owner(self._folder)
+        if not _flock(self._descriptor, fcntl.LOCK_EX):
+            os.close(self._descriptor)
+            raise Locked(_sentence(_holder(self._folder)))
+        if _is_elsewhere(other) and not self._take_over:
+            os.close(self._descriptor)
+            raise Locked(_sentence(other))
+
+    def _lock_site(self) -> None:
+        """Take the lease, where the app serves one."""
+        if self._leases is None:
+            return
+        with suppress(AppUnreachable, AppUnhealthy, AccessDenied, ConfigurationError):
+            held = self._leases.take(self._mine)
+            # A killed one gives nothing back, and its lease would be kept for its time to live.
+            if held.id != self._mine.id and (self._take_over or _is_dead(held.to_json())):
+                self._leases.free(held.id, breaking=True)
+                held = self._leases.take(self._mine)
+            if held.id != self._mine.id and not self._take_over:
+                raise Locked(_sentence(held.to_json()))
+            self._leased = held.id == self._mine.id
+
+    def _is_ours(self) -> bool:
+        if self._descriptor < 0:
+            return True
+        try:
+            named = (self._folder / "lock").stat()
+        except OSError:
+            return True
+        held = os.fstat(self._descriptor)
+        return (named.st_ino, named.st_dev) == (held.st_ino, held.st_dev)
 
     def _beat(self) -> None:
-        while not self._stop.wait(self._ttl / _BEATS_PER_TTL):
+        while not self._stop.wait(self._mine.ttl_seconds / _BEATS_PER_TTL):
             self._renew()
 
     def _renew(self) -> None:
-        record = {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "user": whoami(),
-            "purpose": self._purpose,
-            "since": self._since,
-            "renewed": time.time(),
-            "ttl_seconds": self._ttl,
-        }
+        if not self._is_ours():
+            return
+        record = {**self._mine.to_json(), "renewed": time.time()}
         # A full disk must not keep anybody from taking traffic back.
         with suppress(files.NotWritten):
             files.write(self._folder / _OWNER, json.dumps(record))
+        if self._leases is not None and self._leased:
+            with suppress(MinaOpsError):
+                self._leases.renew(self._mine)
 
 
 def owner(folder: Path) -> dict[str, Any] | None:
@@ -139,6 +221,16 @@ def _holder(folder: Path) -> dict[str, Any] | None:
             return None
         time.sleep(0.02)
     return record
+
+
+def is_stopped(record: dict[str, Any] | None) -> bool:
+    """Whether that controller is a process of this machine that was stopped, as by Ctrl-Z."""
+    if record is None or record["host"] != socket.gethostname():
+        return False
+    try:
+        return bool(psutil.Process(record["pid"]).status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False
 
 
 def _is_dead(record: dict[str, Any]) -> bool:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
 from mina_ops.errors import AppUnhealthy, AppUnreachable, DrainForced, DrainTimedOut, OperatorError
 from mina_ops.operator.api import draining
+from mina_ops.operator.release import checking, steps
 from mina_ops.operator.release.model import Phase
-from mina_ops.operator.release.verdicts.figures import (
-    baseline,
-    from_json,
-    missing_figures,
-    to_json,
-)
+from mina_ops.operator.release.release import Release
+from mina_ops.operator.release.steps import Step
+from mina_ops.operator.release.verdicts.figures import ENDPOINTS, from_json, missing_figures
 from mina_ops.operator.release.verdicts.model import Response
 from mina_ops.operator.release.watching import Bad, Watch, aborted, stop_if_aborted
-from mina_ops.operator.release.world import World
 from mina_ops.operator.traffic import gate
 
 # One answer that is late, of a process that is busy for a moment, takes nothing back.
@@ -26,190 +23,259 @@ _SILENCE_SECONDS = 5.0
 T = TypeVar("T")
 
 
-def checks(world: World) -> None:
-    """Nothing is touched before all of this holds: hooks, load balancer, old colour, figures."""
-    world.require_programs()
-    for share in world.plan.shares():
-        # Refuses a share that this load balancer cannot be given.
-        world.driver.plan(world.planned(share))
-    problems = list(world.driver.check())
-    gate.require_ready(world.old)
-    world.old_app.drain_status()
-    problems += [
-        f"{world.old.name} has no {path}, which a trigger needs."
-        for path in missing_figures(world.old_app)
+def steps_of(release: Release, phase: Phase) -> list[Step]:
+    """All that a phase does, in order, its hooks included; its `approval` comes before."""
+    return [
+        *steps.hook(release, f"before_{phase}", phase),
+        *_OWN[phase](release),
+        *steps.hook(release, f"after_{phase}", phase),
     ]
-    if problems:
-        raise OperatorError("Not started: " + " ".join(problems))
-    world.run_hook("checks", Phase.CHECKS)
-    world.note(Phase.CHECKS, baseline=to_json(baseline(world.old_app, world.wanted)))
 
 
-def backup(world: World) -> None:
-    """The database's backup, by the plan's hook."""
-    world.run_hook("backup", Phase.BACKUP)
+def _checks(release: Release) -> list[Step]:
+    """Nothing is touched before all of this holds: hooks, load balancer, old colour, figures."""
+    return [*checking.steps_of(release), *steps.hook(release, "checks", Phase.CHECKS)]
 
 
-def migrate(world: World) -> None:
-    """The migrations, by the plan's hook; forward only."""
-    world.run_hook("migrate", Phase.MIGRATE)
+def _hook_alone(release: Release, phase: Phase) -> list[Step]:
+    return steps.hook(release, str(phase), phase)
 
 
-def start(world: World) -> None:
+def _start(release: Release) -> list[Step]:
     """Start and scale the new colour, let it serve if it was drained, and warm it up."""
-    world.run_hook("start", Phase.START)
-    world.run_hook("scale", Phase.START)
-    _until(world, world.plan.health_seconds, lambda: world.new_app.health())
-    _until(world, world.plan.health_seconds, world.new_app.cancel_drain)
-    for path in world.plan.warm_up:
+    app, seconds = release.new_app, release.plan.health_seconds
+    warm = [
         # A cold first answer may be later than the client waits.
-        _until(world, world.plan.health_seconds, partial(world.new_app.request, "GET", path))
-
-
-def health(world: World) -> None:
-    """The new colour is the release, is ready in every instance, and stays so for some looks."""
-    for _ in range(world.plan.health_looks):
-        _until(world, world.plan.health_seconds, lambda: gate.require_ready(world.new))
-        world.sleep(world.plan.look_seconds)
-    found = _until(world, world.plan.health_seconds, world.new_app.health)
-    if found.version != world.version:
-        raise AppUnhealthy(
-            f"{world.new.name} runs {found.version}, not {world.version}; deploy it first."
+        Step(
+            steps.asking(release.new, path),
+            partial(until, release, seconds, partial(app.request, "GET", path)),
         )
-    missing = _until(world, world.plan.health_seconds, lambda: missing_figures(world.new_app))
-    if missing:
-        raise AppUnhealthy(f"{world.new.name} lacks {', '.join(missing)}, which triggers need.")
+        for path in release.plan.warm_up
+    ]
+    return [
+        *steps.hook(release, "start", Phase.START),
+        *steps.hook(release, "scale", Phase.START),
+        Step(
+            steps.asking(release.new, "/api/health"),
+            partial(until, release, seconds, app.health),
+        ),
+        Step(
+            steps.asking(release.new, "/admin/drain", method="DELETE"),
+            partial(until, release, seconds, app.cancel_drain),
+        ),
+        *warm,
+    ]
 
 
-def smoke(world: World) -> None:
-    """The smoke tests, by the plan's hook."""
-    world.run_hook("smoke", Phase.SMOKE)
+def _health(release: Release) -> list[Step]:
+    """The new colour is the release, is ready in every instance, and stays so for some looks."""
+    looks, seconds = release.plan.health_looks, release.plan.health_seconds
+
+    def stays_ready() -> None:
+        for _ in range(looks):
+            until(release, seconds, lambda: gate.require_ready(release.new))
+            release.sleep(release.plan.look_seconds)
+
+    def is_the_release() -> None:
+        found = until(release, seconds, release.new_app.health)
+        if found.version != release.version:
+            raise AppUnhealthy(
+                f"{release.new.name} runs {found.version}, not {release.version}; deploy it first."
+            )
+
+    def has_figures() -> None:
+        missing = until(release, seconds, lambda: missing_figures(release.new_app))
+        if missing:
+            lacking = ", ".join(missing)
+            raise AppUnhealthy(f"{release.new.name} lacks {lacking}, which triggers need.")
+
+    metrics = [f"/api/metrics/{name}" for name in ENDPOINTS]
+    return [
+        Step([f"{looks} times in a row:", *steps.readiness(release.new)], stays_ready),
+        Step(steps.asking(release.new, "/api/health"), is_the_release),
+        Step(steps.asking(release.new, *metrics), has_figures),
+    ]
 
 
-def switch(world: World) -> None:
+def _switch(release: Release) -> list[Step]:
     """Give the new colour its shares one after the other; each must pass before the next."""
-    progress = world.journal.progress()
-    shares = [share for share in world.plan.shares() if share >= progress.percent]
-    cohort = world.plan.strategy == "cohort"
-    for share in shares:
-        _until(world, _SILENCE_SECONDS, lambda: gate.require_ready(world.new))
-        world.journal.write("step", Phase.SWITCH, percent=share)
-        applied = world.give(share, cohort=cohort)
-        world.note(Phase.SWITCH, applied=share, milliseconds=round(applied.milliseconds, 1))
-        _watching(world, Phase.SWITCH).run(world.plan.step_seconds)
-    # What lies before the load balancer may take a moment to follow.
-    _until(world, world.plan.ready_seconds, lambda: _require_public(world))
+    reached = release.journal.progress().percent
+    shares = [share for share in release.plan.shares() if share >= reached]
+    public = Step(
+        [f"GET {release.settings.public_url}/api/health"],
+        # What lies before the load balancer may take a moment to follow.
+        lambda: until(release, release.plan.ready_seconds, lambda: _require_public(release)),
+    )
+    return [*(step for share in shares for step in _share(release, share)), public]
 
 
-def drain(world: World) -> None:
+def _share(release: Release, share: int) -> list[Step]:
+    def ready() -> None:
+        until(release, _SILENCE_SECONDS, lambda: gate.require_ready(release.new))
+
+    def give() -> None:
+        release.journal.write("step", Phase.SWITCH, percent=share)
+        applied = release.give(share, cohort=release.plan.strategy == "cohort")
+        milliseconds = round(applied.milliseconds, 1)
+        release.note(Phase.SWITCH, applied=share, milliseconds=milliseconds)
+
+    seconds = release.plan.step_seconds
+    return [
+        Step(steps.readiness(release.new), ready),
+        Step(release.driver.plan(release.planned(share)), give),
+        Step(
+            steps.watching(release, seconds, f"at {share} %, watch both colours for"),
+            lambda: _watch(release, Phase.SWITCH).run(seconds),
+        ),
+    ]
+
+
+def _drain(release: Release) -> list[Step]:
     """Move the live sessions of the old colour.
 
     Sessions that had to be cut or will not leave, and an old colour that is gone, are noted and
     told: they say nothing against the new one, and to go back would move everybody once more.
     """
-    try:
-        _drain_old(world)
-    except (DrainForced, DrainTimedOut, AppUnreachable) as error:
-        world.note(Phase.DRAIN, not_clean=str(error))
-        world.observer.phase(Phase.DRAIN, str(error))
-        world.tell("alert", f"{world.version}, drain of {world.old.name}: {error}")
+
+    def drain() -> None:
+        try:
+            _drain_old(release)
+        except (DrainForced, DrainTimedOut, AppUnreachable) as error:
+            release.note(Phase.DRAIN, not_clean=str(error))
+            release.observer.phase(Phase.DRAIN, str(error))
+            release.tell("alert", f"{release.version}, drain of {release.old.name}: {error}")
+
+    grace = release.plan.drain_grace_seconds
+    order = f'POST {release.old.url}/admin/drain {{"grace_seconds": {grace:g}}}'
+    follow = [f"GET {release.old.url}/admin/drain, twice a second until it is drained"]
+    looks = steps.watching(release, grace, "meanwhile, for at most")
+    return [Step([order, *follow, *looks], drain)]
 
 
-def watch(world: World) -> None:
+def _watch_all(release: Release) -> list[Step]:
     """Watch the new colour with all traffic on it; at the end it must really have all of it."""
-    _watching(world, Phase.WATCH).run(world.plan.watch_seconds)
-    served = _until(world, world.plan.ready_seconds, world.driver.read).split
-    if served.percent[world.new.name] != 100:
-        raise OperatorError(f"Somebody else moved traffic: {served.describe()}.")
+
+    def has_all() -> None:
+        served = until(release, release.plan.ready_seconds, release.driver.read).split
+        if served.percent[release.new.name] != 100:
+            raise OperatorError(f"Somebody else moved traffic: {served.describe()}.")
+
+    seconds = release.plan.watch_seconds
+    return [
+        Step(
+            steps.watching(release, seconds, "watch both colours for"),
+            lambda: _watch(release, Phase.WATCH).run(seconds),
+        ),
+        Step(["ask the load balancer for its split"], has_all),
+    ]
 
 
-def done(world: World) -> None:
+def _done(release: Release) -> list[Step]:
     """Say so; the old colour stays as it is, for a rollback, unless the plan's hook stops it.
 
     Once it is stopped there is no way back, so the new one is asked a last time.
     """
-    _until(world, world.plan.ready_seconds, lambda: gate.require_ready(world.new))
+
+    def ready() -> None:
+        until(release, release.plan.ready_seconds, lambda: gate.require_ready(release.new))
+
+    def tell() -> None:
+        release.tell("release", f"{release.version} is on {release.new.name} with all traffic.")
+
+    stops = [
+        Step(one.lines, partial(_stop, release, one))
+        for one in steps.hook(release, "stop", Phase.DONE)
+    ]
+    return [Step(steps.readiness(release.new), ready), *stops, Step(["tell people"], tell)]
+
+
+def _stop(release: Release, step: Step) -> None:
     try:
-        world.run_hook("stop", Phase.DONE)
+        step.act()
     except OperatorError as error:
-        world.note(Phase.DONE, could_not="stop", error=str(error))
-        world.tell("alert", f"{world.version}: {error}")
-    world.tell("release", f"{world.version} is on {world.new.name} with all traffic.")
+        release.note(Phase.DONE, could_not="stop", error=str(error))
+        release.tell("alert", f"{release.version}: {error}")
 
 
-STEPS: Mapping[Phase, Callable[[World], None]] = {
-    Phase.CHECKS: checks,
-    Phase.BACKUP: backup,
-    Phase.MIGRATE: migrate,
-    Phase.START: start,
-    Phase.HEALTH: health,
-    Phase.SMOKE: smoke,
-    Phase.SWITCH: switch,
-    Phase.DRAIN: drain,
-    Phase.WATCH: watch,
-    Phase.DONE: done,
+_OWN: Mapping[Phase, Callable[[Release], Sequence[Step]]] = {
+    Phase.CHECKS: _checks,
+    Phase.BACKUP: partial(_hook_alone, phase=Phase.BACKUP),
+    Phase.MIGRATE: partial(_hook_alone, phase=Phase.MIGRATE),
+    Phase.START: _start,
+    Phase.HEALTH: _health,
+    Phase.SMOKE: partial(_hook_alone, phase=Phase.SMOKE),
+    Phase.SWITCH: _switch,
+    Phase.DRAIN: _drain,
+    Phase.WATCH: _watch_all,
+    Phase.DONE: _done,
 }
 
 
-def approve(world: World, phase: Phase) -> None:
+def approval(release: Release, phase: Phase) -> list[Step]:
+    """Waiting for somebody to promote the phase, where the plan wants that."""
+    seconds = release.plan.approvals.get(phase)
+    if seconds is None:
+        return []
+    line = f"wait up to {seconds:g} s for `mina-ops release promote`"
+    return [Step([line], lambda: approve(release, phase, seconds))]
+
+
+def approve(release: Release, phase: Phase, seconds: float) -> None:
     """Wait until somebody promotes a phase that the plan wants approved.
 
     Raises:
         Bad: nobody did in time, or somebody aborted.
     """
-    seconds = world.plan.approvals.get(phase)
-    if seconds is None:
-        return
     # Who promoted a share before did not approve what only now waits.
-    world.control.skip_old("promote")
-    text = f"{world.version} waits for approval of {phase}: `mina-ops release promote`"
-    world.tell("release", text)
-    world.observer.phase(phase, text)
-    deadline = world.clock() + seconds
-    while world.clock() < deadline:
-        request = world.control.take("promote")
+    release.control.skip_old("promote")
+    text = f"{release.version} waits for approval of {phase}: `mina-ops release promote`"
+    release.tell("release", text)
+    release.observer.phase(phase, text)
+    deadline = release.clock() + seconds
+    while release.clock() < deadline:
+        request = release.control.take("promote")
         if request is not None and request.kind == "abort":
             raise Bad(Response.INSTANT, [aborted(request)])
         if request is not None and request.kind == "promote":
-            world.journal.write("request", phase, kind="promote", who=request.who)
+            release.journal.write("request", phase, kind="promote", who=request.who)
             return
-        world.sleep(min(1.0, world.plan.look_seconds))
+        release.sleep(min(1.0, release.plan.look_seconds))
     raise Bad(Response.INSTANT, [f"nobody approved {phase} within {seconds:g} s"])
 
 
-def _watching(world: World, phase: Phase) -> Watch:
-    raw = world.journal.progress().detail.get("baseline")
-    return Watch(world, phase, from_json(raw) if raw else None)
+def _watch(release: Release, phase: Phase) -> Watch:
+    raw = release.journal.progress().detail.get("baseline")
+    return Watch(release, phase, from_json(raw) if raw else None)
 
 
-def _drain_old(world: World) -> None:
-    grace = world.plan.drain_grace_seconds
-    _until(world, world.plan.ready_seconds, lambda: world.old_app.begin_drain(grace))
-    watching = _watching(world, Phase.DRAIN)
-    began, status = world.clock(), None
-    for status in draining.follow(world.old_app, grace, clock=world.clock, sleep=world.sleep):
-        world.observer.drain(world.old.name, status.active_connections)
-        watching.look(world.clock() - began)
+def _drain_old(release: Release) -> None:
+    grace = release.plan.drain_grace_seconds
+    until(release, release.plan.ready_seconds, lambda: release.old_app.begin_drain(grace))
+    watch = _watch(release, Phase.DRAIN)
+    began, status = release.clock(), None
+    for status in draining.follow(release.old_app, grace, clock=release.clock, sleep=release.sleep):
+        release.observer.drain(release.old.name, status.active_connections)
+        watch.look(release.clock() - began)
     if status is not None:
-        draining.judge(world.old_app, status)
+        draining.judge(release.old_app, status)
 
 
-def _require_public(world: World) -> None:
-    public = world.public_app.health()
-    if public.environment != world.new.name:
+def _require_public(release: Release) -> None:
+    public = release.public_app.health()
+    if public.environment != release.new.name:
         raise OperatorError(
-            f"The public address answers as {public.environment}, not {world.new.name}."
+            f"The public address answers as {public.environment}, not {release.new.name}."
         )
 
 
-def _until(world: World, seconds: float, step: Callable[[], T]) -> T:
+def until(release: Release, seconds: float, step: Callable[[], T]) -> T:
     """What the step gives at last; it is tried for so long, and at least once."""
-    deadline = world.clock() + seconds
+    deadline = release.clock() + seconds
     while True:
-        stop_if_aborted(world)
+        stop_if_aborted(release)
         try:
             return step()
         except OperatorError:
-            if world.clock() >= deadline:
+            if release.clock() >= deadline:
                 raise
-        world.sleep(min(1.0, world.plan.look_seconds))
+        release.sleep(min(1.0, release.plan.look_seconds))

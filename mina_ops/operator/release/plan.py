@@ -42,7 +42,8 @@ class Plan:
     """A release's plan: the table `[release]` of mina-ops.toml.
 
     `hooks` are lists of commands. `approvals` maps a phase to the seconds that somebody has to
-    promote it before the release is given up.
+    promote it before the release is given up. `hotfix` is asked for on the command line: one ready
+    process of the old colour is enough then.
     """
 
     # fmt: off
@@ -88,6 +89,7 @@ class Plan:
     hooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     approvals: Mapping[str, float] = field(default_factory=dict)
     triggers: Triggers = field(default_factory=Triggers)
+    hotfix: bool = False
 
     def shares(self) -> tuple[int, ...]:
         """The new colour's shares, one after the other; a cohort's release begins with 0."""

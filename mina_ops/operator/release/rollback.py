@@ -12,10 +12,11 @@ from contextlib import suppress
 from mina_ops import files
 from mina_ops.errors import MinaOpsError, OperatorError, RolledBack
 from mina_ops.operator.api import draining
+from mina_ops.operator.release import flags
 from mina_ops.operator.release.model import Phase
+from mina_ops.operator.release.release import Release
 from mina_ops.operator.release.verdicts.model import Response
 from mina_ops.operator.release.watching import Bad, Watch
-from mina_ops.operator.release.world import World
 from mina_ops.operator.traffic import gate
 
 _PHASE = Phase.ROLLING_BACK
@@ -28,7 +29,7 @@ class NotRolledBack(OperatorError):
     exit_code = 7
 
 
-def roll_back(world: World, response: Response, reasons: list[str]) -> None:
+def roll_back(release: Release, response: Response, reasons: list[str]) -> None:
     """Take the release back; idempotent, so that a killed one can be resumed.
 
     A gradual one first gives the old colour the plan's share and waits, where the load balancer
@@ -39,81 +40,109 @@ def roll_back(world: World, response: Response, reasons: list[str]) -> None:
         NotRolledBack: it could not be brought there; the journal stays open for `resume`.
     """
     why = "; ".join(reasons)
-    _journal(world, "begin", _PHASE, response=response, reasons=reasons, percent=None)
-    world.observer.phase(_PHASE, why)
-    _flags_off(world)
-    _try(world, "cancel the old colour's drain", lambda: world.old_app.cancel_drain())
-    _wait_until_ready(world, why)
+    with suppress(OperatorError):
+        release.control.forget()
+    _journal(release, "begin", _PHASE, response=response, reasons=reasons, percent=None)
+    release.observer.phase(_PHASE, why)
+    _flags_off(release)
+    _try(release, "cancel the old colour's drain", lambda: release.old_app.cancel_drain())
+    _wait_until_ready(release, why)
     if response is Response.GRADUAL:
-        _try(world, "go back gradually", lambda: _most_of_it(world))
-    _traffic(world, why)
-    _journal(world, "note", _PHASE, percent=0, traffic=world.old.name)
-    world.tell("rollback", f"{world.version} taken back to {world.old.name}: {why}")
-    _try(world, "drain the new colour", lambda: _drain_new(world))
-    _try(world, "run the hook rolled_back", lambda: world.run_hook("rolled_back", _PHASE))
-    _journal(world, "begin", Phase.ROLLED_BACK, reasons=reasons)
-    _journal(world, "end", Phase.ROLLED_BACK)
-    raise RolledBack(f"{world.version} was rolled back: {why}. Traffic is on {world.old.name}.")
+        _try(release, "go back gradually", lambda: _most_of_it(release))
+    _traffic(release, why)
+    _journal(release, "note", _PHASE, percent=0, traffic=release.old.name)
+    release.tell("rollback", f"{release.version} taken back to {release.old.name}: {why}")
+    _try(release, "drain the new colour", lambda: _drain_new(release))
+    _try(release, "run the hook rolled_back", lambda: _hook(release))
+    _journal(release, "begin", Phase.ROLLED_BACK, reasons=reasons)
+    _journal(release, "end", Phase.ROLLED_BACK)
+    for line in flags.lines(release):
+        release.observer.phase(_PHASE, line)
+        release.tell("rollback", line)
+    runs = _version_of_old(release)
+    raise RolledBack(
+        f"{release.version} was rolled back: {why}. Traffic is on {release.old.name}"
+        f"{f', which runs {runs}' if runs else ''}."
+    )
 
 
-def _flags_off(world: World) -> None:
-    body = {"release": world.version}
-    for colour in (world.old, world.new):
+def _hook(release: Release) -> None:
+    for argv in release.commands("rolled_back"):
+        release.run_command("rolled_back", _PHASE, argv)
+
+
+def _version_of_old(release: Release) -> str | None:
+    """What the old colour runs; told, and paged where it is not what it ran before the release."""
+    try:
+        runs = release.old_app.health().version
+    except MinaOpsError:
+        return None
+    ran = release.journal.progress().detail.get("old_version")
+    if ran is not None and ran != runs:
+        text = f"{release.old.name} runs {runs} now, and ran {ran} before the release."
+        release.observer.phase(_PHASE, text)
+        release.tell("alert", f"{release.version}: {text}")
+    return runs
+
+
+def _flags_off(release: Release) -> None:
+    body = {"release": release.version}
+    for colour in (release.old, release.new):
         # A token that cannot be read is a problem of this step alone.
         with suppress(MinaOpsError):
-            app = world.old_app if colour is world.old else world.new_app
+            app = release.old_app if colour is release.old else release.new_app
             status, _ = app.request(
                 "POST", "/admin/flags/-/disable-for-release", body=body, admin=True
             )
             if status < 300:
                 return
-    world.observer.phase(_PHASE, "the release's flags could not be switched off; do it by hand")
+    release.observer.phase(_PHASE, "the release's flags could not be switched off; do it by hand")
 
 
-def _wait_until_ready(world: World, why: str) -> None:
+def _wait_until_ready(release: Release, why: str) -> None:
     """Wait for all of the old colour; at the end of the patience, one ready instance is enough."""
-    deadline = world.clock() + world.plan.ready_seconds
-    while world.clock() < deadline:
+    deadline = release.clock() + release.plan.ready_seconds
+    while release.clock() < deadline:
         with suppress(OperatorError):
-            gate.require_ready(world.old)
+            gate.require_ready(release.old)
             return
-        world.sleep(min(1.0, world.plan.look_seconds))
+        release.sleep(min(1.0, release.plan.look_seconds))
     try:
-        missing = gate.require_some_ready(world.old)
+        missing = gate.require_some_ready(release.old)
     except OperatorError as error:
-        text = f"{why}. NOT rolled back: {error} Make {world.old.name} ready, then resume."
-        world.tell("alert", f"{world.version}: {text}")
+        text = f"{why}. NOT rolled back: {error} Make {release.old.name} ready, then resume."
+        release.tell("alert", f"{release.version}: {text}")
         raise NotRolledBack(text) from error
     if missing:
-        text = f"going back to {world.old.name} although not all of it is ready: {missing[0]}"
-        _journal(world, "note", _PHASE, notice="alert", reason=text)
-        world.observer.phase(_PHASE, text)
-        world.tell("alert", f"{world.version}: {text}")
+        text = f"going back to {release.old.name} although not all of it is ready: {missing[0]}"
+        _journal(release, "note", _PHASE, notice="alert", reason=text)
+        release.observer.phase(_PHASE, text)
+        release.tell("alert", f"{release.version}: {text}")
 
 
-def _traffic(world: World, why: str) -> None:
-    deadline = world.clock() + world.plan.ready_seconds
+def _traffic(release: Release, why: str) -> None:
+    deadline = release.clock() + release.plan.ready_seconds
     while True:
         try:
-            world.take_back()
+            release.take_back()
         except MinaOpsError as error:
-            if world.clock() >= deadline:
+            if release.clock() >= deadline:
                 text = f"{why}. NOT rolled back: {error} Mend the load balancer, then resume."
-                world.tell("alert", f"{world.version}: {text}")
+                release.tell("alert", f"{release.version}: {text}")
                 raise NotRolledBack(text) from error
         else:
             return
-        world.sleep(min(1.0, world.plan.look_seconds))
+        release.sleep(min(1.0, release.plan.look_seconds))
 
 
-def _most_of_it(world: World) -> None:
+def _most_of_it(release: Release) -> None:
     """Wait at the plan's share as long as it says; not once it gets worse, or somebody aborts."""
-    world.leave(100 - world.plan.gradual_percent)
-    watching, began = Watch(world, _PHASE), world.clock()
-    while (left := began + world.plan.gradual_seconds - world.clock()) > 0:
-        world.sleep(min(left, max(1.0, world.plan.look_seconds)))
+    release.leave(100 - release.plan.gradual_percent)
+    watching, began = Watch(release, _PHASE), release.clock()
+    while (left := began + release.plan.gradual_seconds - release.clock()) > 0:
+        release.sleep(min(left, max(1.0, release.plan.look_seconds)))
         try:
-            watching.look(world.clock() - began)
+            watching.look(release.clock() - began)
         except Bad as bad:
             if bad.response is Response.INSTANT:
                 return
@@ -121,25 +150,25 @@ def _most_of_it(world: World) -> None:
             return
 
 
-def _drain_new(world: World) -> None:
-    grace = world.plan.drain_grace_seconds
-    world.new_app.begin_drain(grace)
-    for status in draining.follow(world.new_app, grace, clock=world.clock, sleep=world.sleep):
-        world.observer.drain(world.new.name, status.active_connections)
+def _drain_new(release: Release) -> None:
+    grace = release.plan.drain_grace_seconds
+    release.new_app.begin_drain(grace)
+    for status in draining.follow(release.new_app, grace, clock=release.clock, sleep=release.sleep):
+        release.observer.drain(release.new.name, status.active_connections)
 
 
-def _try(world: World, what: str, step: Callable[[], object]) -> None:
+def _try(release: Release, what: str, step: Callable[[], object]) -> None:
     try:
         step()
     except MinaOpsError as error:
-        world.observer.phase(_PHASE, f"could not {what}: {error}")
-        _journal(world, "note", _PHASE, could_not=what, error=str(error))
+        release.observer.phase(_PHASE, f"could not {what}: {error}")
+        _journal(release, "note", _PHASE, could_not=what, error=str(error))
 
 
-def _journal(world: World, event: str, phase: Phase, **detail: object) -> None:
+def _journal(release: Release, event: str, phase: Phase, **detail: object) -> None:
     # A full disk stops a release from going on, never from going back.
     try:
         known = {name: value for name, value in detail.items() if value is not None}
-        world.journal.write(event, phase, **known)
+        release.journal.write(event, phase, **known)
     except files.NotWritten as error:
-        world.observer.phase(phase, str(error))
+        release.observer.phase(phase, str(error))

@@ -8,22 +8,23 @@ from mina_ops import files
 from mina_ops.errors import (
     AccessDenied,
     ConfigurationError,
+    Locked,
     MinaOpsError,
     OperatorError,
     ToolMissing,
 )
 from mina_ops.operator.release import phases
 from mina_ops.operator.release.model import WITH_TRAFFIC, Phase
+from mina_ops.operator.release.release import Release
 from mina_ops.operator.release.rollback import roll_back
 from mina_ops.operator.release.verdicts.model import Response
 from mina_ops.operator.release.watching import Bad, stop_if_aborted
-from mina_ops.operator.release.world import World
 from mina_ops.operator.traffic import gate
 
 _log = logging.getLogger(__name__)
 
 
-def run(world: World) -> None:
+def run(release: Release) -> None:
     """Run every phase that is still to do; returns when the release is done.
 
     Call it with the release lock held. Each phase is in the journal before it is begun and after
@@ -36,81 +37,87 @@ def run(world: World) -> None:
         OperatorError: it failed before any traffic moved; nothing had to be taken back.
         ToolMissing, AccessDenied: likewise, because of that.
     """
-    for phase in world.journal.progress().to_do():
+    for phase in release.journal.progress().to_do():
         try:
-            _run_phase(world, phase)
+            _run_phase(release, phase)
         except Bad as bad:
-            _give_up(world, phase, bad.response, bad.reasons)
+            _give_up(release, phase, bad.response, bad.reasons)
+        except Locked:
+            # Another controller has taken it over and moves traffic now; this one leaves it alone.
+            raise
         except (ToolMissing, AccessDenied) as error:
-            _give_up(world, phase, Response.INSTANT, [str(error)], type(error))
+            _give_up(release, phase, Response.INSTANT, [str(error)], type(error))
         except MinaOpsError as error:
-            _give_up(world, phase, Response.INSTANT, [str(error)])
+            _give_up(release, phase, Response.INSTANT, [str(error)])
         except Exception as defect:  # nobody would watch the new colour's share any more
             _log.exception("a defect in %s", phase)
-            _give_up(world, phase, Response.INSTANT, [f"a defect ({type(defect).__name__})"])
+            _give_up(release, phase, Response.INSTANT, [f"a defect ({type(defect).__name__})"])
 
 
-def resume(world: World) -> None:
+def resume(release: Release) -> None:
     """Go on with a release whose controller ended, or finish taking it back. Raises as `run`.
 
     Before it goes on with traffic on the new colour, that must be ready; else it is taken back.
     """
-    progress = world.journal.progress()
+    progress = release.journal.progress()
     if progress.ended:
         raise ConfigurationError(
-            f"Release {world.journal.release_id} ended ({progress.phase}); nothing to resume."
+            f"Release {release.journal.release_id} ended ({progress.phase}); nothing to resume."
         )
     if progress.phase is Phase.ROLLING_BACK:
         reasons = [str(reason) for reason in progress.detail.get("reasons", ["resumed"])]
-        roll_back(world, Response.INSTANT, reasons)
+        roll_back(release, Response.INSTANT, reasons)
     if progress.phase in WITH_TRAFFIC:
         try:
-            gate.require_ready(world.new)
+            gate.require_ready(release.new)
         except OperatorError as error:
-            _give_up(world, progress.phase, Response.INSTANT, [f"after a restart: {error}"])
-    run(world)
+            _give_up(release, progress.phase, Response.INSTANT, [f"after a restart: {error}"])
+    run(release)
 
 
-def take_back(world: World, why: str) -> None:
+def take_back(release: Release, why: str) -> None:
     """Take back a release whose controller ended, or one that is done. Raises as `run` does."""
     reason = f"aborted: {why}" if why else "aborted"
-    _give_up(world, world.journal.progress().phase, Response.INSTANT, [reason])
+    _give_up(release, release.journal.progress().phase, Response.INSTANT, [reason])
 
 
-def _run_phase(world: World, phase: Phase) -> None:
-    phases.approve(world, phase)
-    stop_if_aborted(world)
-    world.journal.write("begin", phase)
-    world.observer.phase(phase, "begins")
-    world.run_hook(f"before_{phase}", phase)
-    phases.STEPS[phase](world)
-    world.run_hook(f"after_{phase}", phase)
-    world.journal.write("end", phase)
+def _run_phase(release: Release, phase: Phase) -> None:
+    for step in phases.approval(release, phase):
+        step.act()
+    stop_if_aborted(release)
+    steps = phases.steps_of(release, phase)
+    lines = [line for step in steps for line in step.lines]
+    release.journal.write("begin", phase, steps=lines)
+    release.observer.phase(phase, "begins")
+    for step in steps:
+        stop_if_aborted(release)
+        step.act()
+    release.journal.write("end", phase)
 
 
 def _give_up(
-    world: World,
+    release: Release,
     phase: Phase,
     response: Response,
     reasons: list[str],
     kind: type[OperatorError] = OperatorError,
 ) -> None:
     """Take traffic back if any may have moved; else end the release as failed. Always raises."""
-    if _may_have_moved(world):
-        roll_back(world, response, reasons)
+    if _may_have_moved(release):
+        roll_back(release, response, reasons)
     why = "; ".join(reasons)
     try:
-        world.journal.write("begin", Phase.FAILED, at_phase=phase, reasons=reasons)
-        world.journal.write("end", Phase.FAILED)
+        release.journal.write("begin", Phase.FAILED, at_phase=phase, reasons=reasons)
+        release.journal.write("end", Phase.FAILED)
     except files.NotWritten as error:
-        world.observer.phase(Phase.FAILED, str(error))
-    world.tell("failed", f"{world.version} failed in {phase}: {why}")
-    raise kind(f"{world.version} failed in {phase}, before any traffic moved: {why}")
+        release.observer.phase(Phase.FAILED, str(error))
+    release.tell("failed", f"{release.version} failed in {phase}: {why}")
+    raise kind(f"{release.version} failed in {phase}, before any traffic moved: {why}")
 
 
-def _may_have_moved(world: World) -> bool:
+def _may_have_moved(release: Release) -> bool:
     try:
-        reached = world.journal.progress().phase
+        reached = release.journal.progress().phase
     except OperatorError:
         # Taking back what never moved does no harm.
         return True

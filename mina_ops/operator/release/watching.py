@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from mina_ops.errors import OperatorError
 from mina_ops.operator.release.control import Request
 from mina_ops.operator.release.model import Phase
+from mina_ops.operator.release.paging import Pages
+from mina_ops.operator.release.release import Release
 from mina_ops.operator.release.verdicts.figures import WINDOWS_SECONDS, look, with_baseline
 from mina_ops.operator.release.verdicts.judging import judge
-from mina_ops.operator.release.verdicts.model import Figures, Judgement, Response, Streak, Verdict
-from mina_ops.operator.release.world import World
+from mina_ops.operator.release.verdicts.model import (
+    Figures,
+    Finding,
+    Judgement,
+    Response,
+    Streak,
+    Verdict,
+)
+
+# The load balancer is asked by a request, or by a platform's own command.
+_SPLIT_EVERY_SECONDS = 5.0
 
 
 class Bad(OperatorError):
@@ -28,29 +40,36 @@ class Bad(OperatorError):
 class Watch:
     """One stretch of watching at one share."""
 
-    world: World
+    release: Release
     phase: Phase
     baseline: Figures | None = None
     streaks: dict[str, Streak] = field(default_factory=dict)
     paused: bool = False
     _promoted: bool = False
     _waiting_since: float = 0.0
-    _told: set[str] = field(default_factory=set)
+    _moved: Finding | None = None
+    _asked_at: float = -_SPLIT_EVERY_SECONDS
+
+    def __post_init__(self) -> None:
+        self._pages = Pages(self.release, self.phase)
+        self._share = self.release.journal.progress().percent
 
     def run(self, seconds: float) -> None:
         """Return when the new colour may have more: watched long enough and every trigger passed.
 
         What is missing is waited for; then the plan's `no_data` decides. A fault that both
-        colours show holds the release where it is and pages somebody, for as long as it lasts.
+        colours show, or a split that somebody else made, holds the release where it is and pages
+        somebody, for as long as it lasts.
 
         Raises:
             Bad: a trigger failed, or somebody aborted.
+            Locked: another controller has taken the release over.
         """
-        world, plan = self.world, self.world.plan
-        began = world.clock()
-        world.sleep(WINDOWS_SECONDS[0])
+        release, plan = self.release, self.release.plan
+        began = release.clock()
+        release.sleep(WINDOWS_SECONDS[0])
         while True:
-            elapsed = world.clock() - began
+            elapsed = release.clock() - began
             judgement = self.look(elapsed)
             if self._promoted:
                 return
@@ -60,36 +79,58 @@ class Watch:
                 late = elapsed >= max(seconds, self._waiting_since) + plan.patience_seconds
                 if late and judgement.response is Response.NONE and self._without_data(judgement):
                     return
-            world.sleep(plan.look_seconds)
+            release.sleep(plan.look_seconds)
 
     def look(self, elapsed: float) -> Judgement:
         """Take requests, look once at both colours, page if both are sick. Raises as `run`."""
         self._take_request(elapsed)
-        world = self.world
-        new, old = look(world.new_app, world.old_app, elapsed, world.wanted)
+        release = self.release
+        release.surroundings.still_ours()
+        new, old = look(release.new_app, release.old_app, elapsed, release.wanted)
         old = with_baseline(old, self.baseline)
-        judgement = judge(new, old, world.plan.triggers, self.streaks, self.baseline)
+        judgement = judge(new, old, release.plan.triggers, self.streaks, self.baseline)
         self.streaks = dict(judgement.streaks)
-        world.observer.look(new, old, judgement, elapsed)
+        judgement = self._with_split(judgement)
+        release.observer.look(new, old, judgement, elapsed)
         if judgement.response in (Response.INSTANT, Response.GRADUAL):
             raise Bad(judgement.response, judgement.reasons)
-        if judgement.response is Response.HOLD:
-            self._page("hold", "; ".join(judgement.reasons))
+        held = judgement.asking if judgement.response is Response.HOLD else []
+        self._pages.hold({finding.trigger: finding.reason for finding in held})
         return judgement
 
+    def _with_split(self, judgement: Judgement) -> Judgement:
+        """The judgement, and a hold if the load balancer does something else than it was told."""
+        now = self.release.clock()
+        if now - self._asked_at >= _SPLIT_EVERY_SECONDS:
+            self._asked_at = now
+            # A load balancer that does not answer is found at the next share at the latest.
+            with suppress(OperatorError):
+                split = self.release.driver.read().split
+                moved = split.percent[self.release.new.name] != self._expected()
+                reason = f"somebody else moved traffic: {split.describe()}"
+                held = Finding("traffic", Verdict.FAIL, Response.HOLD, reason)
+                self._moved = held if moved else None
+        extra = () if self._moved is None else (self._moved,)
+        return Judgement((*judgement.findings, *extra))
+
+    def _expected(self) -> int:
+        if self.phase is Phase.ROLLING_BACK:
+            return min(self._share, 100 - self.release.plan.gradual_percent)
+        return self._share
+
     def _take_request(self, elapsed: float) -> None:
-        request = self.world.control.take()
+        request = self.release.control.take()
         if request is None:
             return
         if request.kind == "abort":
             raise Bad(Response.INSTANT, [aborted(request)])
-        self.world.journal.write("request", self.phase, kind=request.kind, who=request.who)
-        self.world.observer.phase(self.phase, f"{request.kind} by {request.who}")
+        self.release.journal.write("request", self.phase, kind=request.kind, who=request.who)
+        self.release.observer.phase(self.phase, f"{request.kind} by {request.who}")
         if request.kind in ("pause", "resume"):
             self.paused = request.kind == "pause"
             # Who resumes is willing to wait for figures once more, and to be told again.
             self._waiting_since = elapsed
-            self._told.clear()
+            self._pages.forget()
         self._promoted = self._promoted or request.kind == "promote"
 
     def _without_data(self, judgement: Judgement) -> bool:
@@ -101,36 +142,27 @@ class Watch:
         missing = "; ".join(
             f"{f.trigger}: {f.reason}" for f in judgement.findings if f.verdict is not Verdict.PASS
         )
-        policy = self.world.plan.no_data
+        policy = self.release.plan.no_data
         if policy == "rollback":
             raise Bad(Response.INSTANT, [f"nothing to judge by: {missing}"])
         if any(f.verdict is Verdict.ERROR for f in judgement.findings):
-            self._page("blind", f"{missing}. Waiting until figures can be read.")
+            self._pages.once("blind", f"{missing}. Waiting until figures can be read.")
             return False
         if policy == "continue":
-            self.world.note(self.phase, without_data=missing)
+            self.release.note(self.phase, without_data=missing)
             return True
-        self._page("paused", f"nothing to judge by: {missing}. Promote, resume or abort.")
+        self._pages.once("paused", f"nothing to judge by: {missing}. Promote, resume or abort.")
         self.paused = True
         return False
 
-    def _page(self, event: str, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
-            self.world.note(self.phase, notice=event, reason=text)
-            self.world.observer.phase(self.phase, f"{event}: {text}")
-            self.world.tell(
-                "alert", f"{event}: {self.world.version} on {self.world.new.name}: {text}"
-            )
 
-
-def stop_if_aborted(world: World) -> None:
+def stop_if_aborted(release: Release) -> None:
     """Take an abort if there is one; other requests stay for those who heed them.
 
     Raises:
         Bad: somebody aborted.
     """
-    request = world.control.take("abort")
+    request = release.control.take("abort")
     if request is not None:
         raise Bad(Response.INSTANT, [aborted(request)])
 

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import IO
 
 from mina_ops.errors import OperatorError, ToolMissing
+from mina_ops.operator.system import output
 
 # Debian keeps servers where a user's PATH does not look.
 _SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _LINES_KEPT = 200
 _GOODBYE_SECONDS = 5.0
+_STOP_POLL_SECONDS = 0.5
 _LAST_WORDS_SECONDS = 10.0
 
 
@@ -109,6 +111,7 @@ def follow(
     *,
     timeout_seconds: float,
     environment: Mapping[str, str] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Result:
     """Run a program and hand on each line that it writes, at once; its exit code is not judged.
 
@@ -116,7 +119,9 @@ def follow(
     leaves behind on purpose may live on, and is not waited for.
 
     Args:
-        on_line: called from another thread with each line of standard output and error.
+        on_line: called from another thread with each line of standard output and error, without
+            control codes, at most 2,000 characters of it, secrets that are known masked.
+        stop: asked twice a second; True ends the program.
 
     Raises: as `run` does.
     """
@@ -128,8 +133,6 @@ def follow(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
             env={**os.environ, **(environment or {})},
             start_new_session=True,
         )
@@ -139,25 +142,43 @@ def follow(
     reader = threading.Thread(target=_read, args=(process.stdout, kept, on_line), daemon=True)
     reader.start()
     try:
-        process.wait(timeout_seconds)
-    except subprocess.TimeoutExpired as exc:
-        raise OperatorError(
-            f"`{quoted(argv)}` did not end within {timeout_seconds:g} s and was stopped."
-        ) from exc
+        _wait(process, argv, timeout_seconds, stop)
     finally:
         _end_group(process)
         _hear_out(reader, process.stdout)
     return Result(tuple(command), process.returncode, "\n".join(kept), "")
 
 
-def _read(stream: IO[str], kept: deque[str], on_line: Callable[[str], None]) -> None:
+def _wait(
+    process: subprocess.Popen[bytes],
+    argv: Sequence[str | Path],
+    timeout_seconds: float,
+    stop: Callable[[], bool],
+) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        left = deadline - time.monotonic()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, min(left, _STOP_POLL_SECONDS)))
+            return
+        if stop():
+            raise OperatorError(f"`{quoted(argv)}` was stopped.")
+        if left <= 0:
+            raise OperatorError(
+                f"`{quoted(argv)}` did not end within {timeout_seconds:g} s and was stopped."
+            )
+
+
+def _read(stream: IO[bytes], kept: deque[str], on_line: Callable[[str], None]) -> None:
+    mask = output.Mask(os.environ)
     with stream:
-        for line in stream:
-            kept.append(line.rstrip())
-            on_line(line.rstrip())
+        for line in output.lines(stream):
+            shown = mask(line)
+            kept.append(shown)
+            on_line(shown)
 
 
-def _hear_out(reader: threading.Thread, stream: IO[str]) -> None:
+def _hear_out(reader: threading.Thread, stream: IO[bytes]) -> None:
     """Wait until all is read that was written; what lives on may keep the stream open, silent."""
     deadline = time.monotonic() + _LAST_WORDS_SECONDS
     reader.join(1.0)
@@ -168,7 +189,7 @@ def _hear_out(reader: threading.Thread, stream: IO[str]) -> None:
         reader.join(1.0)
 
 
-def _end_group(process: subprocess.Popen[str]) -> None:
+def _end_group(process: subprocess.Popen[bytes]) -> None:
     for order in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is not None:
             return

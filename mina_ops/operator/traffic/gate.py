@@ -37,6 +37,11 @@ def require_some_ready(colour: Colour) -> list[str]:
     return [str(problem) for problem in problems]
 
 
+def addresses(colour: Colour) -> list[tuple[str, str]]:
+    """Name and address of the colour and of each of its instances that can be asked for itself."""
+    return list(_targets(colour))
+
+
 def _problems(colour: Colour) -> list[OperatorError]:
     targets = list(_targets(colour))
     with ThreadPoolExecutor(max_workers=len(targets)) as pool:

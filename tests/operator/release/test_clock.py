@@ -80,7 +80,7 @@ def _is_promoted(stand: Stand) -> bool:
     return any(entry.get("kind") == "promote" for entry in stand.entries())
 
 
-@pytest.mark.parametrize(("act", "code", "green"), [("resume", 0, 100), ("abort", 5, 0)])
+@pytest.mark.parametrize(("act", "code", "green"), [("resume", 0, 100), ("abort", 0, 0)])
 def test_a_killed_release_is_ended_under_an_earlier_clock(
     stand: Stand, clock: Clock, act: str, code: int, green: int
 ) -> None:
@@ -98,7 +98,7 @@ def test_a_killed_release_is_ended_under_an_earlier_clock(
 
 def test_the_history_stays_in_order_under_an_earlier_clock(stand: Stand, clock: Clock) -> None:
     assert stand.run("release", "start", "v2").code == 0
-    assert stand.run("rollback").code == 5
+    assert stand.run("rollback").code == 0
     clock.set(-2 * HOURS)
     # The second release is refused for its version, and is a release all the same.
     assert stand.run("release", "start", "v3", clock=clock).code == 1

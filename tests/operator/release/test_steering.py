@@ -17,11 +17,11 @@ from mina_ops.demo.processes import free_port
 from mina_ops.errors import AppUnreachable, ConfigurationError, RolledBack
 from mina_ops.operator.config.colours import Colour
 from mina_ops.operator.config.settings import load
-from mina_ops.operator.release import phases, setup
+from mina_ops.operator.release import opening, phases
 from mina_ops.operator.release.model import Phase
+from mina_ops.operator.release.release import Observer, Release, Site
 from mina_ops.operator.release.rollback import roll_back
 from mina_ops.operator.release.verdicts.model import Response
-from mina_ops.operator.release.world import Observer, World
 from mina_ops.operator.traffic import gate
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.model import Split
@@ -34,41 +34,46 @@ SLOW = QUICK.replace("step_seconds = 0.3", "step_seconds = 40")
 class Splits(Observer):
     """Keeps green's shares; asks for an abort at the first if told to."""
 
-    def __init__(self, world: World, *, abort: bool = False) -> None:
-        self.world, self.abort = world, abort
+    def __init__(self, release: Release, *, abort: bool = False) -> None:
+        self.release, self.abort = release, abort
         self.green: list[int] = []
 
     def split(self, split: Split) -> None:
         self.green.append(split.percent["green"])
         if self.abort and len(self.green) == 1:
-            self.world.control.ask("abort")
+            self.release.control.ask("abort")
 
 
 @pytest.fixture
-def world(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def release(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> Iterator[Release]:
     """A release of v2 to green, whose controller is this process, in the switch at 10 %."""
     monkeypatch.setenv("MINA_OPS_TOKEN", TOKEN)
-    with closing(_at_ten_percent(stand)) as world:
-        yield world
+    with closing(_at_ten_percent(stand)) as release:
+        yield release
 
 
-def _at_ten_percent(stand: Stand) -> World:
+def _at_ten_percent(stand: Stand) -> Release:
     settings = load(stand.file)
-    world = setup.begin(settings, stand.driver, "v2", settings.colour("green"))
-    world.journal.write("begin", Phase.SWITCH)
-    world.journal.write("step", Phase.SWITCH, percent=10)
-    world.give(10)
-    return world
+    release = opening.begin(Site(settings, stand.driver), "v2", settings.colour("green"))
+    release.journal.write("begin", Phase.SWITCH)
+    release.journal.write("step", Phase.SWITCH, percent=10)
+    release.give(10)
+    return release
+
+
+def _run_switch(release: Release) -> None:
+    for step in phases.steps_of(release, Phase.SWITCH):
+        step.act()
 
 
 def _begun(stand: Stand) -> list[str]:
     return [entry["phase"] for entry in stand.entries() if entry["event"] == "begin"]
 
 
-def test_a_gradual_rollback_never_gives_the_bad_colour_more(stand: Stand, world: World) -> None:
-    seen = world.observer = Splits(world)
+def test_a_gradual_rollback_never_gives_the_bad_colour_more(stand: Stand, release: Release) -> None:
+    seen = release.surroundings.observer = Splits(release)
     with pytest.raises(RolledBack):
-        roll_back(world, Response.GRADUAL, ["slow"])
+        roll_back(release, Response.GRADUAL, ["slow"])
     assert seen.green == [10, 0]
 
 
@@ -77,10 +82,10 @@ def test_an_abort_ends_the_wait_of_a_gradual_rollback(
 ) -> None:
     monkeypatch.setenv("MINA_OPS_TOKEN", TOKEN)
     stand.plan(QUICK.replace("gradual_seconds = 0.2", "gradual_seconds = 600"))
-    with closing(_at_ten_percent(stand)) as world:
-        seen = world.observer = Splits(world, abort=True)
+    with closing(_at_ten_percent(stand)) as release:
+        seen = release.surroundings.observer = Splits(release, abort=True)
         with pytest.raises(RolledBack):
-            roll_back(world, Response.GRADUAL, ["slow"])
+            roll_back(release, Response.GRADUAL, ["slow"])
     assert seen.green == [10, 0]
 
 
@@ -98,8 +103,8 @@ def test_one_answer_that_does_not_come_before_a_share_takes_nothing_back(
         asked(colour)
 
     monkeypatch.setattr(gate, "require_ready", busy)
-    with closing(_at_ten_percent(stand)) as world:
-        phases.switch(world)
+    with closing(_at_ten_percent(stand)) as release:
+        _run_switch(release)
     assert stand.share_of_green() == 100
     assert not list(silent)
 
@@ -128,12 +133,12 @@ class AllOrNothing(TrafficDriver):
 
 
 def test_a_gradual_rollback_goes_back_at_once_where_traffic_cannot_be_shared(
-    stand: Stand, world: World
+    stand: Stand, release: Release
 ) -> None:
-    world.driver = AllOrNothing(stand.driver)
-    seen = world.observer = Splits(world)
+    release.site = Site(release.settings, AllOrNothing(stand.driver))
+    seen = release.surroundings.observer = Splits(release)
     with pytest.raises(RolledBack):
-        roll_back(world, Response.GRADUAL, ["slow"])
+        roll_back(release, Response.GRADUAL, ["slow"])
     assert seen.green == [0]
     assert stand.share_of_green() == 0
 
@@ -143,15 +148,15 @@ def test_traffic_goes_back_though_the_token_cannot_be_read(
 ) -> None:
     monkeypatch.delenv("MINA_OPS_TOKEN", raising=False)
     stand.plan('[token]\nfile = "no-such-file"\n' + QUICK)
-    with closing(_at_ten_percent(stand)) as world, pytest.raises(RolledBack):
-        roll_back(world, Response.INSTANT, ["errors"])
+    with closing(_at_ten_percent(stand)) as release, pytest.raises(RolledBack):
+        roll_back(release, Response.INSTANT, ["errors"])
     assert stand.share_of_green() == 0
 
 
 def test_a_release_killed_in_a_gradual_rollback_is_taken_back_by_resume(
-    stand: Stand, world: World
+    stand: Stand, release: Release
 ) -> None:
-    world.journal.write("begin", Phase.ROLLING_BACK, response="gradual", reasons=["P95 too high"])
+    release.journal.write("begin", Phase.ROLLING_BACK, response="gradual", reasons=["P95 too high"])
     outcome = stand.run("release", "resume", "--json")
     assert outcome.code == 5, outcome.err
     assert json.loads(outcome.out)["phase"] == "rolled_back"
@@ -160,7 +165,7 @@ def test_a_release_killed_in_a_gradual_rollback_is_taken_back_by_resume(
 
 
 def test_of_two_resumes_at_once_one_goes_on_and_the_other_says_so(
-    stand: Stand, world: World
+    stand: Stand, release: Release
 ) -> None:
     stand.plan(SLOW)
     first, second = stand.start("release", "resume"), stand.start("release", "resume")
@@ -183,7 +188,7 @@ def test_a_release_that_ctrl_c_interrupts_stays_open_and_says_how_to_go_on(stand
     assert "50 % on green" in outcome.err
     assert "mina-ops release resume" in outcome.err
     assert "Traceback" not in outcome.err
-    assert stand.run("release", "abort").code == 5
+    assert stand.run("release", "abort").code == 0
     assert stand.share_of_green() == 0
 
 
@@ -263,8 +268,10 @@ def test_a_promote_from_before_the_wait_approves_nothing(stand: Stand, tmp_path:
     assert "switch" not in _begun(stand)
 
 
-def test_the_history_shows_a_damaged_journal_beside_the_others(stand: Stand, world: World) -> None:
-    with (world.journal.folder / "journal.jsonl").open("a") as file:
+def test_the_history_shows_a_damaged_journal_beside_the_others(
+    stand: Stand, release: Release
+) -> None:
+    with (release.journal.folder / "journal.jsonl").open("a") as file:
         file.write("zap\n")
     outcome = stand.run("release", "history")
     assert outcome.code == 0, outcome.err

@@ -22,6 +22,9 @@ WINDOWS_SECONDS = (
 # A look counts over these windows too, where they are shorter than its own.
 RECENT_SECONDS = (7, 15, 60)
 BASELINE_SECONDS = (900, 3600)
+ENDPOINTS = ("errors", "histogram", "websockets")
+"""Below /api/metrics/: what every look reads."""
+
 _NEEDED = (("errors", "requests"), ("histogram", "histogram_ms"), ("websockets", "attempts"))
 # What the server did wrong: answers of 5xx, exceptions, sessions that it could not set up or hold.
 _SERVER_FAULTS = ("http_5", "error", "connect_error", "capacity")

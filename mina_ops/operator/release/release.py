@@ -1,4 +1,4 @@
-"""What a release acts on: both colours, the load balancer, commands, people, the clock."""
+"""What one release acts on: two colours, the load balancer, its journal, people, the clock."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from mina_ops.operator.release.model import Phase
 from mina_ops.operator.release.plan import Plan
 from mina_ops.operator.release.verdicts.figures import Wanted
 from mina_ops.operator.release.verdicts.model import Figures, Judgement
+from mina_ops.operator.release.verdicts.numbers import NumberReader
 from mina_ops.operator.system import programs
 from mina_ops.operator.traffic.base import Applied, TrafficDriver
 from mina_ops.operator.traffic.model import Split
 
 Tell = Callable[[str, str], None]
+
+_SLICE_SECONDS = 1.0
 
 
 class Observer:
@@ -44,45 +47,137 @@ class Observer:
         """So many sessions are still on a colour."""
 
 
-@dataclass
-class World:
-    """Everything that a release touches, for one release from `old` to `new`.
+@dataclass(frozen=True)
+class Target:
+    """Which version goes from which colour to which."""
 
-    `tell(event, text)` notifies people; it must return at once and never raise.
-    """
-
-    settings: OperatorSettings
-    driver: TrafficDriver
-    plan: Plan
-    journal: Journal
-    control: Control
     version: str
     new: Colour
     old: Colour
-    tell: Tell
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where it happens: the file's settings, and the load balancer."""
+
+    settings: OperatorSettings
+    driver: TrafficDriver
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is written down of a release, and what others ask of it."""
+
+    journal: Journal
+    control: Control
+
+
+def _nobody(event: str, text: str) -> None:
+    """Tells nobody."""
+
+
+def _nothing() -> None:
+    """Nothing can be lost."""
+
+
+@dataclass
+class Surroundings:
+    """Who watches, who is told, and what time it is.
+
+    `tell(event, text)` notifies people; it returns at once and never raises. `still_ours()` raises
+    Locked once another controller has taken the release over.
+    """
+
+    tell: Tell = _nobody
     observer: Observer = field(default_factory=Observer)
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    still_ours: Callable[[], None] = _nothing
+
+
+@dataclass
+class Release:
+    """One release from `old` to `new`, and everything that it touches."""
+
+    target: Target
+    site: Site
+    plan: Plan
+    record: Record
+    surroundings: Surroundings = field(default_factory=Surroundings)
+
+    @property
+    def version(self) -> str:
+        """What is released."""
+        return self.target.version
+
+    @property
+    def new(self) -> Colour:
+        """The colour that is being released."""
+        return self.target.new
+
+    @property
+    def old(self) -> Colour:
+        """The colour that serves so far."""
+        return self.target.old
+
+    @property
+    def driver(self) -> TrafficDriver:
+        """The load balancer."""
+        return self.site.driver
+
+    @property
+    def settings(self) -> OperatorSettings:
+        """The file's settings."""
+        return self.site.settings
+
+    @property
+    def journal(self) -> Journal:
+        """What was begun and done."""
+        return self.record.journal
+
+    @property
+    def control(self) -> Control:
+        """What others ask of it."""
+        return self.record.control
+
+    @property
+    def observer(self) -> Observer:
+        """Who watches."""
+        return self.surroundings.observer
+
+    def tell(self, event: str, text: str) -> None:
+        """Notify people; returns at once."""
+        self.surroundings.tell(event, text)
+
+    def clock(self) -> float:
+        """Seconds of a clock that nobody sets."""
+        return self.surroundings.clock()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait so long, or until somebody wants an abort."""
+        end = self.clock() + seconds
+        while (left := end - self.clock()) > 0 and not self.control.has_abort():
+            self.surroundings.sleep(min(left, _SLICE_SECONDS))
 
     @cached_property
     def new_app(self) -> AppClient:
-        """The colour that is being released."""
+        """A client for the colour that is being released."""
         return AppClient(self.new.name, self.new.url, token=self.settings.token())
 
     @cached_property
     def old_app(self) -> AppClient:
-        """The colour that serves so far."""
+        """A client for the colour that serves so far."""
         return AppClient(self.old.name, self.old.url, token=self.settings.token())
+
+    @cached_property
+    def public_app(self) -> AppClient:
+        """A client for whatever answers at the public address."""
+        return AppClient("the public address", self.settings.public_url)
 
     @cached_property
     def wanted(self) -> Wanted:
         """What is read of both colours at each look."""
-        return Wanted.by(self.plan.triggers)
-
-    @cached_property
-    def public_app(self) -> AppClient:
-        """Whatever answers at the public address."""
-        return AppClient("the public address", self.settings.public_url)
+        return Wanted.by(self.plan.triggers, NumberReader(self.plan.triggers.numbers, self.words()))
 
     def close(self) -> None:
         """Close the connections that were opened."""
@@ -103,41 +198,32 @@ class World:
             "instances": str(self.plan.instances),
         }
 
-    def require_programs(self) -> None:
-        """Return if the program of every hook's command is there.
+    def commands(self, hook: str) -> list[list[str]]:
+        """The argument vectors of a hook."""
+        return self.plan.commands(hook, self.words())
+
+    def run_command(self, hook: str, phase: Phase, argv: list[str]) -> None:
+        """Run one of a hook's commands; an abort ends it.
 
         Raises:
-            ToolMissing: one is not; the message names it and its hook.
+            OperatorError: it failed or took too long; the message holds its last line.
+            ToolMissing: its program is not installed.
         """
-        for hook in self.plan.hooks:
-            for argv in self.plan.commands(hook, self.words()):
-                programs.find(argv[0], f"[release.hooks] {hook} needs it.")
-
-    def run_hook(self, hook: str, phase: Phase) -> bool:
-        """Run a hook's commands one after the other; True if there are any.
-
-        Raises:
-            OperatorError: a command failed or took too long; the message holds its last line.
-            ToolMissing: a command's program is not installed.
-        """
-        commands = self.plan.commands(hook, self.words())
         environment = {f"MINA_RELEASE_{k.upper()}": v for k, v in self.words().items()}
         environment["MINA_RELEASE_ID"] = self.journal.release_id
-        for argv in commands:
-            named = "" if hook == phase else f"{hook} "
-            self.observer.phase(phase, f"{named}$ {programs.quoted(argv)}")
-            result = programs.follow(
-                argv,
-                partial(self.observer.output, phase),
-                timeout_seconds=self.plan.hook_seconds,
-                environment=environment,
+        named = "" if hook == phase else f"{hook} "
+        self.observer.phase(phase, f"{named}$ {programs.quoted(argv)}")
+        result = programs.follow(
+            argv,
+            partial(self.observer.output, phase),
+            timeout_seconds=self.plan.hook_seconds,
+            environment=environment,
+            stop=self.control.has_abort,
+        )
+        if not result.ok:
+            raise OperatorError(
+                f"{hook}: `{programs.quoted(argv)}` ended with {result.code}: {result.last_line()}"
             )
-            if not result.ok:
-                raise OperatorError(
-                    f"{hook}: `{programs.quoted(argv)}` ended with {result.code}: "
-                    f"{result.last_line()}"
-                )
-        return bool(commands)
 
     def give(self, percent: int, *, cohort: bool = False) -> Applied:
         """Give the new colour a share, and its cohort if asked; see `TrafficDriver.apply`.
@@ -166,6 +252,8 @@ class World:
         return self._apply(Split.all_to(self.old.name, self.settings.colours))
 
     def _apply(self, split: Split) -> Applied:
+        # A controller that was stopped and continued must not undo what others did meanwhile.
+        self.surroundings.still_ours()
         applied = self.driver.apply(split)
         self.observer.split(applied.after.split)
         return applied

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
+from pathlib import Path
 
 from mina_ops.errors import ConfigurationError
+from mina_ops.operator.api.leases import Leases
 from mina_ops.operator.config.colours import Colour
 from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.notify import channels as notify
@@ -14,8 +17,19 @@ from mina_ops.operator.release.control import Control
 from mina_ops.operator.release.journal import Journal, latest
 from mina_ops.operator.release.lock import ReleaseLock
 from mina_ops.operator.release.model import Phase
-from mina_ops.operator.release.world import Tell, World
+from mina_ops.operator.release.release import (
+    Record,
+    Release,
+    Site,
+    Surroundings,
+    Target,
+    Tell,
+)
+from mina_ops.operator.system.people import whoami
 from mina_ops.operator.traffic.base import TrafficDriver
+
+SITE = "site"
+"""The lease that every controller of a site takes."""
 
 
 def target(settings: OperatorSettings, driver: TrafficDriver, name: str | None) -> Colour:
@@ -42,67 +56,61 @@ def target(settings: OperatorSettings, driver: TrafficDriver, name: str | None) 
     return idle[0]
 
 
-def locked(settings: OperatorSettings, purpose: str) -> ReleaseLock:
-    """The lock of all releases of these settings, to be entered."""
-    return ReleaseLock(plans.read(settings).folder, purpose)
+def locked(
+    settings: OperatorSettings, purpose: str, *, folder: Path, take_over: bool = False
+) -> ReleaseLock:
+    """The lock of the site, to be entered; `folder` is the plan's."""
+    return ReleaseLock(folder, purpose, leases=Leases(settings, SITE), take_over=take_over)
 
 
-def begin(settings: OperatorSettings, driver: TrafficDriver, version: str, new: Colour) -> World:
-    """A new release's world, with its journal begun. Call it with the lock held.
+def begin(site: Site, version: str, new: Colour, *, hotfix: bool = False) -> Release:
+    """A new release, with its journal begun. Call it with the lock held.
 
     Raises:
-        ConfigurationError: the newest release has not ended.
+        ConfigurationError: the newest release has not ended, or a channel cannot be used.
         Locked: releases are frozen.
     """
-    plan = plans.read(settings)
+    settings = site.settings
+    plan = replace(plans.read(settings), hotfix=hotfix)
     freeze.require_none(plan.folder)
     if unfinished := _unfinished(plan):
         raise ConfigurationError(
             f"Release {unfinished} has not ended: `mina-ops release resume` or `abort` it first."
         )
-    old = settings.other(new.name)
+    # Before the journal is begun: what cannot be told must not leave an unfinished release.
+    notifier = notify.from_table(settings.section("notify"))
+    target = Target(version, new, settings.other(new.name))
     journal = Journal.create(plan.folder, version)
-    journal.write("note", Phase.CHECKS, version=version, **{"from": old.name, "to": new.name})
-    world = _world(settings, driver, plan, journal, version, new)
-    world.control.prepare()
-    return world
+    release = Release(
+        target, site, plan, Record(journal, Control(journal.folder)), Surroundings(teller(notifier))
+    )
+    release.control.prepare()
+    note_target(release)
+    return release
 
 
-def reopen(settings: OperatorSettings, driver: TrafficDriver, journal: Journal) -> World:
-    """The world of a release whose controller ended.
+def note_target(release: Release) -> None:
+    """Write down which release a journal is about, and what is needed to take it back."""
+    colours = {"from": release.old.name, "to": release.new.name}
+    release.note(Phase.CHECKS, version=release.version, who=whoami(), **colours)
+
+
+def reopen(site: Site, journal: Journal, plan: plans.Plan, tell: Tell) -> Release:
+    """A release whose controller ended.
 
     Raises:
         ConfigurationError: its journal does not say which release it is.
     """
     detail = journal.progress().detail
     try:
-        version, new = str(detail["version"]), settings.colour(str(detail["to"]))
+        version, new = str(detail["version"]), site.settings.colour(str(detail["to"]))
     except KeyError as exc:
         raise ConfigurationError(f"{journal.path} does not name its release.") from exc
-    world = _world(settings, driver, plans.read(settings), journal, version, new)
-    world.control.skip_old()
-    return world
-
-
-def _world(
-    settings: OperatorSettings,
-    driver: TrafficDriver,
-    plan: plans.Plan,
-    journal: Journal,
-    version: str,
-    new: Colour,
-) -> World:
-    return World(
-        settings=settings,
-        driver=driver,
-        plan=plan,
-        journal=journal,
-        control=Control(journal.folder),
-        version=version,
-        new=new,
-        old=settings.other(new.name),
-        tell=_tell(settings),
-    )
+    target = Target(version, new, site.settings.other(new.name))
+    record = Record(journal, Control(journal.folder))
+    release = Release(target, site, plan, record, Surroundings(tell))
+    release.control.skip_old()
+    return release
 
 
 def _unfinished(plan: plans.Plan) -> str | None:
@@ -110,12 +118,11 @@ def _unfinished(plan: plans.Plan) -> str | None:
     return None if journal is None or journal.progress().ended else journal.release_id
 
 
-def _tell(settings: OperatorSettings) -> Tell:
+def teller(notifier: notify.Notifier) -> Tell:
     """Send in a thread of its own: no release waits for people, the process waits for the thread.
 
     It does so for at most the deadline of `[notify]`.
     """
-    notifier = notify.from_table(settings.section("notify"))
 
     def tell(event: str, text: str) -> None:
         threading.Thread(target=notifier.send, args=(event, text), name="mina_ops-notify").start()

@@ -1,0 +1,168 @@
+"""`rollback` and `release abort`: find what to take back, ask or replace its controller, do it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mina_ops.cli import output
+from mina_ops.cli.session import Session
+from mina_ops.errors import ConfigurationError, Locked, MinaOpsError, OperatorError, RolledBack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mina_ops.operator.release.journal import Journal
+    from mina_ops.operator.release.plan import Plan
+    from mina_ops.operator.release.release import Release, Site, Tell
+    from mina_ops.operator.release.way_back import Wish
+
+
+def take_back(session: Session, wish: Wish, as_json: bool, *, flags: bool = False) -> None:
+    """Take the release back, or say that there is nothing to take back and what to type.
+
+    Raises:
+        NotRolledBack: traffic could not be brought back, or the old colour runs something else.
+        ConfigurationError: there is nothing to roll back (`wish.done_too`), or no such colour.
+    """
+    from mina_ops.operator.release import way_back
+    from mina_ops.operator.release.release import Site
+
+    found = session.for_the_way_back(output.say)
+    site = Site(found.settings, found.driver)
+    plan = way_back.lenient_plan(site, output.say)
+    tell = way_back.lenient_teller(site, output.say)
+    if wish.to is not None:
+        _go_back(way_back.to_colour(site, wish.to, plan, tell), wish, as_json, flags=flags)
+        return
+    journal = way_back.find(site, plan.folder, wish)
+    if journal is not None and _ended_by_its_controller(journal, plan, wish, as_json):
+        return
+    release = _release(site, journal, plan, tell) or _from_elsewhere(
+        site, plan, tell, wish, as_json
+    )
+    if release is None:
+        return
+    _go_back(release, wish, as_json, flags=flags)
+
+
+def _release(site: Site, journal: Journal | None, plan: Plan, tell: Tell) -> Release | None:
+    from mina_ops.operator.release import opening
+
+    return None if journal is None else opening.reopen(site, journal, plan, tell)
+
+
+def _ended_by_its_controller(journal: Journal, plan: Plan, wish: Wish, as_json: bool) -> bool:
+    from mina_ops.operator.release import lock, way_back
+
+    if journal.progress().ended or not lock.is_held(plan.folder):
+        return False
+    taken = way_back.ask_controller(plan.folder, journal, wish.why, output.say)
+    if taken is way_back.Taken.NOT_HEARD:
+        return False
+    _finish(journal, as_json)
+    return True
+
+
+def _from_elsewhere(
+    site: Site, plan: Plan, tell: Tell, wish: Wish, as_json: bool
+) -> Release | None:
+    """The release of another machine, once nobody there takes it back; None: it is settled."""
+    from mina_ops.operator.release import elsewhere, way_back
+
+    found = elsewhere.newest(site.settings)
+    done = found is not None and found.ended and found.phase == "done" and wish.done_too
+    if found is None or (found.ended and not done):
+        _nothing(site, wish, as_json)
+        return None
+    if found.is_alive:
+        ended = elsewhere.abort(site.settings, found, wish.why, output.say)
+        if ended is not None:
+            text = f"{ended.version}: {ended.phase}, by its controller ({ended.who})."
+            output.data(dict(ended.body), text, as_json=as_json)
+            if ended.phase not in ("rolled_back", "failed"):
+                raise OperatorError(f"It ended as {ended.phase}; see `mina-ops status`.")
+            return None
+    return way_back.reported(site, found, plan, tell)
+
+
+def _nothing(site: Site, wish: Wish, as_json: bool) -> None:
+    """Say that there is nothing, and what one might have meant."""
+    try:
+        split = site.driver.read().split.describe()
+    except MinaOpsError as error:
+        split = str(error)
+    names = list(site.settings.colours)
+    text = (
+        f"Nothing to take back: no release runs, and none that is done has the traffic ({split}). "
+        f"`mina-ops rollback --to {names[0]}` sends everybody to {names[0]}."
+    )
+    if wish.done_too:
+        raise ConfigurationError(text)
+    if not as_json:
+        text = text.replace("Nothing to take back", "Nothing to abort")
+    output.data({"aborted": False, "reason": text}, text, as_json=as_json)
+
+
+def _go_back(release: Release, wish: Wish, as_json: bool, *, flags: bool) -> None:
+    from mina_ops.operator.release import flags as changed
+    from mina_ops.operator.release import opening, way_back
+    from mina_ops.operator.release.model import ENDED, WITH_TRAFFIC
+    from mina_ops.operator.release.rollback import roll_back
+    from mina_ops.operator.release.runner import take_back as give_up
+    from mina_ops.operator.release.verdicts.model import Response
+
+    way_back.require_same_version(release, wish, output.say)
+    reason = f"aborted: {wish.why}" if wish.why else "aborted"
+    phase = release.journal.progress().phase
+    # A journal made here for a release of elsewhere does not know how far that has come.
+    moved = not release.journal.progress().started or phase in (*WITH_TRAFFIC, *ENDED)
+
+    def act(opened: Release) -> None:
+        if moved:
+            roll_back(opened, Response.INSTANT, [reason])
+        give_up(opened, wish.why)
+
+    purpose = f"rollback of {release.version}"
+    folder = release.plan.folder
+    with opening.locked(release.settings, purpose, folder=folder, take_over=True):
+        _run(release, act)
+    if flags:
+        for line in changed.set_back(release):
+            output.say(line)
+    _finish(release.journal, as_json)
+
+
+def _run(release: Release, act: Callable[[Release], None]) -> None:
+    from mina_ops.cli.release_view import showing
+
+    try:
+        with showing(release):
+            act(release)
+    except RolledBack as done:
+        output.say(str(done))
+    except Locked:
+        raise
+    except OperatorError as error:
+        if "before any traffic moved" not in str(error):
+            raise
+        output.say(str(error))
+    finally:
+        release.close()
+
+
+def _finish(journal: Journal, as_json: bool) -> None:
+    from mina_ops.cli.release_summary import summary_or_damage
+
+    value = summary_or_damage(journal)
+    phase = value["phase"]
+    if phase == "rolling_back":
+        from mina_ops.operator.release.rollback import NotRolledBack
+
+        raise NotRolledBack(
+            "; ".join(value["reasons"]) + ". NOT rolled back by its controller; see "
+            "`mina-ops release status`."
+        )
+    text = f"Traffic is on {value.get('from')}; {value.get('version')} is {phase}."
+    if phase == "failed":
+        text = f"{value.get('version')} was given up before any traffic moved."
+    output.data({"aborted": True, **value}, text, as_json=as_json)
