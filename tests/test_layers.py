@@ -14,7 +14,7 @@ from tests.support.source import Module, circles_of, code_lines, modules
 # of its folder has a row of its own (`OWN_ROW` in tests/support/source.py).
 APP_LAYERS = (
     {"errors"},
-    {"files", "shipped", "fields", "page"},
+    {"files", "shipped", "fields", "page", "app.clients"},
     {"app", "app.clock", "app.forks", "app.settings", "app.downgrade_guard", "app.native"},
     {"app.socketio_adapter"},
     {"app.database"},
@@ -51,7 +51,7 @@ BOTH_HALVES = {"errors", "files", "shipped", "fields", "page"}
 APP_HALF = set().union(*APP_LAYERS) - BOTH_HALVES
 OPERATOR_HALF = set().union(*OPERATOR_LAYERS) - BOTH_HALVES
 # The demo is a host like any other, and an operator like any other.
-DEMO_MAY_IMPORT = {"", "errors", "files", "shipped", "fields", "page", "cli"} | OPERATOR_HALF
+DEMO_MAY_IMPORT = {"", "app.clients", "cli"} | (BOTH_HALVES | OPERATOR_HALF)
 # `mina_ops demo` is a command too.
 BESIDE_LAYERS = {"cli": {"demo"}, "": {"errors", "app.extension"}}
 

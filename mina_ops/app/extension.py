@@ -175,7 +175,8 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
     metrics = Metrics(context, outcomes)
     health = Health(context, binding, drain_state, outcomes)
     connections = Connections(context, binding, admissions, drain_state, metrics.handshake)
-    streams = Streams(context.store)
+    streams = Streams(context.store, connections.current_session)
+    binding.when_bound(streams.refusals.wrap)
     drain = Drain(context, connections, drain_state)
     flags = Flags(context)
     for admit in (drain.admit, health.readiness.admit, connections.admit):

@@ -9,7 +9,7 @@ import { join } from "node:path";
 
 const options = JSON.parse(process.argv[2]);
 const { io } = createRequire(join(options.modules, "clients.mjs"))("socket.io-client");
-const MinaStream = createRequire(import.meta.url)("../static/mina-stream.js");
+const MinaStream = createRequire(import.meta.url)("../app/clients/mina-stream.js");
 
 const RAMP_MS = 3000;
 const REPORT_MS = 500;

@@ -20,7 +20,7 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
-from mina_ops.demo.stream_client import StreamClient
+from mina_ops.app.clients import StreamClient
 
 RAMP_SECONDS = 3.0
 REPORT_SECONDS = 0.5

@@ -12,7 +12,7 @@ from mina_ops.demo.api import REPLAY_FLAG
 
 CLIENT_KEY = "SOCKET_IO_CLIENT"
 
-_STREAM_SCRIPT = Path(__file__).parents[1] / "static" / "mina-stream.js"
+_STREAM_SCRIPT = Path(__file__).parents[1] / "app" / "clients" / "mina-stream.js"
 _CLIENT = Path("node_modules/socket.io-client/dist/socket.io.min.js")
 
 bp = Blueprint("pages", __name__)

@@ -1,15 +1,21 @@
 /**
- * Numbered streams that survive a change of server: no chunk lost, none handled twice, in order.
+ * Conversations that survive a change of server without a gap, beside stock socket.io-client 4.
  *
- * Works beside stock socket.io-client 4, in a page (window.MinaStream) or in node (require).
- *
- *     const stream = new MinaStream(io("/live"), { event: "audio:chunk" });
+ *     const socket = MinaStream.connect(io, "/live", { auth });   // instead of io("/live", { auth })
+ *     socket.on("transcript", show);
+ *     const stream = new MinaStream(socket, { event: "audio:chunk" });
  *     stream.send({ data: bytes }).then((ack) => ...);
  *
- * Each chunk goes out as `event` with { ...payload, stream, seq } and an acknowledgement; seq
- * counts from 1. Chunks wait here while the socket is offline or the server hands the session
- * over (`session:handoff`), and what was not acknowledged goes out again, in order, after the
- * reconnect. The server tells duplicates apart: `ops.streams.receive(stream, seq)`.
+ * When a server hands the session over (`session:handoff`), the socket connects to the other one
+ * first, moves there with all namespaces and streams of its connection, and only then lets the old
+ * connection go. Handlers stay as they are. Where the other server does not answer in time, it
+ * comes back as every stock client does.
+ *
+ * A stream's chunks go out as `event` with { ...payload, stream, seq, run } and an acknowledgement.
+ * What was not acknowledged goes out again, in order; a chunk is never under way on two servers.
+ * The server tells duplicates apart: `ops.streams.receive(stream, seq)`.
+ *
+ * In a page: window.MinaStream. In node and bundlers: require("mina-stream").
  */
 (function (root, make) {
   "use strict";
@@ -25,34 +31,297 @@
   const LONGEST_ACK_TIMEOUT_MS = 60000;
   // The server waits up to 1 s for a hand-off's acknowledgement.
   const HANDOFF_WAIT_MS = 800;
+  // And up to 5 s for a client that says that it is connecting elsewhere.
+  const MOVE_MS = 4000;
+  // The server ends the old connection once nothing is left in it; it has this long for that.
+  const LET_GO_MS = 15000;
   // A hand-off that no disconnect follows was cancelled.
   const HANDOFF_LASTS_MS = 10000;
+  const OWN_EVENTS = ["connect", "connect_error", "disconnect"];
+  // What the server adds to events of namespaces that it can recover.
+  const OFFSET = /^~mo1~/;
+  const MOST_REMEMBERED = 5000;
 
-  const streamsOf = new WeakMap();
+  const moving = new WeakMap(); // stock Manager -> Connection
+  const facades = new WeakMap(); // stock Socket -> MovingSocket
 
-  /** Watches a socket once for all streams on it, since a hand-off is acknowledged once. */
-  function watch(socket, stream) {
-    const known = streamsOf.get(socket);
-    if (known) {
-      known.add(stream);
-      return;
+  /** What all namespaces of one connection share: they move together. */
+  class Connection {
+    constructor() {
+      this.sockets = new Set();
+      this.acknowledge = [];
+      this.move = null;
     }
-    const streams = new Set([stream]);
-    streamsOf.set(socket, streams);
-    socket.on("connect", () => streams.forEach((one) => one._resume()));
-    socket.on("disconnect", () => streams.forEach((one) => one._rewind()));
-    socket.on("session:handoff", (_message, acknowledge) => {
-      const settled = [...streams].map((one) => one._pause());
-      const late = new Promise((resolve) => setTimeout(resolve, HANDOFF_WAIT_MS));
-      Promise.race([Promise.all(settled), late]).then(() => acknowledge && acknowledge());
-    });
+
+    /** A hand-off reached one of the namespaces; each has its own, any answer is enough. */
+    handedOff(message, acknowledge) {
+      if (acknowledge) this.acknowledge.push(acknowledge);
+      if (this.move) return;
+      this.move = this._move(message).finally(() => { this.move = null; });
+    }
+
+    async _move() {
+      const sockets = [...this.sockets];
+      const next = sockets.every((one) => one._open) ? await this._connect(sockets) : null;
+      if (!next) {
+        await this._settle(sockets, HANDOFF_WAIT_MS);
+        this._answer();
+        return;
+      }
+      const settled = this._settle(sockets, HANDOFF_WAIT_MS);
+      const left = sockets.map((one) => one._swap(next.get(one)));
+      await settled;
+      this._answer();
+      sockets.forEach((one) => one._streams.forEach((stream) => stream._mayMove(one._letGo)));
+      await Promise.all(left);
+    }
+
+    /** Socket -> its successor, connected; null if that could not be had. */
+    async _connect(sockets) {
+      sockets[0].inner.emit("session:moving");
+      const next = new Map();
+      let manager = null;
+      for (const one of sockets) {
+        const successor = one._open(manager);
+        manager = manager || successor.io;
+        next.set(one, successor);
+        one._hold(successor);
+      }
+      const connected = Promise.all([...next.values()].map(connects));
+      const late = pause(MOVE_MS).then(() => { throw new Error("too late"); });
+      try {
+        await Promise.race([connected, late]);
+        return next;
+      } catch {
+        for (const [one, successor] of next) one._release(successor);
+        next.forEach((successor) => successor.disconnect());
+        return null;
+      }
+    }
+
+    _settle(sockets, patience) {
+      const streams = sockets.flatMap((one) => [...one._streams]);
+      const settled = [...streams.map((one) => one._pause()), ...sockets.map((one) => one._quiet())];
+      return Promise.race([Promise.all(settled), pause(patience)]);
+    }
+
+    _answer() {
+      this.acknowledge.splice(0).forEach((acknowledge) => acknowledge());
+    }
+  }
+
+  /** A stock socket's public face, which stays the same while the socket behind it changes. */
+  class MovingSocket {
+    constructor(inner, open, onMove) {
+      this.recovered = false;
+      this.moves = 0;
+      this._open = open;
+      this._onMove = onMove || (() => {});
+      this._handlers = new Map();
+      this._any = [];
+      this._streams = new Set();
+      this._held = null;
+      this._seen = null;
+      this._underWay = 0;
+      this._idle = [];
+      this._letGo = Promise.resolve();
+      this._take(inner);
+    }
+
+    /** The stock socket that is in use now. */
+    get inner() { return this._inner; }
+    get id() { return this._inner.id; }
+    get connected() { return this._inner.connected; }
+    get disconnected() { return !this._inner.connected; }
+    get active() { return this._inner.active; }
+    get io() { return this._inner.io; }
+    get nsp() { return this._inner.nsp; }
+    get auth() { return this._inner.auth; }
+    set auth(value) { this._inner.auth = value; }
+    get volatile() { return this._inner.volatile; }
+
+    connect() { this._inner.connect(); return this; }
+    disconnect() { this._inner.disconnect(); return this; }
+    send(...args) { return this.emit("message", ...args); }
+    timeout(milliseconds) { return this._inner.timeout(milliseconds); }
+    compress(value) { this._inner.compress(value); return this; }
+    emitWithAck(event, ...args) {
+      return new Promise((resolve) => { this.emit(event, ...args, resolve); });
+    }
+
+    emit(event, ...args) {
+      const answer = args[args.length - 1];
+      if (typeof answer === "function") {
+        this._underWay += 1;
+        const socket = this._inner;
+        args[args.length - 1] = (...result) => {
+          if (socket === this._inner) this._underWay = Math.max(0, this._underWay - 1);
+          if (this._underWay === 0) this._idle.splice(0).forEach((resolve) => resolve());
+          answer(...result);
+        };
+      }
+      this._inner.emit(event, ...args);
+      return this;
+    }
+
+    on(event, handler) { return this._add(event, { handler }); }
+    once(event, handler) { return this._add(event, { handler, once: true }); }
+    off(event, handler) {
+      if (event === undefined) this._handlers.clear();
+      else if (handler === undefined) this._handlers.delete(event);
+      else this._handlers.set(event, this._of(event).filter((one) => one.handler !== handler));
+      return this;
+    }
+    listeners(event) { return this._of(event).map((one) => one.handler); }
+    hasListeners(event) { return this._of(event).length > 0; }
+    onAny(handler) { this._any.push(handler); return this; }
+    prependAny(handler) { this._any.unshift(handler); return this; }
+    offAny(handler) { this._any = handler ? this._any.filter((one) => one !== handler) : []; return this; }
+    listenersAny() { return this._any; }
+
+    _of(event) { return this._handlers.get(event) || []; }
+    _add(event, entry) {
+      this._handlers.set(event, [...this._of(event), entry]);
+      return this;
+    }
+
+    _call(event, args) {
+      for (const entry of this._of(event)) {
+        if (entry.once) this.off(event, entry.handler);
+        entry.handler.apply(this, args);
+      }
+    }
+
+    /** Use a stock socket from now on. */
+    _take(inner) {
+      this._inner = inner;
+      facades.set(inner, this);
+      if (!moving.has(inner.io)) moving.set(inner.io, new Connection());
+      this._connection = moving.get(inner.io);
+      this._connection.sockets.add(this);
+      if (this._held && this._held.socket === inner) return;
+      this._watch(inner);
+    }
+
+    _watch(inner) {
+      inner.onAny((event, ...args) => this._arrived(inner, event, args));
+      for (const event of OWN_EVENTS) inner.on(event, (...args) => this._changed(inner, event, args));
+    }
+
+    _changed(inner, event, args) {
+      if (inner !== this._inner) return;
+      if (event === "connect") {
+        this.recovered = Boolean(inner.recovered);
+        this._streams.forEach((stream) => stream._resume());
+        this._call(event, [{ moved: false, recovered: this.recovered }]);
+        return;
+      }
+      if (event === "disconnect") {
+        this._underWay = 0;
+        this._streams.forEach((stream) => stream._rewind());
+      }
+      this._call(event, args);
+    }
+
+    _arrived(inner, event, args) {
+      if (event === "session:handoff" && inner === this._inner) {
+        const acknowledge = typeof args[args.length - 1] === "function" ? args.pop() : null;
+        if (args[0] && args[0].pid) this._pid = args[0].pid;
+        this._connection.handedOff(args[0], acknowledge);
+      }
+      if (this._held && this._held.socket === inner) this._held.events.push([event, args]);
+      else this._deliver(event, args);
+    }
+
+    /** Hand an event to the page, once, whichever of two connections it came over. */
+    _deliver(event, args) {
+      const last = args[args.length - 1];
+      if (typeof last === "string" && OFFSET.test(last)) {
+        args.pop();
+        this._offset = last;
+        const id = last.split("@")[0];
+        if (this._seen) {
+          if (this._seen.has(id)) return;
+          this._seen.add(id);
+        } else this._remember(id);
+      }
+      for (const handler of [...this._any]) handler.apply(this, [event, ...args]);
+      this._call(event, args);
+    }
+
+    /** The last events, so that what comes again over the next connection is known. */
+    _remember(id) {
+      this._last = this._last || new Set();
+      this._last.add(id);
+      if (this._last.size > MOST_REMEMBERED) this._last.delete(this._last.values().next().value);
+    }
+
+    /** Keep what the next socket receives until the present one has nothing more to say. */
+    _hold(next) {
+      this._held = { socket: next, events: [] };
+      this._seen = this._last || new Set();
+      this._watch(next);
+    }
+
+    _release() {
+      this._held = null;
+      this._seen = null;
+    }
+
+    /** Go on with the next socket; resolves once the present one is gone. */
+    _swap(next) {
+      const previous = this._inner;
+      // Public API of the manager: it must not come back by itself.
+      previous.io.reconnection(false);
+      this._connection.sockets.delete(this);
+      this.recovered = Boolean(this._pid) && next.id === previous.id;
+      this._underWay = 0;
+      this._take(next);
+      this.moves += 1;
+      this._onMove(next, previous);
+      this._call("connect", [{ moved: true, recovered: this.recovered }]);
+      this._letGo = gone(previous, LET_GO_MS).then(() => {
+        previous.disconnect();
+        const events = this._held ? this._held.events : [];
+        this._held = null;
+        events.forEach(([event, args]) => this._deliver(event, args));
+        this._last = this._seen;
+        this._seen = null;
+      });
+      return this._letGo;
+    }
+
+    _quiet() {
+      return this._underWay === 0 ? Promise.resolve() : new Promise((done) => this._idle.push(done));
+    }
   }
 
   class MinaStream {
     /**
-     * @param socket a socket.io-client Socket, connected or not.
+     * Like io(uri, options) of stock socket.io-client, with a socket that moves; see above.
+     * `connect` handlers get { moved, recovered }: after a move the session is a new one on the
+     * server, unless it was recovered.
+     */
+    static connect(io, uri, options) {
+      const given = { ...(typeof uri === "object" ? uri : options) };
+      const address = typeof uri === "string" ? uri : undefined;
+      const make = (more) => (address === undefined ? io({ ...given, ...more }) : io(address, { ...given, ...more }));
+      const open = (manager) => {
+        const auth = authOnce(given.auth, socket);
+        if (!manager) return make({ auth, forceNew: true });
+        return manager.socket(namespaceOf(address), { ...given, auth }).connect();
+      };
+      const socket = new MovingSocket(make({}), open);
+      return socket;
+    }
+
+    /**
+     * @param socket of `MinaStream.connect`, or a stock Socket. A stock one moves too where
+     *     `options.open` makes its successor, as () => io("/live", { forceNew: true }), and
+     *     `options.onMove(next, previous)` carries the page's handlers over.
      * @param options.event name of the event that carries a chunk.
-     * @param options.stream the stream's id; default: a new one.
+     * @param options.stream the stream's id; default: a new one. A page that begins anew with an
+     *     id that was used before goes on after the last number that the server has handled.
      * @param options.window chunks under way at a time (8).
      * @param options.ackTimeout milliseconds until chunks are sent again (2000); doubles each time.
      * @param options.limit chunks that may wait; send() rejects beyond (100000).
@@ -61,12 +330,13 @@
     constructor(socket, options) {
       const given = options || {};
       if (!given.event) throw new TypeError("MinaStream: options.event is missing");
-      this.socket = socket;
       this.event = given.event;
       this.stream = given.stream || newId();
       this.sent = 0;
       this.acknowledged = 0;
       this.paused = false;
+      this._base = 0;
+      this._run = `${newId()}@0`;
       this._window = given.window || WINDOW;
       this._ackTimeout = given.ackTimeout || ACK_TIMEOUT_MS;
       this._limit = given.limit || LIMIT;
@@ -75,7 +345,14 @@
       this._underWay = 0;
       this._patience = this._ackTimeout;
       this._settled = [];
-      watch(socket, this);
+      this._line = socket instanceof MovingSocket ? socket
+        : facades.get(socket) || new MovingSocket(socket, given.open, given.onMove);
+      this._line._streams.add(this);
+    }
+
+    /** The socket that chunks go over now. */
+    get socket() {
+      return this._line;
     }
 
     /** Chunks that are not acknowledged yet. */
@@ -85,11 +362,12 @@
 
     /** Queues a chunk; resolves with the server's acknowledgement, rejects if it never will be. */
     send(payload) {
+      if (this._over) return Promise.reject(this._over);
       if (this._queue.length >= this._limit) {
         return Promise.reject(new Error("MinaStream: too many chunks wait"));
       }
       this.sent += 1;
-      const message = { ...payload, stream: this.stream, seq: this.sent };
+      const message = { ...payload, stream: this.stream, seq: this._base + this.sent, run: this._run };
       const chunk = { message };
       const result = new Promise((resolve, reject) => Object.assign(chunk, { resolve, reject }));
       chunk.over = result.then(() => {}, () => {});
@@ -106,19 +384,19 @@
 
     /** Leaves the socket alone from now on; what waits is not sent. */
     close() {
-      const streams = streamsOf.get(this.socket);
-      if (streams) streams.delete(this);
+      this._line._streams.delete(this);
       this.paused = true;
       this._rewind();
     }
 
     _pump() {
-      while (!this.paused && this.socket.connected && this._underWay < this._window) {
+      while (!this.paused && this._line.connected && this._underWay < this._window) {
         const chunk = this._queue[this._underWay];
         if (!chunk) return;
         this._underWay += 1;
+        const run = this._run;
         // A late answer counts as well, whichever time the chunk was sent.
-        this.socket.emit(this.event, chunk.message, (ack) => this._done(chunk, ack));
+        this._line.inner.emit(this.event, chunk.message, (ack) => this._done(chunk, ack, run));
         if (this._underWay === 1) this._expectAnswer();
       }
     }
@@ -133,12 +411,17 @@
       }, this._patience);
     }
 
-    _done(chunk, ack) {
+    _done(chunk, ack, run) {
       const place = this._queue.indexOf(chunk);
       if (place < 0) return;
+      if (ack && ack.code === "stream_taken") {
+        if (run === this._run) this._beginAgain(ack);
+        return;
+      }
       this._queue.splice(place, 1);
       if (place < this._underWay) this._underWay -= 1;
       this._patience = this._ackTimeout;
+      this._begun = true;
       this._expectAnswer();
       if (ack && ack.error) {
         chunk.reject(new Error(String(ack.error)));
@@ -148,6 +431,23 @@
       }
       this._settle();
       this._onChange(this);
+      this._pump();
+    }
+
+    /** Others have sent this stream: go on after them, or, if they took it over, say so. */
+    _beginAgain(ack) {
+      if (this._begun) {
+        this._over = new Error(ack.error);
+        this._queue.splice(0).forEach((chunk) => chunk.reject(this._over));
+        this.close();
+        return;
+      }
+      this._base = ack.mark;
+      this._run = `${newId()}@${ack.mark}`;
+      this._queue.forEach((chunk, place) => {
+        chunk.message = { ...chunk.message, seq: this._base + place + 1, run: this._run };
+      });
+      this._rewind();
       this._pump();
     }
 
@@ -169,6 +469,13 @@
       return new Promise((resolve) => this._settled.push(resolve));
     }
 
+    /** Go on over the next socket: at once, or when the old one, which has chunks, is gone. */
+    _mayMove(letGo) {
+      clearTimeout(this._cancelled);
+      if (this._underWay === 0) this._resume();
+      else letGo.then(() => this._resume());
+    }
+
     _resume() {
       clearTimeout(this._cancelled);
       this.paused = false;
@@ -182,11 +489,54 @@
     }
   }
 
+  /** Resolves once a socket is connected; rejects if its server turned it away for good. */
+  function connects(socket) {
+    return new Promise((resolve, reject) => {
+      if (socket.connected) resolve();
+      socket.once("connect", resolve);
+      socket.on("connect_error", (error) => { if (!socket.active) reject(error); });
+    });
+  }
+
+  /** Resolves once a socket has ended, or has had its time. */
+  function gone(socket, patience) {
+    if (!socket.connected) return Promise.resolve();
+    const ended = new Promise((resolve) => { socket.once("disconnect", resolve); });
+    return Promise.race([ended, pause(patience)]);
+  }
+
+  function pause(milliseconds) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      if (timer.unref) timer.unref();
+    });
+  }
+
+  /** The page's auth, with what recovers the session the first time; stock ones do it later. */
+  function authOnce(auth, socket) {
+    let first = Boolean(socket._pid);
+    const { _pid: pid, _offset: offset } = socket;
+    return (send) => {
+      const complete = (data) => {
+        send(first ? { ...data, pid, offset } : data);
+        first = false;
+      };
+      if (typeof auth === "function") auth(complete);
+      else complete(auth);
+    };
+  }
+
+  function namespaceOf(address) {
+    const path = String(address || "/").replace(/^[a-z]+:\/\/[^/?]*/i, "").split("?")[0];
+    return path || "/";
+  }
+
   function newId() {
     if (typeof crypto !== "undefined" && crypto.randomUUID) return crypto.randomUUID();
     const random = () => Math.random().toString(36).slice(2);
     return `${Date.now().toString(36)}-${random()}${random()}`;
   }
 
+  MinaStream.MovingSocket = MovingSocket;
   return MinaStream;
 });

@@ -1,7 +1,8 @@
 """Lets sessions go one by one, each through the same steps, without ever waiting for one.
 
-    ask     session:handoff is sent; the client stops sending and acknowledges
-    settle  handlers end, holds end, the outbound queue is empty and stays so for a moment
+    ask     session:handoff is sent; the client stops sending and acknowledges, in whichever
+            namespace; while it connects elsewhere (session:moving) it has more time for that
+    settle  handlers that ran then end, holds end, the outbound queue is empty for a moment
     close   the transport ends as when a network breaks, so clients reconnect by themselves
     end     the websocket's request ends; that of a stalled peer is cut
 
@@ -12,10 +13,11 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
+from mina_ops.app.drain.breath import Breath
+from mina_ops.app.drain.departure import Departure
 from mina_ops.app.drain.holds import Holds
 from mina_ops.app.drain.model import Plan
 from mina_ops.app.drain.turns import Turns
@@ -26,30 +28,15 @@ _log = logging.getLogger(__name__)
 
 # An empty queue may have its last packet under way; measured: 50 ms lose none (docs/drain.md).
 SETTLE_SECONDS = 0.05
-# Work for so long, then let other tasks have their turn of the loop. By time, not by number of
-# sessions: on a busy loop a turn takes long, and hundreds of them would hold up the drain.
-WORK_SECONDS = 0.005
-# Where the others' turns take long, ours may take half of that, up to so long.
-LONGEST_WORK_SECONDS = 0.015
+# How long a client may take to connect elsewhere before it lets go here.
+MOVE_SECONDS = 5.0
+# How long after the deadline the body of a chunk may still run.
+LATE_SECONDS = 10.0
 
 # A polling client comes back for more as soon as it is told: all of them at once stop the loop.
 # Whoever is let go before its turn is told first anyway.
 TOLD_A_SECOND = 1000.0
 SHORTEST_PAUSE_SECONDS = 0.01
-
-
-@dataclass
-class Departure:
-    """A session on its way out."""
-
-    session: Session
-    asked_at: float
-    acks_missing: int
-    quiet_since: float | None = None
-    settling_since: float | None = None
-    closing: Event | None = None
-    closing_since: float = 0.0
-    closed_at: float | None = None
 
 
 class Closer:
@@ -92,7 +79,7 @@ class Closer:
         self._unannounced = {session.sid: session for session in self._sessions.live()}
 
         def tell_all() -> None:
-            breath, began = _Breath(self._server), time.monotonic()
+            breath, began = Breath(self._server), time.monotonic()
             for number, session in enumerate(list(self._unannounced.values())):
                 early = number / TOLD_A_SECOND - (time.monotonic() - began)
                 if early > SHORTEST_PAUSE_SECONDS:
@@ -116,7 +103,7 @@ class Closer:
         """
         if release:
             self._release(deadline, payload)
-        breath = _Breath(self._server)
+        breath = Breath(self._server)
         for departure in list(self._leaving.values()):
             breath.take()
             try:
@@ -127,7 +114,7 @@ class Closer:
 
     def _release(self, deadline: float, payload: dict[str, Any]) -> None:
         now = time.monotonic()
-        breath = _Breath(self._server)
+        breath = Breath(self._server)
         for session in self._staying() if now >= deadline else self._turns.due(now):
             self._tell(session)
             self._ask(session, payload)
@@ -143,14 +130,16 @@ class Closer:
                 self._emit("server:draining", self._notice, own, namespace)
 
     def _ask(self, session: Session, payload: dict[str, Any]) -> None:
-        departure = Departure(session, time.monotonic(), 0)
+        departure = Departure(session, time.monotonic(), set(session.running))
 
         def acknowledged(*_answer: Any) -> None:
-            departure.acks_missing -= 1
+            departure.is_answered = True
 
-        addresses = self._sessions.addresses(session.sid)
-        departure.acks_missing = len(addresses)
+        session.moving_at = None
         self._leaving[session.sid] = departure
+        addresses = self._sessions.addresses(session.sid)
+        if not addresses:
+            departure.is_answered = True
         for namespace, own in addresses:
             self._emit("session:handoff", payload, own, namespace, acknowledged)
 
@@ -176,15 +165,31 @@ class Closer:
                 self._give_up(departure)
         elif self._sessions.socket(departure.session.sid) is None:
             departure.closed_at = now
-        elif departure.acks_missing <= 0 or now >= departure.asked_at + self._ack_seconds:
+        elif departure.has_had_its_time or self._has_had_its_time(departure, now):
             self._settle(departure, now, deadline)
+
+    def _has_had_its_time(self, departure: Departure, now: float) -> bool:
+        """Whether its client answered, or took too long; from then on no chunk is begun here."""
+        session = departure.session
+        patience = self._ack_seconds
+        if session.moving_at is not None:
+            patience = max(patience, MOVE_SECONDS)
+        if departure.is_answered:
+            # What the client sent before it answered.
+            departure.waited_for |= session.running
+        elif now < departure.asked_at + patience:
+            return False
+        departure.has_had_its_time = session.leaving = True
+        return True
 
     def _settle(self, departure: Departure, now: float, deadline: float) -> None:
         session = departure.session
-        working = session.in_flight > 0 or session.sid in self._holds.sids()
+        # Not what came later: of a client that goes on sending, something runs at any time.
+        running = departure.waited_for & session.running
+        working = bool(running) or session.receiving > 0 or session.sid in self._holds.sids()
         if working:
             departure.quiet_since = departure.settling_since = None
-            if now >= deadline + self._grace_for_flush(session.sid):
+            if now >= self._patience_ends(departure, deadline):
                 self._force(session.sid, "work goes on")
                 self._close(departure)
             return
@@ -200,8 +205,19 @@ class Closer:
                 self._force(session.sid, "takes nothing")
             self._close(departure)
 
-    def _grace_for_flush(self, sid: str) -> float:
-        return self._cut_seconds if sid in self._holds.sids() else 0.0
+    def _patience_ends(self, departure: Departure, deadline: float) -> float:
+        """When work of a session is no longer waited for.
+
+        Later than the deadline for a chunk whose body runs: no other follows it here, and cut off
+        it might be handled again elsewhere. A drain that is late then says so and loses nothing.
+        """
+        session = departure.session
+        asked = departure.asked_at + self._ack_seconds
+        if session.receiving > 0:
+            return max(deadline, asked) + LATE_SECONDS
+        if session.sid in self._holds.sids():
+            return deadline + self._cut_seconds
+        return max(deadline, asked)
 
     def _is_quiet(self, session: Session) -> bool:
         """Nothing waits to be sent, and a polling client is there to be told of the close."""
@@ -217,6 +233,7 @@ class Closer:
     def _close(self, departure: Departure) -> None:
         """Close in a task of its own, since the host's disconnect handlers run inside."""
         socket, link = self._sessions.socket(departure.session.sid), departure.session.link
+        departure.has_taken_all = self._queue_is_empty(departure.session.sid)
         departure.closing = closed = Event()
         departure.closing_since = time.monotonic()
         if socket is None:
@@ -244,7 +261,10 @@ class Closer:
             self._leaving.pop(departure.session.sid, None)
             return
         if departure.closed_at is not None and now - departure.closed_at >= self._cut_seconds:
-            self._force(departure.session.sid, "does not close")
+            # A peer that sleeps has not taken the close yet. What was sent to it lies with the
+            # kernel, which delivers it all the same; only what did not get so far is lost.
+            if not departure.has_taken_all:
+                self._force(departure.session.sid, "does not close")
             cut(link)
             self._leaving.pop(departure.session.sid, None)
 
@@ -262,21 +282,3 @@ class Closer:
 
     def _force(self, sid: str, why: str) -> None:
         self.forced.setdefault(sid, why)
-
-
-class _Breath:
-    """Lets other tasks run whenever there was enough work at a stretch."""
-
-    def __init__(self, server: Any) -> None:
-        self._server = server
-        self._since = time.monotonic()
-        self._longest = WORK_SECONDS
-
-    def take(self) -> None:
-        before = time.monotonic()
-        if before - self._since <= self._longest:
-            return
-        self._server.sleep(0)
-        self._since = time.monotonic()
-        share = (self._since - before) / 2
-        self._longest = min(max(WORK_SECONDS, share), LONGEST_WORK_SECONDS)

@@ -16,7 +16,7 @@ from mina_ops.app.sessions.handshakes import Handshakes
 from mina_ops.app.sessions.model import Count, count_from, sid_prefix, total
 from mina_ops.app.sessions.ping import answer_pings
 from mina_ops.app.sessions.raw_ping import RawPings
-from mina_ops.app.sessions.sessions import Sessions
+from mina_ops.app.sessions.sessions import Session, Sessions
 from mina_ops.app.socketio_adapter import missing_names
 from mina_ops.app.socketio_binding import SocketIOBinding
 from mina_ops.app.state.drain_state import DrainState
@@ -54,6 +54,10 @@ class Connections(Component):
         self._drain_state = drain_state
         self._count_handshake = count_handshake
         binding.when_bound(self._bind)
+
+    def current_session(self) -> Session | None:
+        """The session whose event is being handled; None outside of Socket.IO."""
+        return None if self.sessions is None else self.sessions.current()
 
     def count(self) -> Count:
         """Live sessions of this process."""

@@ -9,11 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any
+
+from flask import has_request_context, request
 
 from mina_ops.app.sessions.model import Count
 from mina_ops.app.socketio_adapter import Call, wrap_arrival, wrap_connect, wrap_handling
+
+MOVING = "session:moving"
+"""Event by which a client says that it connects elsewhere, so that it gets time for that."""
+MOST_RUNS = 64
 
 
 @dataclass
@@ -24,13 +29,27 @@ class Session:
     since: float = field(default_factory=time.monotonic)
     active_at: float = 0.0
     """When it last sent an event, on the monotonic clock; 0: never."""
-    in_flight: int = 0
-    """Handlers that run for it now, or are about to."""
+    running: set[int] = field(default_factory=set)
+    """Handlers that run for it now, or are about to; each by the identity of what it handles."""
     link: Any = None
     """The socket below its websocket, while a request holds it."""
     polls: int = 0
     """Long polls that wait for something to be sent."""
     joined: bool = False
+    leaving: bool = False
+    """It was asked to leave and has had its time: streams take nothing more from it here."""
+    receiving: int = 0
+    """Chunks of its streams whose bodies run now."""
+    ended: bool = False
+    moving_at: float | None = None
+    """When its client said that it is connecting elsewhere, on the monotonic clock."""
+    runs: dict[str, str] = field(default_factory=dict)
+    """Stream -> which life of the client sends it, as the client's last chunk said."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many handlers run for it now."""
+        return len(self.running)
 
 
 class Sessions:
@@ -45,7 +64,6 @@ class Sessions:
         self.server = server
         self.count_handshake = count_handshake
         self._known: dict[str, Session] = {}
-        self._lock = Lock()
         self._wrap_handshakes(server.eio)
         wrap_arrival(server, self._with_arrival)
         wrap_handling(server, self._with_end)
@@ -93,6 +111,14 @@ class Sessions:
         pairs = [(name, manager.sid_from_eio_sid(sid, name)) for name in list(manager.rooms)]
         return [(name, own) for name, own in pairs if own is not None]
 
+    def current(self) -> Session | None:
+        """The session whose event is being handled; None outside of Socket.IO."""
+        own = getattr(request, "sid", None) if has_request_context() else None
+        if own is None:
+            return None
+        eio_sid = self.held_by(request.namespace, own)  # type: ignore[attr-defined]
+        return None if eio_sid is None else self._known.get(eio_sid)
+
     def held_by(self, namespace: str, own: str) -> str | None:
         """The Engine.IO session of a Socket.IO sid."""
         found: str | None = self.server.manager.eio_sid_from_sid(own, namespace)
@@ -128,10 +154,9 @@ class Sessions:
         if self.socket(session.sid) is None and not session.in_flight and session.link is None:
             self._known.pop(session.sid, None)
 
-    def _count(self, session: Session, step: int) -> None:
-        with self._lock:
-            session.in_flight += step
-        if session.in_flight == 0:
+    def _finish(self, session: Session, key: int) -> None:
+        session.running.discard(key)
+        if not session.running:
             self._forget_if_over(session)
 
     def _wrap_handshakes(self, eio: Any) -> None:
@@ -145,13 +170,14 @@ class Sessions:
 
         def disconnected(sid: str, *reason: Any) -> Any:
             session = self._add(sid)
-            self._count(session, 1)
+            session.ended = True
+            session.running.add(id(reason))
             try:
                 return disconnect(sid, *reason)
             finally:
                 if not session.joined:
                     self.count_handshake("no_connect")
-                self._count(session, -1)
+                self._finish(session, id(reason))
                 # Its socket is marked as closed only after this handler.
                 if not session.in_flight and session.link is None:
                     self._known.pop(sid, None)
@@ -169,24 +195,30 @@ class Sessions:
     def _with_arrival(self, handle: Call) -> Call:
         manager = self.server.manager
 
-        def received(eio_sid: str, namespace: str | None, *rest: Any) -> Any:
+        def received(
+            eio_sid: str, namespace: str | None, number: int | None, data: Any, *rest: Any
+        ) -> Any:
             session = self._touch(eio_sid)
+            if data[0] == MOVING:
+                session.moving_at = session.active_at
+                return None
+            _note_run(session, data)
             name = namespace or "/"
             if manager.is_connected(manager.sid_from_eio_sid(eio_sid, name), name):
                 # From here on, since the handler may start much later in its own thread.
-                self._count(session, 1)
-            return handle(eio_sid, namespace, *rest)
+                session.running.add(id(data))
+            return handle(eio_sid, namespace, number, data, *rest)
 
         return received
 
     def _with_end(self, handle: Call) -> Call:
-        def handled(server: Any, own: str, eio_sid: str, *rest: Any) -> Any:
+        def handled(server: Any, own: str, eio_sid: str, data: Any, *rest: Any) -> Any:
             try:
-                return handle(server, own, eio_sid, *rest)
+                return handle(server, own, eio_sid, data, *rest)
             finally:
                 session = self._known.get(eio_sid)
-                if session is not None and session.in_flight:
-                    self._count(session, -1)
+                if session is not None:
+                    self._finish(session, id(data))
 
         return handled
 
@@ -195,7 +227,7 @@ class Sessions:
 
         def joining(eio_sid: str, namespace: str | None, *rest: Any) -> Any:
             session = self._touch(eio_sid)
-            self._count(session, 1)
+            session.running.add(id(rest))
             outcome = "connect_error"
             try:
                 result = connect(eio_sid, namespace, *rest)
@@ -206,6 +238,15 @@ class Sessions:
                 if not session.joined:
                     session.joined = True
                     self.count_handshake(outcome)
-                self._count(session, -1)
+                self._finish(session, id(rest))
 
         return joining
+
+
+def _note_run(session: Session, data: list[Any]) -> None:
+    """Remember which life of its client sends a stream, where the client says so."""
+    message = data[1] if len(data) > 1 else None
+    if isinstance(message, dict) and "run" in message:
+        stream, run = message.get("stream"), message["run"]
+        if isinstance(stream, str) and isinstance(run, str) and len(session.runs) < MOST_RUNS:
+            session.runs[stream] = run

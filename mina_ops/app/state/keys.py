@@ -61,3 +61,8 @@ def stream_mark(stream: str) -> str:
 def lease(name: str) -> str:
     """Who holds the lease of that name."""
     return f"mina:lease:{name}"
+
+
+def run_of(mark: str) -> str:
+    """Which life of a client sends the stream of this mark."""
+    return f"{mark}:run"

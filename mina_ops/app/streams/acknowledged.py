@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Event, Lock
+from typing import Generic, TypeVar
 
+from mina_ops.app.state import keys
 from mina_ops.app.state.base import Store
 from mina_ops.errors import StateUnavailable
 
@@ -22,14 +24,15 @@ STORE_PAUSE_SECONDS = 1.0
 # Longer than any store's timeout: whoever sends a batch has ended or was killed by then.
 _BATCH_SECONDS = 10.0
 
-Send = Callable[[Mapping[str, int]], Mapping[str, int]]
+_Answer = TypeVar("_Answer")
+Send = Callable[[Mapping[str, int]], Mapping[str, _Answer]]
 
 
 @dataclass
-class _Batch:
+class _Batch(Generic[_Answer]):
     asked: dict[str, int] = field(default_factory=dict)
     over: Event = field(default_factory=Event)
-    answers: Mapping[str, int] = field(default_factory=dict)
+    answers: Mapping[str, _Answer] = field(default_factory=dict)
 
 
 class Marks:
@@ -40,10 +43,20 @@ class Marks:
         self._again_at = 0.0
         self._reads = _Batches(self._try(self._read))
         self._writes = _Batches(self._try(self._write))
+        self._runs = _Batches(self._try(self._write_runs))
 
     def read(self, key: str) -> int | None:
         """The shared mark, 0 if there is none; None if the store does not answer."""
-        return self._reads.ask(key, 0)
+        found = self._reads.ask(key, 0)
+        return None if found is None else found[0]
+
+    def read_with_run(self, key: str) -> tuple[int, str | None]:
+        """The shared mark, 0 if none is known, and which life of a client it is of."""
+        return self._reads.ask(key, 0) or (0, None)
+
+    def save_run(self, key: str, run: str) -> bool:
+        """Write whose mark this is; True once that is in the store."""
+        return self._runs.ask(f"{key} {run}", 0) is not None
 
     def save(self, key: str, number: int) -> bool:
         """Raise a mark; True once that is in the store, False if the store does not answer."""
@@ -53,16 +66,27 @@ class Marks:
         """Raise marks that were not saved before; raises `StateUnavailable`."""
         self._write(marks)
 
-    def _read(self, marks: Mapping[str, int]) -> Mapping[str, int]:
-        found = self._store.get_all(list(marks))
-        return {key: int(found.get(key, 0)) for key in marks}
+    def _read(self, marks: Mapping[str, int]) -> Mapping[str, tuple[int, str | None]]:
+        runs = {key: keys.run_of(key) for key in marks}
+        found = self._store.get_all([*marks, *runs.values()])
+        answers: dict[str, tuple[int, str | None]] = {}
+        for key, run_key in runs.items():
+            run = found.get(run_key)
+            answers[key] = int(found.get(key, 0)), None if run is None else run.decode()
+        return answers
+
+    def _write_runs(self, runs: Mapping[str, int]) -> Mapping[str, int]:
+        for pair in runs:
+            key, _, run = pair.partition(" ")
+            self._store.put(keys.run_of(key), run.encode(), ttl_seconds=MARK_TTL_SECONDS)
+        return runs
 
     def _write(self, marks: Mapping[str, int]) -> Mapping[str, int]:
         self._store.advance_all(marks, ttl_seconds=MARK_TTL_SECONDS)
         return marks
 
-    def _try(self, send: Send) -> Send:
-        def tried(marks: Mapping[str, int]) -> Mapping[str, int]:
+    def _try(self, send: Send[_Answer]) -> Send[_Answer]:
+        def tried(marks: Mapping[str, int]) -> Mapping[str, _Answer]:
             if time.monotonic() < self._again_at:
                 return {}
             try:
@@ -74,18 +98,18 @@ class Marks:
         return tried
 
 
-class _Batches:
+class _Batches(Generic[_Answer]):
     """Gathers what many ask and sends it together; one batch is on its way at a time."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send[_Answer]) -> None:
         self._send = send
         # Held for a few lines that never wait.
         self._lock = Lock()
-        self._gathering = _Batch()
-        self._last = _Batch()
+        self._gathering: _Batch[_Answer] = _Batch()
+        self._last: _Batch[_Answer] = _Batch()
         self._last.over.set()
 
-    def ask(self, key: str, number: int) -> int | None:
+    def ask(self, key: str, number: int) -> _Answer | None:
         """The answer for a key; None if there is none."""
         with self._lock:
             batch, previous = self._gathering, self._last
@@ -98,7 +122,7 @@ class _Batches:
             batch.over.wait(_BATCH_SECONDS)
         return batch.answers.get(key)
 
-    def _send_batch(self, batch: _Batch) -> None:
+    def _send_batch(self, batch: _Batch[_Answer]) -> None:
         with self._lock:
             self._gathering, self._last = _Batch(), batch
         try:

@@ -10,8 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from threading import Condition, Lock
+from threading import Lock
 
 from flask import has_request_context, request
 
@@ -19,13 +18,14 @@ from mina_ops.app.component import Component
 from mina_ops.app.state import keys
 from mina_ops.app.state.base import Store
 from mina_ops.app.streams.acknowledged import Marks
-from mina_ops.errors import Conflict, InvalidRequest
+from mina_ops.app.streams.errors import SessionLeaves, StreamRefused
+from mina_ops.app.streams.refusals import Refusals
+from mina_ops.app.streams.stream import Session, Stream
+from mina_ops.errors import InvalidRequest
 
-# How long a chunk waits for the one before it, which may be with another thread by now.
-GAP_SECONDS = 1.0
-# Where the mark may be behind, longer: going on past a chunk that was only slow would lose it.
-UNSURE_GAP_SECONDS = 5.0
 IDLE_SECONDS = 600.0
+
+CurrentSession = Callable[[], Session | None]
 
 Stored = Callable[[], int]
 """The last number whose effect a host has kept, read from where the effect itself lies."""
@@ -33,70 +33,69 @@ Stored = Callable[[], int]
 _STREAM = re.compile(r"[!-~]{1,200}")
 
 
-class OutOfOrder(Conflict):
-    """A chunk came without the one before it; its sender shall send both again, in order."""
-
-    code = "out_of_order"
-
-
-@dataclass
-class _Stream:
-    changed: Condition = field(default_factory=Condition)
-    mark: int = 0
-    owner: str | None = None
-    """Session that the mark was last heard from: no other colour got its chunks meanwhile."""
-    sure: bool = False
-    """Whether `mark` cannot be behind: it is of a chunk that `owner` sent here."""
-    failed: bool = False
-    """Whether the last body raised: its effect may have been kept all the same."""
-    running: bool = False
-    arrived: list[int] = field(default_factory=list)
-    """Numbers that wait for their turn, those whose mark is still being read among them."""
-    unsaved: bool = False
-    used_at: float = 0.0
-
-
 class Streams(Component):
-    """Accepts the chunks of all streams of this process's clients."""
+    """Accepts the chunks of all streams of this process's clients.
+
+    Args:
+        session: the session whose event is being handled; None outside of Socket.IO.
+    """
 
     name = "streams"
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, session: CurrentSession = lambda: None) -> None:
+        self.refusals = Refusals()
+        self._store = store
+        self._session = session
         self._marks = Marks(store)
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[str, Stream] = {}
         self._lock = Lock()
 
     @contextmanager
-    def receive(self, stream_id: str, seq: int, *, stored: Stored | None = None) -> Iterator[bool]:
+    def receive(
+        self, stream_id: str, seq: int, *, stored: Stored | None = None, user: object = None
+    ) -> Iterator[bool]:
         """Handle chunk `seq` of a stream: the body runs with `fresh`, False for a duplicate.
 
         The number counts as acknowledged only if the body of a fresh chunk ends without an
         exception; else the same number may come again. Chunks of a stream are handled one at a
         time and in order, also with `async_handlers`: one that is early waits up to 1 s for the
-        one before it to arrive, and as long as that runs. Waits for the store up to its timeout
-        when a session sends its first chunk, and once after each body; without the store this
-        process's memory decides, and the mark is saved when the store is back.
+        one before it to arrive, and as long as that runs, but never longer than its session is
+        there. Waits for the store up to its timeout when a session sends its first chunk, and
+        once after each body; without the store this process's memory decides, and the mark is
+        saved when the store is back.
 
         Args:
             stream_id: up to 200 visible ASCII characters, unique to the stream.
             seq: 1 for the stream's first chunk, then one more each time.
+            user: whose stream it is. Streams of two users never meet, whatever their ids; without
+                it, whoever knows or guesses an id can send to that stream.
 
         Raises:
             InvalidRequest: the id or the number cannot be used.
             OutOfOrder: the chunk before this one is missing.
+            SessionLeaves: the session ends here, and the client goes on elsewhere.
+            StreamTaken: another client sends this stream, or this one begins anew at 1.
         """
         _check(stream_id, seq)
-        stream = self._get(stream_id, seq)
-        fresh = self._begin(stream_id, stream, seq, stored)
-        if not fresh:
-            yield False
-            return
-        done = False
-        try:
-            yield True
-            done = True
-        finally:
-            self._end(stream_id, stream, seq if done else None)
+        name = stream_id if user is None else f"{user}/{stream_id}"
+        with _receiving(self._session(), self._lock) as session:
+            try:
+                run = None if session is None else session.runs.get(stream_id)
+                fresh = self._begin(name, self._get(name, seq), seq, stored, session, run)
+            except StreamRefused as exc:
+                self.refusals.note(exc)
+                raise
+            if not fresh:
+                yield False
+                return
+            done = False
+            try:
+                yield True
+                done = True
+            finally:
+                if not done:
+                    self.refusals.note(None)
+                self._end(name, self._streams[name], seq if done else None)
 
     def mark(self, stream_id: str) -> int:
         """The last acknowledged number of a stream as far as this process knows; 0: none.
@@ -122,30 +121,31 @@ class Streams(Component):
                 if idle and stream.used_at < idle_since:
                     self._streams.pop(stream_id, None)
 
-    def _get(self, stream_id: str, seq: int) -> _Stream:
+    def _get(self, stream_id: str, seq: int) -> Stream:
         with self._lock:
-            stream = self._streams.setdefault(stream_id, _Stream())
+            stream = self._streams.setdefault(stream_id, Stream())
             stream.arrived.append(seq)
             stream.used_at = time.monotonic()
             return stream
 
-    def _begin(self, stream_id: str, stream: _Stream, seq: int, stored: Stored | None) -> bool:
+    def _begin(
+        self,
+        name: str,
+        stream: Stream,
+        seq: int,
+        stored: Stored | None,
+        session: Session | None,
+        run: str | None,
+    ) -> bool:
         """Wait for this chunk's turn; True if it is to be handled."""
         try:
-            known = self._meet(stream_id, stream, stored)
+            if session is not None and session.leaving:
+                raise SessionLeaves(f"Stream {name}: its session ends here.")
+            known = self._meet(name, stream, stored)
             with stream.changed:
                 stream.mark = max(stream.mark, known)
-                waits_since = time.monotonic()
-                while seq > stream.mark + 1 or (stream.running and seq == stream.mark + 1):
-                    patience = GAP_SECONDS if stream.sure else UNSURE_GAP_SECONDS
-                    left = waits_since + patience - time.monotonic()
-                    if stream.running or min(stream.arrived) < seq:
-                        stream.changed.wait(GAP_SECONDS)
-                        waits_since = time.monotonic()
-                    elif left > 0:
-                        stream.changed.wait(left)
-                    else:
-                        self._jump(stream_id, stream, seq)
+                stream.check_run(name, seq, run)
+                stream.wait_for_turn(name, seq, session, may_jump=stored is None)
                 if seq <= stream.mark:
                     return False
                 stream.running = True
@@ -154,39 +154,53 @@ class Streams(Component):
             with self._lock:
                 stream.arrived.remove(seq)
 
-    def _meet(self, stream_id: str, stream: _Stream, stored: Stored | None) -> int:
+    def _meet(self, name: str, stream: Stream, stored: Stored | None) -> int:
         """The mark that others know if this process's own may be behind, else 0."""
         session = _session()
         if stream.owner == session and stream.sure and not stream.failed:
             return 0
-        mark = self._marks.read(keys.stream_mark(stream_id)) or 0
+        mark, run = self._marks.read_with_run(keys.stream_mark(name))
         if stored is not None:
             mark = max(mark, stored())
         with stream.changed:
             stream.failed = False
+            stream.is_known = stream.is_known or mark > 0
+            if not stream.is_run_unsaved:
+                stream.run = run or stream.run
             if stream.owner != session:
                 stream.owner, stream.sure = session, False
         return mark
 
-    def _jump(self, stream_id: str, stream: _Stream, seq: int) -> None:
-        """Go on with a number whose predecessors nobody here has seen, or refuse it."""
-        if stream.sure:
-            raise OutOfOrder(
-                f"Stream {stream_id}: {seq} came, {stream.mark + 1} is missing; send it again."
-            )
-        # The shared marks were lost: the sender keeps what is not acknowledged, so this is next.
-        stream.mark = seq - 1
-
-    def _end(self, stream_id: str, stream: _Stream, seq: int | None) -> None:
-        saved = seq is None or self._marks.save(keys.stream_mark(stream_id), seq)
+    def _end(self, name: str, stream: Stream, seq: int | None) -> None:
+        saved = seq is None or self._marks.save(keys.stream_mark(name), seq)
+        if stream.is_run_unsaved and stream.run is not None:
+            stream.is_run_unsaved = not self._marks.save_run(keys.stream_mark(name), stream.run)
         with stream.changed:
             if seq is not None:
-                stream.mark, stream.sure = seq, True
+                stream.mark, stream.sure, stream.is_known = seq, True, True
                 stream.unsaved = not saved
             stream.failed = seq is None
             stream.running = False
             stream.used_at = time.monotonic()
             stream.changed.notify_all()
+
+
+@contextmanager
+def _receiving(session: Session | None, lock: Lock) -> Iterator[Session | None]:
+    """Count a chunk from before it is looked at until its mark is saved.
+
+    Its session does not end meanwhile; else the other colour would not know of it and take it too.
+    """
+    if session is None:
+        yield None
+        return
+    with lock:
+        session.receiving += 1
+    try:
+        yield session
+    finally:
+        with lock:
+            session.receiving -= 1
 
 
 def _check(stream_id: object, seq: object) -> None:

@@ -2,8 +2,11 @@
 //
 // transports   list of lists, dealt out in turn; [] is the client's default
 // mode         stream: chunks through mina-stream.js; stock: chunks by plain emit, event "plain";
-//              idle: nothing is sent
+//              idle: nothing is sent; busy: an event "work" is always being handled
 // interval_ms  between two chunks of a client
+//              move: chunks through mina-stream.js over a socket of MinaStream.connect
+// namespace    of every client; default: /
+// deaf         a second namespace that nobody answers a hand-off in
 // acknowledge  false: nobody acknowledges a hand-off
 // handoff_wait_ms  how long mina-stream.js lets its chunks hold up a hand-off; default: its own
 // msgpack      true: packets are coded with socket.io-msgpack-parser
@@ -52,16 +55,22 @@ function count(object, key) { object[key] = (object[key] ?? 0) + 1; }
 function start(number) {
   const transports = options.transports[number % options.transports.length];
   const more = transports.length ? { transports } : {};
-  const socket = io(options.url, { forceNew: true, ...parser, ...more });
-  const client = { socket, connects: 0, sent: 0, acknowledged: 0, stream: `s${process.pid}-${number}` };
-  if (options.mode === "stream") {
+  const settings = { forceNew: true, ...parser, ...more };
+  const url = options.url + (options.namespace ?? "");
+  const socket = options.mode === "move" ? MinaStream.connect(io, url, settings) : io(url, settings);
+  const client = {
+    socket, connects: 0, moved: 0, sent: 0, acknowledged: 0, gap: 0, stream: `s${process.pid}-${number}`,
+  };
+  if (options.deaf) socket.io.socket("/deaf").connect();
+  if (options.mode === "stream" || options.mode === "move") {
     client.sender = new MinaStream(socket, {
       event: "chunk", stream: client.stream, ackTimeout: options.ack_timeout_ms,
     });
   }
-  socket.on("connect", () => {
+  socket.on("connect", (how) => {
     client.connects += 1;
-    if (client.connects > 1) {
+    if (how && how.moved) client.moved += 1;
+    else if (client.connects > 1) {
       reconnectedAt.push(Date.now());
       downtimes.push(Date.now() - client.lostAt);
     }
@@ -70,7 +79,7 @@ function start(number) {
   socket.on("connect_error", () => { errors += 1; });
   socket.on("server:draining", () => { notices += 1; });
   socket.on("shouted", (text) => shouts.push(text));
-  if (options.acknowledge && options.mode !== "stream" && options.mode !== "stock") {
+  if (options.acknowledge && options.mode === "idle") {
     socket.on("session:handoff", (_message, acknowledge) => { handoffs += 1; acknowledge?.(); });
   } else {
     socket.on("session:handoff", () => { handoffs += 1; });
@@ -85,7 +94,15 @@ function start(number) {
 function send(client) {
   if (client.sender) {
     client.sent += 1;
-    client.sender.send({}).then((ack) => { if (ack && ack.environment) client.acknowledged += 1; });
+    client.sender.send({}).then((ack) => {
+      if (ack && ack.environment) client.acknowledged += 1;
+      const now = Date.now();
+      if (client.answeredAt) client.gap = Math.max(client.gap, now - client.answeredAt);
+      client.answeredAt = now;
+    });
+  } else if (options.mode === "busy") {
+    client.sent += 1;
+    client.socket.volatile.emit("work", 0.15);
   } else if (client.socket.connected) {
     // As most pages do: what is emitted counts as sent.
     client.sent += 1;
@@ -102,10 +119,11 @@ function report(final) {
   const sum = (key) => clients.reduce((total, client) => total + client[key], 0);
   const result = {
     clients: clients.length, connected: connected.length, colours, reasons, errors, handoffs, notices,
-    reconnects: reconnectedAt.length, sent: sum("sent"), acknowledged: sum("acknowledged"), shouts, final,
+    reconnects: reconnectedAt.length, sent: sum("sent"), acknowledged: sum("acknowledged"), moved: sum("moved"), shouts, final,
   };
   if (final) {
     Object.assign(result, { reconnected_at: reconnectedAt, downtimes_ms: downtimes });
+    result.gaps_ms = clients.map((client) => client.gap);
     result.streams = Object.fromEntries(clients.map((client) => [client.stream, client.sent]));
   }
   process.stdout.write(`${JSON.stringify(result)}\n`);
@@ -117,7 +135,7 @@ async function stop() {
   clients.forEach((client) => clearInterval(client.timer));
   const over = Date.now() + options.last_acks_ms;
   const waiting = () => clients.some((client) => client.acknowledged < client.sent);
-  while (options.mode === "stream" && waiting() && Date.now() < over) {
+  while (clients[0]?.sender && waiting() && Date.now() < over) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   report(true);

@@ -82,6 +82,17 @@ def _last(stream: str) -> int:
     return int(entry.split()[0]) if entry else 0
 
 
+@socketio.on("work")
+def _work(seconds: float) -> str:
+    socketio.sleep(seconds)
+    return "done"
+
+
+@socketio.on("connect", namespace="/deaf")
+def _connect_deaf() -> None:
+    """A namespace whose clients know nothing of hand-offs."""
+
+
 @socketio.on("plain")
 def _plain(message: dict[str, Any]) -> dict[str, Any]:
     """A chunk as a host without mina_ops takes it."""

@@ -137,15 +137,13 @@ def test_an_order_that_redis_forgot_still_stands(start_host: Hosts, own_redis: S
 def test_stalled_clients_leave_nothing_behind_and_the_process_can_end(
     peers: str, worker: str, start_host: Hosts, redis_url: str, node: Path
 ) -> None:
-    # Under eventlet the reader ends with the close, so a peer that took everything that was sent
-    # has its orderly end; only what a peer did not take is forced.
-    orderly = worker == "eventlet" and peers == "idle"
+    # A peer that took all that was sent has nothing to lose; it is cut, but not forced.
+    has_something_to_lose = peers == "flooded"
     blue = colour(
         start_host,
         "blue",
         redis_url=redis_url,
         worker=worker,
-        environment={"MINA_OPS_DRAIN_CUT": "30"} if orderly else None,
         # Longer than this test may take: gunicorn itself would bear with the peers that long.
         options=["--graceful-timeout", "600"],
     )
@@ -164,7 +162,7 @@ def test_stalled_clients_leave_nothing_behind_and_the_process_can_end(
         finally:
             clients.process.send_signal(signal.SIGCONT)
         assert status["remaining"] == 0
-        assert status["forced"] == (0 if orderly else 3)
+        assert status["forced"] == (3 if has_something_to_lose else 0)
         blue.server.process.send_signal(signal.SIGTERM)
         eventually(lambda: not blue.server.alive, 15, "cut clients keep the process alive")
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from mina_ops.demo import stream_client
-from mina_ops.demo.stream_client import Rejected, StreamClient
+from mina_ops.app.clients import Rejected, StreamClient, moving, stream
 from tests.app.drain.fleet import LEDGER, PATIENT, Fleet, colour, losses
 from tests.support.hosts import Hosts
 from tests.support.wait import eventually
@@ -56,7 +55,7 @@ def test_a_drain_moves_python_clients_without_a_loss(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # A hand-off is acknowledged once its chunks were answered, however long that takes.
-    monkeypatch.setattr(stream_client, "HANDOFF_WAIT_SECONDS", 8.0)
+    monkeypatch.setattr(moving, "HANDOFF_WAIT_SECONDS", 8.0)
     fleet = running.enter_context(
         Fleet(start_host, tmp_path / "nginx", redis_url, worker=worker, environment=PATIENT)
     )
@@ -73,12 +72,13 @@ def test_a_drain_moves_python_clients_without_a_loss(
     assert (result.lost, result.twice, result.out_of_order) == (0, 0, 0)
     assert [client.handoffs for client in clients] == [1] * 4
     assert all(client.connects == 2 for client in clients)
+    assert [client.moves for client in clients] == [1] * 4
 
 
 def test_nothing_is_sent_after_a_hand_off_until_the_client_is_back(
     start_host: Hosts, redis_url: str, running: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream_client, "HANDOFF_LASTS_SECONDS", 600.0)
+    monkeypatch.setattr(stream, "HANDOFF_LASTS_SECONDS", 600.0)
     blue = colour(start_host, "blue", redis_url=redis_url, worker="gthread")
     (client,) = connected(running, blue.server.url, 1)
     # A handler in flight keeps the session until it has ended.

@@ -46,7 +46,7 @@ def test_who_became_active_while_waiting_goes_later() -> None:
     process = Process(4)
     process.turns.follow(Plan(0.0, 10.0))
     process.sessions[0].active_at = 100.0
-    process.sessions[1].in_flight = 1
+    process.sessions[1].running.add(1)
     assert process.at(0.0) + process.until(0.0, 10.0) == ["s2", "s3", "s0", "s1"]
 
 

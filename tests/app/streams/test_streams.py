@@ -10,8 +10,10 @@ import pytest
 from mina_ops.app.state import keys
 from mina_ops.app.state.memory import MemoryStore
 from mina_ops.app.streams import acknowledged as marks
-from mina_ops.app.streams import streams as module
-from mina_ops.app.streams.streams import OutOfOrder, Streams
+from mina_ops.app.streams import stream as module
+from mina_ops.app.streams import streams as service
+from mina_ops.app.streams.errors import OutOfOrder, SessionLeaves, StreamTaken
+from mina_ops.app.streams.streams import Streams
 from mina_ops.errors import InvalidRequest, StateUnavailable
 from tests.support.wait import eventually
 
@@ -263,7 +265,7 @@ def test_idle_streams_are_forgotten_and_known_again_from_the_store(
     blue: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take(blue, 1)
-    monkeypatch.setattr(module, "IDLE_SECONDS", -1.0)
+    monkeypatch.setattr(service, "IDLE_SECONDS", -1.0)
     blue.beat(0.0)
     assert blue._streams == {}
     assert [take(blue, 1), take(blue, 2)] == [False, True]
@@ -287,3 +289,124 @@ def test_an_id_or_a_number_that_cannot_be_used_is_named(
     with pytest.raises(InvalidRequest) as caught, blue.receive(stream, seq):
         raise AssertionError("it must not be handled")
     assert caught.value.field == field
+
+
+class FakeSession:
+    """What streams ask of a Socket.IO session."""
+
+    def __init__(self, run: str | None = None, stream: str = "s") -> None:
+        self.leaving = self.ended = False
+        self.receiving = 0
+        self.runs = {} if run is None else {stream: run}
+
+
+def streams_of(store: FailingStore, session: FakeSession) -> Streams:
+    return Streams(store, lambda: session)
+
+
+def test_a_page_that_begins_anew_is_told_the_mark_instead_of_being_acknowledged(
+    store: FailingStore,
+) -> None:
+    page = FakeSession("old@0")
+    streams = streams_of(store, page)
+    assert [take(streams, seq) for seq in (1, 2, 3)] == [True] * 3
+    page.runs["s"] = "new@0"
+    with pytest.raises(StreamTaken) as told:
+        take(streams, 1)
+    assert told.value.answer is not None
+    assert told.value.answer["mark"] == 3
+    page.runs["s"] = "new@3"
+    assert [take(streams, seq) for seq in (4, 5)] == [True, True]
+
+
+def test_the_other_colour_knows_whose_stream_it_is(store: FailingStore) -> None:
+    assert take(streams_of(store, FakeSession("first@0")), 1)
+    green = streams_of(store, FakeSession("second@0"))
+    with pytest.raises(StreamTaken):
+        take(green, 1)
+    assert take(streams_of(store, FakeSession("first@0")), 2)
+
+
+def test_a_stream_that_another_took_over_is_refused_to_the_one_before(store: FailingStore) -> None:
+    tab = FakeSession("a@0")
+    streams = streams_of(store, tab)
+    assert take(streams, 1)
+    tab.runs["s"] = "b@1"
+    assert take(streams, 2)
+    tab.runs["s"] = "a@0"
+    for seq in (1, 2, 3):
+        with pytest.raises(StreamTaken):
+            take(streams, seq)
+
+
+def test_a_client_that_says_no_run_and_counts_from_one_again_is_refused(blue: Streams) -> None:
+    for seq in range(1, 70):
+        take(blue, seq)
+    with pytest.raises(StreamTaken):
+        take(blue, 1)
+
+
+def test_a_number_far_beyond_the_mark_is_refused_at_once_and_changes_nothing(
+    store: FailingStore, green: Streams
+) -> None:
+    owner = Streams(store)
+    assert take(owner, 1)
+    before = time.monotonic()
+    with pytest.raises(OutOfOrder):
+        take(green, 1_000_000_000)
+    assert time.monotonic() - before < module.GAP_SECONDS
+    assert take(owner, 2)
+
+
+def test_chunks_that_wait_for_one_that_is_missing_hold_few_threads(blue: Streams) -> None:
+    assert take(blue, 1)
+    refused = list[int]()
+
+    def send(seq: int) -> None:
+        try:
+            take(blue, seq)
+        except OutOfOrder:
+            refused.append(seq)
+
+    threads = [threading.Thread(target=send, args=(seq,)) for seq in range(3, 203)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: len(refused) >= 200 - module.MOST_WAITING - 1, 5, "all of them wait")
+    assert take(blue, 2)
+    for thread in threads:
+        thread.join(10)
+
+
+def test_what_waits_ends_with_its_session(store: FailingStore) -> None:
+    session = FakeSession()
+    streams = streams_of(store, session)
+    assert take(streams, 1)
+    ended = list[type[BaseException]]()
+
+    def send() -> None:
+        try:
+            take(streams, 3)
+        except SessionLeaves as exc:
+            ended.append(type(exc))
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    eventually(lambda: session.receiving == 1, 5, "it does not wait")
+    session.ended = True
+    thread.join(5)
+    assert ended == [SessionLeaves]
+    assert session.receiving == 0
+
+
+def test_a_session_that_leaves_begins_no_chunk(store: FailingStore) -> None:
+    session = FakeSession()
+    session.leaving = True
+    with pytest.raises(SessionLeaves):
+        take(streams_of(store, session), 1)
+    assert take(Streams(store), 1)
+
+
+def test_streams_of_two_users_never_meet(blue: Streams) -> None:
+    for user in ("ada", "eve"):
+        with blue.receive("s", 1, user=user) as fresh:
+            assert fresh

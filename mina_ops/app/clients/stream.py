@@ -4,13 +4,11 @@
         ack = client.send({"data": b"..."}).result(10)
         client.flush(30)
 
-Runs over a stock `socketio.Client`, in threads or patched by gevent. Meant for tests and load: a
-host can check with it, on its own handlers, that nothing is lost while colours change.
+Runs over stock `socketio.Client` objects (see `moving`), in threads or patched by gevent.
 """
 
 from __future__ import annotations
 
-import random
 import time
 import uuid
 from collections import Counter
@@ -19,21 +17,21 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Condition
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 
 import socketio
+
+from mina_ops.app.clients.moving import MovingClient
 
 ACK_SECONDS = 2.0
 WINDOW = 8
 # Without an answer the patience doubles, up to this: a slow server is not buried in repeats.
 LONGEST_ACK_SECONDS = 60.0
-# The server waits up to 1 s for a hand-off's acknowledgement.
-HANDOFF_WAIT_SECONDS = 0.8
 # A hand-off that no disconnect follows was cancelled.
 HANDOFF_LASTS_SECONDS = 10.0
 CONNECT_SECONDS = 5
-# The stock JavaScript client's pause before it comes back, jitter and all.
-_RECONNECT_SECONDS = (0.5, 1.5)
+# Between two tries of the first connection; later ones are the stock client's.
+_RETRY_SECONDS = 0.5
 
 
 class Rejected(Exception):
@@ -46,6 +44,19 @@ class _Chunk:
     answer: Future[Any] = field(default_factory=Future)
 
 
+class StreamOptions(TypedDict, total=False):
+    """What a `StreamClient` may be given beside where it sends."""
+
+    auth: Mapping[str, Any] | None
+    """As stock clients send it."""
+    transports: Sequence[str] | None
+    """As for `socketio.Client.connect`."""
+    window: int
+    """Chunks under way at a time (8)."""
+    ack_seconds: float
+    """Until what was not answered is sent again (2); doubles each time."""
+
+
 class StreamClient:
     """One stream over one connection; comes back by itself, whoever ended the connection.
 
@@ -53,8 +64,7 @@ class StreamClient:
         url: of the load balancer, or of a server.
         event: carries a chunk, `{**payload, "stream", "seq"}`, and is acknowledged.
         stream: default: a new id.
-        window: chunks under way at a time.
-        ack_seconds: until what was not answered is sent again; doubles each time.
+        options: see `StreamOptions`.
     """
 
     def __init__(
@@ -64,32 +74,38 @@ class StreamClient:
         event: str,
         namespace: str = "/",
         stream: str | None = None,
-        auth: Mapping[str, Any] | None = None,
-        transports: Sequence[str] | None = None,
-        window: int = WINDOW,
-        ack_seconds: float = ACK_SECONDS,
+        **options: Unpack[StreamOptions],
     ) -> None:
         self.stream = stream or str(uuid.uuid4())
         self.sent = self.acknowledged = self.rejected = self.connects = self.handoffs = 0
         self.errors: Counter[str] = Counter()
         """What went wrong on the way, and was tried again: name -> how often."""
-        # A python client takes a server's close for the end, as the JavaScript client does not.
-        self.socket = socketio.Client(reconnection=False)
-        self._url, self._event, self._namespace = url, event, namespace
-        self._options = {
-            "auth": None if auth is None else dict(auth),
-            "transports": None if transports is None else list(transports),
-        }
-        self._window, self._ack_seconds, self._patience = window, ack_seconds, ack_seconds
+        auth, transports = options.get("auth"), options.get("transports")
+        self._line = MovingClient(
+            url, namespaces=[namespace], auth=auth, transports=transports, passenger=self
+        )
+        self._event, self._namespace = event, namespace
+        self._window = options.get("window", WINDOW)
+        self._ack_seconds = self._patience = options.get("ack_seconds", ACK_SECONDS)
         self._queue: list[_Chunk] = []
         self._under_way = 0
         self._heard_at = 0.0
         self._paused_until = 0.0
         self._over = False
+        self._base, self._run_id = 0, f"{uuid.uuid4()}@0"
         self._changed = Condition()
-        self.socket.on("connect", self._resume, namespace=namespace)
-        self.socket.on("disconnect", self._rewind, namespace=namespace)
-        self.socket.on("session:handoff", self._hand_off, namespace=namespace)
+        self._line.on("connect", self._connected, namespace)
+        self._line.on("disconnect", self._rewind, namespace)
+
+    @property
+    def socket(self) -> Any:
+        """The stock client in use; another one after a move."""
+        return self._line.socket
+
+    @property
+    def moves(self) -> int:
+        """How often it changed servers without a gap."""
+        return self._line.moves
 
     @property
     def waiting(self) -> int:
@@ -98,14 +114,15 @@ class StreamClient:
 
     def start(self) -> Self:
         """Connect, and send what is queued, in a task of its own."""
-        self._task = self.socket.start_background_task(self._run)
+        self._task = self.socket.start_background_task(self._send_all)
         return self
 
     def send(self, payload: Mapping[str, Any] | None = None) -> Future[Any]:
         """Queue a chunk; the result is its acknowledgement, or raises `Rejected`."""
         with self._changed:
             self.sent += 1
-            chunk = _Chunk({**(payload or {}), "stream": self.stream, "seq": self.sent})
+            number = {"seq": self._base + self.sent, "run": self._run_id}
+            chunk = _Chunk({**(payload or {}), "stream": self.stream, **number})
             self._queue.append(chunk)
             self._changed.notify_all()
         return chunk.answer
@@ -121,8 +138,7 @@ class StreamClient:
             self._over = True
             self._changed.notify_all()
         self._task.join()
-        # Not `socket.disconnect()`: over polling its tasks wait for each other for half a minute.
-        self.socket.eio.disconnect(abort=True)
+        self._line.disconnect()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -135,9 +151,9 @@ class StreamClient:
     ) -> None:
         self.close()
 
-    def _run(self) -> None:
+    def _send_all(self) -> None:
         while not self._over:
-            if not self.socket.connected:
+            if not self.connects and not self.socket.connected:
                 self._connect()
                 continue
             chunk = self._next()
@@ -145,27 +161,19 @@ class StreamClient:
                 self._emit(chunk)
 
     def _connect(self) -> None:
-        if self.connects or self.errors:
-            with self._changed:
-                pause = random.uniform(*_RECONNECT_SECONDS)  # noqa: S311 - spreads reconnects
-                self._changed.wait_for(lambda: self._over, pause)
-        if self._over:
-            return
         try:
-            self.socket.connect(
-                self._url,
-                namespaces=[self._namespace],
-                wait_timeout=CONNECT_SECONDS,
-                **self._options,
-            )
+            self._line.connect(wait_timeout=CONNECT_SECONDS)
         except (socketio.exceptions.SocketIOError, OSError, ValueError) as exc:
             self.errors[f"connect: {type(exc).__name__}"] += 1
+            with self._changed:
+                self._changed.wait_for(lambda: self._over, _RETRY_SECONDS)
 
     def _next(self) -> _Chunk | None:
         """The next chunk to send; None after a wait in which something may have changed."""
         with self._changed:
             now = time.monotonic()
-            if now < self._paused_until or self._under_way >= min(self._window, len(self._queue)):
+            is_full = self._under_way >= min(self._window, len(self._queue))
+            if now < self._paused_until or is_full or not self.socket.connected:
                 late_at = self._heard_at + self._patience if self._under_way else now + 1
                 self._changed.wait(max(0.01, min(late_at - now, 1)))
                 self._give_up_waiting(time.monotonic())
@@ -181,19 +189,25 @@ class StreamClient:
             self._under_way = 0
 
     def _emit(self, chunk: _Chunk) -> None:
+        run = self._run_id
+
         def answered(ack: Any = None) -> None:
-            self._done(chunk, ack)
+            self._done(chunk, ack, run)
 
         try:
-            self.socket.emit(self._event, chunk.message, self._namespace, callback=answered)
+            self._line.emit(self._event, chunk.message, self._namespace, callback=answered)
         except (socketio.exceptions.SocketIOError, OSError) as exc:
             self.errors[type(exc).__name__] += 1
             self._rewind()
 
-    def _done(self, chunk: _Chunk, ack: Any) -> None:
+    def _done(self, chunk: _Chunk, ack: Any, run: str) -> None:
         """A late answer counts as well, whichever time the chunk was sent."""
         with self._changed:
             if chunk not in self._queue:
+                return
+            if isinstance(ack, Mapping) and ack.get("code") == "stream_taken":
+                if run == self._run_id:
+                    self._begin_again(int(ack["mark"]), str(ack["error"]))
                 return
             place = self._queue.index(chunk)
             del self._queue[place]
@@ -214,14 +228,36 @@ class StreamClient:
             self._under_way = 0
             self._changed.notify_all()
 
-    def _resume(self) -> None:
-        self.connects += 1
-        self._paused_until = 0.0
-        self._rewind()
+    def _begin_again(self, mark: int, error: str) -> None:
+        """Others have sent this stream: go on after them, or, if they took it over, say so."""
+        if self.acknowledged or self.rejected:
+            lost, self._queue = self._queue, []
+            self.rejected += len(lost)
+            for chunk in lost:
+                chunk.answer.set_exception(Rejected(error))
+        self._base, self._run_id, self._under_way = mark, f"{uuid.uuid4()}@{mark}", 0
+        for place, chunk in enumerate(self._queue, 1):
+            chunk.message |= {"seq": mark + place, "run": self._run_id}
+        self._changed.notify_all()
 
-    def _hand_off(self, *_message: Any) -> None:
-        """Stop sending; returning acknowledges, once what is under way was answered."""
+    def _connected(self) -> None:
+        self.connects += 1
+        if not self._line.is_moving:
+            self.let_go()
+
+    def settle(self, seconds: float) -> None:
+        """Send nothing until the next connection is in use; wait for what is under way."""
         with self._changed:
             self.handoffs += 1
             self._paused_until = time.monotonic() + HANDOFF_LASTS_SECONDS
-            self._changed.wait_for(lambda: not self._under_way, HANDOFF_WAIT_SECONDS)
+            self._changed.wait_for(lambda: not self._under_way, seconds)
+
+    def moved(self) -> None:
+        """Go on at once, unless the old server still has chunks: two would handle them."""
+        if not self._under_way:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Send what is not acknowledged over the connection in use."""
+        self._paused_until = 0.0
+        self._rewind()

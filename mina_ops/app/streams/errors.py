@@ -1,0 +1,47 @@
+"""Why a chunk is not handled, and what its client is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mina_ops.errors import Conflict
+
+
+class StreamRefused(Conflict):
+    """A chunk was not handled, and is not acknowledged as if it were.
+
+    `answer` goes to the client as the acknowledgement's content; None: there is no
+    acknowledgement, so that the client sends the chunk again.
+    """
+
+    code = "stream_refused"
+    answer: dict[str, Any] | None = None
+
+
+class OutOfOrder(StreamRefused):
+    """A chunk came without the one before it; its sender shall send both again, in order."""
+
+    code = "out_of_order"
+
+
+class SessionLeaves(StreamRefused):
+    """The session is about to end here; its client sends the chunk again where it goes on."""
+
+    code = "session_leaves"
+
+
+class StreamTaken(StreamRefused):
+    """Another client's life sent this stream meanwhile, or an earlier one of the same page did.
+
+    `answer` is `{"error", "code": "stream_taken", "stream", "mark"}`: numbers up to `mark` were
+    handled, so whoever goes on with the stream begins at `mark + 1`.
+    """
+
+    code = "stream_taken"
+
+    def __init__(self, stream: str, mark: int) -> None:
+        super().__init__(
+            f"Stream {stream}: others have sent it up to {mark}. Go on at {mark + 1}, or use "
+            f"another id."
+        )
+        self.answer = {"error": str(self), "code": self.code, "stream": stream, "mark": mark}

@@ -1,0 +1,57 @@
+"""Keeps a chunk that was not handled from being acknowledged, whatever the host's handlers do.
+
+A refusal is raised inside the host's event handler. A host with `@socketio.on_error_default` turns
+every exception into a result, and Socket.IO acknowledges the event with that: the client would
+think that its chunk is safe. So what was refused is written down here and decides in the end.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextvars import ContextVar
+from typing import Any
+
+from mina_ops.app.socketio_adapter import Call, wrap_trigger
+from mina_ops.app.streams.errors import StreamRefused
+
+_log = logging.getLogger(__name__)
+
+
+class Refusals:
+    """What was refused within the event that this task handles."""
+
+    def __init__(self) -> None:
+        self._of_this_event: ContextVar[list[StreamRefused | None] | None] = ContextVar(
+            "mina_ops_refusals", default=None
+        )
+
+    def note(self, refusal: StreamRefused | None) -> None:
+        """Write down a refusal, or (None) that the host's own code failed to handle a chunk."""
+        noted = self._of_this_event.get()
+        if noted is not None:
+            noted.append(refusal)
+
+    def wrap(self, server: Any) -> None:
+        """Let refusals decide what a `socketio.Server` acknowledges."""
+        wrap_trigger(server, lambda trigger: self._judge(server, trigger))
+
+    def _judge(self, server: Any, trigger: Call) -> Call:
+        def triggered(event: str, namespace: str, *arguments: Any) -> Any:
+            noted: list[StreamRefused | None] = []
+            token = self._of_this_event.set(noted)
+            try:
+                result = trigger(event, namespace, *arguments)
+            except StreamRefused as exc:
+                _log.debug("%s is not acknowledged: %s", event, exc)
+                result = None
+            finally:
+                self._of_this_event.reset(token)
+            if not noted:
+                return result
+            refusal = noted[-1]
+            if refusal is None:
+                # The host may answer a failure in its own words, but not by silence.
+                return server.not_handled if result is None else result
+            return server.not_handled if refusal.answer is None else refusal.answer
+
+        return triggered

@@ -1,0 +1,117 @@
+"""One stream as a process knows it, and the rules by which its chunks take their turns."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from threading import Condition
+from typing import Protocol
+
+from mina_ops.app.streams.errors import OutOfOrder, SessionLeaves, StreamTaken
+
+# How long a chunk waits for the one before it, which may be with another thread by now.
+GAP_SECONDS = 1.0
+# Where the mark may be behind, longer: going on past a chunk that was only slow would lose it.
+UNSURE_GAP_SECONDS = 5.0
+# A chunk so far beyond the next one is refused at once, and so is one when so many wait: each
+# holds a thread. Clients of ours have 8 under way.
+MOST_AHEAD = 64
+MOST_WAITING = 32
+# A client repeats what was not acknowledged, at most so many; one that goes back further is
+# another client, which counts from 1 again.
+MOST_BACK = 64
+# Where the shared mark may be behind the real one, by no more than this.
+MOST_LOST = 1000
+# How often a chunk that waits looks whether its session is still there.
+LOOK_SECONDS = 0.25
+
+
+class Session(Protocol):
+    """What streams ask of a session."""
+
+    leaving: bool
+    ended: bool
+    receiving: int
+    runs: dict[str, str]
+
+
+@dataclass
+class Stream:
+    """What this process knows of one stream."""
+
+    changed: Condition = field(default_factory=Condition)
+    mark: int = 0
+    owner: str | None = None
+    """Session that the mark was last heard from: no other colour got its chunks meanwhile."""
+    sure: bool = False
+    """Whether `mark` cannot be behind: it is of a chunk that `owner` sent here."""
+    failed: bool = False
+    """Whether the last body raised: its effect may have been kept all the same."""
+    running: bool = False
+    arrived: list[int] = field(default_factory=list)
+    """Numbers that wait for their turn, those whose mark is still being read among them."""
+    unsaved: bool = False
+    used_at: float = 0.0
+    run: str | None = None
+    """Which life of a client sends it, where clients say so."""
+    is_run_unsaved: bool = False
+    is_known: bool = False
+    """Whether any mark of it was ever found, here or in the store."""
+
+    def wait_for_turn(
+        self, name: str, seq: int, session: Session | None, *, may_jump: bool
+    ) -> None:
+        """Return when the chunk is next, or a duplicate; `changed` is held, and let go in waits."""
+        waits_since = time.monotonic()
+        while seq > self.mark + 1 or (self.running and seq == self.mark + 1):
+            if session is not None and (session.leaving or session.ended):
+                raise SessionLeaves(f"Stream {name}: its session ends here.")
+            self._refuse_what_is_far(name, seq, may_jump=may_jump)
+            patience = GAP_SECONDS if self.sure else UNSURE_GAP_SECONDS
+            left = waits_since + patience - time.monotonic()
+            if self.running or min(self.arrived) < seq:
+                self.changed.wait(LOOK_SECONDS)
+                waits_since = time.monotonic()
+            elif left > 0:
+                self.changed.wait(min(left, LOOK_SECONDS))
+            elif self.sure or not may_jump:
+                raise self._missing(name, seq)
+            else:
+                # The shared marks were lost, or are behind: the sender keeps what is not
+                # acknowledged, so this is next.
+                self.mark = seq - 1
+
+    def _refuse_what_is_far(self, name: str, seq: int, *, may_jump: bool) -> None:
+        """Refuse at once what could only hold a thread in vain, or silence the self."""
+        ahead = seq - self.mark - 1
+        is_crowded = len(self.arrived) > MOST_WAITING and seq > min(self.arrived)
+        most = MOST_AHEAD
+        if not self.sure and may_jump:
+            most = MOST_LOST if self.is_known else ahead
+        if ahead > most or is_crowded:
+            raise self._missing(name, seq)
+
+    def check_run(self, name: str, seq: int, run: str | None) -> None:
+        """Refuse a client that counts from 1 again, and one whose stream another took over.
+
+        A run is `<any text>@<mark>`: the mark that this life of the client began at. A page that
+        was reloaded, or a second tab, begins at 0, is told the mark, and begins again there.
+        """
+        if run is None:
+            if seq <= self.mark - MOST_BACK:
+                raise StreamTaken(name, self.mark)
+            return
+        if run == self.run:
+            return
+        if self.run is not None and not (_base(run) == self.mark < seq):
+            raise StreamTaken(name, self.mark)
+        self.run, self.is_run_unsaved = run, True
+
+    def _missing(self, name: str, seq: int) -> OutOfOrder:
+        return OutOfOrder(f"Stream {name}: {seq} came, {self.mark + 1} is missing; send it again.")
+
+
+def _base(run: str) -> int:
+    """The mark that a run began at; 0 if it does not say."""
+    _, _, mark = run.rpartition("@")
+    return int(mark) if mark.isascii() and mark.isdigit() and len(mark) < 16 else 0
