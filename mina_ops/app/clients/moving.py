@@ -201,6 +201,7 @@ class MovingClient:
                 time.sleep(0.1)
             else:
                 return following
+        _end(following)
         return None
 
     def _swap(self, old: Any, following: Any) -> None:
@@ -220,8 +221,7 @@ class MovingClient:
         until = time.monotonic() + LET_GO_SECONDS
         while old.connected and time.monotonic() < until:
             old.sleep(0.05)
-        if old.connected:
-            _end(old)
+        _end(old)
         if self._passenger is not None:
             self._passenger.let_go()
 
@@ -230,3 +230,7 @@ def _end(socket: Any) -> None:
     # Not `disconnect()`: over polling its tasks wait for each other for half a minute.
     socket.reconnection = False
     socket.eio.disconnect(abort=True)
+    # The stock client leaves these to the garbage collector when its server ends the connection.
+    for connection in (socket.eio.ws, socket.eio.http):
+        if connection is not None:
+            connection.close()

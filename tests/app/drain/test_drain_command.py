@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import socketio
 
-from tests.app.drain.fleet import PATIENT, TOKEN, Clients, Colour, colour
+from tests.app.drain.fleet import PATIENT, TOKEN, Clients, Colour, colour, put_away
 from tests.support.hosts import Hosts
 from tests.support.wait import eventually
 
@@ -68,6 +68,7 @@ def test_it_says_that_something_was_forced(blue: Colour, tmp_path: Path) -> None
     assert running.returncode == 9
     assert "work:meeting" in err
     eventually(lambda: not holder.connected, 5, "the holder is still there")
+    put_away(holder)
 
 
 def test_it_says_that_somebody_cancelled_the_drain(

@@ -27,6 +27,7 @@ from tests.app.drain.fleet import (
     colour,
     losses,
     proxy,
+    put_away,
 )
 from tests.support.hosts import READY_PATH, REPOSITORY, Hosts
 from tests.support.needs import missing
@@ -230,6 +231,7 @@ def test_a_handler_in_flight_ends_and_its_acknowledgement_arrives(
     status = blue.wait_until_drained(12)
     assert status["forced"] == 0
     eventually(lambda: not client.connected, 5, "the client is still there")
+    put_away(client)
     assert (answered, heard) == (["blue"], ["blue"])
 
 

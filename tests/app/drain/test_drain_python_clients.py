@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +23,15 @@ EVERY_WORKER = ["gthread", "gevent", "eventlet", "socketio.run"]
 def running() -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
+
+
+@pytest.fixture(autouse=True)
+def _broken_connections_are_put_away() -> Iterator[None]:
+    """python-engineio leaves the socket of a connection that broke to the garbage collector."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def connected(running: ExitStack, url: str, count: int) -> list[StreamClient]:
