@@ -12,6 +12,7 @@ from mina_ops.app.drain.coordinator import Goal
 from mina_ops.app.drain.termination import Termination
 from mina_ops.app.sessions.worker import gunicorn_worker
 from mina_ops.app.settings import Settings
+from mina_ops.app.state.drain_state import LEAVING
 
 _log = logging.getLogger(__name__)
 
@@ -54,10 +55,14 @@ class Leaving:
     def beat(self, now: float, *, drained: bool) -> None:
         """Set out when this process shall end; let it end once it is drained."""
         termination = self._termination
+        if self._settings.drain_on_sigterm:
+            termination.reinstall()
+        if termination.was_passed_on_in_vain():
+            termination.asked = True
         if self.goal is None and (termination.asked or termination.shall_recycle):
             grace = self._grace(recycled=not termination.asked)
             _log.info("This process shall end; it drains first, within %g s", grace)
-            self.goal = Goal("leaving", time.monotonic() + grace, now + grace)
+            self.goal = Goal(LEAVING, time.monotonic() + grace, now + grace)
         elif self.goal is not None and drained and not self._ending:
             self._ending = True
             Thread(target=self._finish, name="mina_ops-exit", daemon=True).start()

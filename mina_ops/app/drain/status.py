@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mina_ops.app.drain.model import Order
-from mina_ops.app.state.drain_state import colour_state
+from mina_ops.app.state.drain_state import LEAVING, colour_state
 
 # Names in a report are an aid; their number is exact.
 MOST_NAMES = 50
@@ -48,6 +48,7 @@ def colour_status(
         "forced_sessions": _names(processes, "forced_sessions"),
         "unflushed": _names(processes, "unflushed"),
         "holds": _names(processes, "holds"),
+        "leaving": sum(process.get("order_id") == LEAVING for process in processes),
         "processes": processes,
         "stale": stale,
     }

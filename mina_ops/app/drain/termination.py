@@ -3,13 +3,18 @@
 The handler that was there before, the server's or the host's, runs when the drain is over. A
 handler only sets a mark, since it may interrupt anything, gevent's loop included; the heartbeat
 sees the mark. A process whose heartbeat does not run has nothing to drain.
+
+Whatever the host's handler does (only log, raise, exit), the process ends: one that is drained and
+goes on would refuse everybody for ever.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
@@ -19,6 +24,13 @@ from mina_ops.app.forks import call_in_children
 from mina_ops.app.sessions.worker import gunicorn_worker
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
+
+_log = logging.getLogger(__name__)
+
+_AFTER_HANDLERS_SECONDS = 5.0
+"""So long after the last handler returned the process shall have ended, or begun to."""
+_HANDLERS_SECONDS = 60.0
+"""So long a handler may take, to save what it has."""
 
 # Ignored by default and left alone by gunicorn: it survives what a worker does to others.
 _REINSTALL = signal.SIGURG
@@ -41,6 +53,9 @@ class Termination:
         self._wants_first = False
         self._over = False
         self._request_limit: int | None = None
+        self._passed_on_at: float | None = None
+        self._in_handlers = 0
+        self._last_resort = False
         call_in_children(self._forget)
 
     def install(self) -> None:
@@ -53,7 +68,7 @@ class Termination:
                 signal.signal(_REINSTALL, self._on_reinstall)
 
     def reinstall(self) -> None:
-        """Do so again, from any thread: a worker or the host may have set its own since."""
+        """Do so again, from any thread, if a worker or the host has set its own since."""
         if self._before_reinstall is not None and not self._is_asked():
             self._wants_first = True
             os.kill(os.getpid(), _REINSTALL)
@@ -97,10 +112,33 @@ class Termination:
         worker = gunicorn_worker()
         return worker is not None and worker.nr >= self._request_limit
 
+    def was_passed_on_in_vain(self) -> bool:
+        """Whether there was nothing to drain, and the host's handler ended nothing all the same."""
+        at = self._passed_on_at
+        if at is None or self._in_handlers or _is_ending():
+            return False
+        return time.monotonic() - at >= _AFTER_HANDLERS_SECONDS
+
     def finish(self) -> None:
-        """The drain is over: let the handler that was there before end this process."""
+        """The drain is over: end this process, blocking until that is on its way.
+
+        After SIGTERM the handler that was there before has the first word. A worker that has
+        served `max_requests` got no signal, and ends as gunicorn ends it.
+        """
         self._over = True
-        os.kill(os.getpid(), signal.SIGTERM)
+        if self.asked and self._passed_on_at is None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            if _ends_within(_HANDLERS_SECONDS, unless=lambda: not self._in_handlers):
+                return
+            if _ends_within(_AFTER_HANDLERS_SECONDS):
+                return
+            _log.warning("The SIGTERM handler of the host ends nothing; mina_ops ends the process")
+        worker = gunicorn_worker()
+        if worker is not None:
+            worker.alive = False
+            return
+        self._last_resort = True
+        os.kill(os.getpid(), _REINSTALL)
 
     def _is_asked(self) -> bool:
         """Whether SIGTERM reaches us, perhaps through another app's handler of this kind."""
@@ -111,7 +149,10 @@ class Termination:
 
     def _put_first(self) -> None:
         if not self._is_asked():
-            self._before.append(signal.getsignal(signal.SIGTERM))
+            before = signal.getsignal(signal.SIGTERM)
+            if before in self._before:
+                self._before.remove(before)
+            self._before.append(before)
             try:
                 signal.signal(signal.SIGTERM, self._on_term)
             except ValueError:
@@ -119,6 +160,10 @@ class Termination:
                 raise
 
     def _on_reinstall(self, number: int, frame: FrameType | None) -> None:
+        if self._last_resort:
+            # As the signal's default would have ended it.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
         if self._wants_first:
             self._wants_first = False
             self._put_first()
@@ -130,13 +175,37 @@ class Termination:
             # Again while it drains: gunicorn repeats the signal to a worker it wants gone.
             self.asked = True
             return
+        if not self._over:
+            self._passed_on_at = time.monotonic()
         # One of the host's may call us in turn; then the one before that is meant.
         before = self._before.pop() if len(self._before) > 1 else self._before[0]
         if callable(before):
-            before(number, frame)
+            self._in_handlers += 1
+            try:
+                before(number, frame)
+            finally:
+                self._in_handlers -= 1
         elif before == signal.SIG_DFL:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _forget(self) -> None:
         self.asked = self._over = False
+        self._passed_on_at = None
+
+
+def _is_ending() -> bool:
+    """Whether gunicorn's worker is on its way out; under other servers nobody can tell."""
+    worker = gunicorn_worker()
+    return worker is not None and not worker.alive
+
+
+def _ends_within(seconds: float, *, unless: Callable[[], bool] = lambda: False) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if _is_ending():
+            return True
+        time.sleep(0.05)  # the handlers run meanwhile
+        if unless():
+            return False
+    return False

@@ -14,6 +14,9 @@ from mina_ops.app.state.presence import Presence
 COMPONENT = "drain"
 """The name under which each process reports how far its drain is."""
 
+LEAVING = "leaving"
+"""Stands in the place of an order's id where a process drains because it is about to end."""
+
 
 class State(StrEnum):
     """What a process or a colour does with conversations."""
@@ -51,10 +54,15 @@ class DrainState:
 def colour_state(order_id: str | None, reports: Iterable[Any]) -> State:
     """State of a colour from its order and what each of its processes says of itself.
 
-    A process that has not heard of the order yet, or obeys an earlier one, still drains.
+    A process that has not heard of the order yet, or obeys an earlier one, still drains. Without
+    an order a colour serves as long as one of its processes is not about to end.
     """
     if order_id is None:
-        return State.SERVING
+        known = [report for report in reports if isinstance(report, dict) and report]
+        if not known or any(report.get("order_id") != LEAVING for report in known):
+            return State.SERVING
+        over = all(report.get("state") == State.DRAINED for report in known)
+        return State.DRAINED if over else State.DRAINING
     done = [
         isinstance(report, dict)
         and report.get("order_id") == order_id

@@ -168,6 +168,7 @@ _OTHERS: Mapping[str, Schema] = {
             "grace_seconds": NUMBER_OR_NULL,
             "remaining_seconds": NUMBER_OR_NULL,
             "active_connections": COUNT,
+            "leaving": COUNT,
             "processes": listed(ref("DrainProcess")),
             "stale": FLAG,
         }
