@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "switch": ("mina_ops.cli.switch", "Send traffic from one colour to the other."),
     "drain": ("mina_ops.cli.drain", "Move a colour's live sessions to the other colour."),
     "traffic": ("mina_ops.cli.traffic", "The load balancer: render, install, check, read."),
+    "lock": ("mina_ops.cli.lock", "Who may move the traffic of this site."),
     "preflight": ("mina_ops.cli.preflight", "Is everything ready for a release?"),
     "release": ("mina_ops.cli.release", "Release a version; it judges itself and rolls back."),
     "rollback": ("mina_ops.cli.rollback", "Take the newest release back."),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mina_ops.cli import output
+from mina_ops.cli import moving, output
 from mina_ops.cli.session import Session
 from mina_ops.errors import AppUnhealthy, AppUnreachable, ConfigurationError, Locked
 
@@ -55,17 +56,21 @@ def command(
     giver, taker = settings.colour(source), settings.colour(target)
     if giver.name == taker.name:
         raise ConfigurationError(f"FROM and TO are both {taker.name}; name two colours.")
-    if not dry_run and not force:
-        _refuse_during_a_release(session)
-    before = driver.read().split
-    wanted = _wanted(before, taker.name, instant=instant, canary=canary, cohort=cohort)
+    to = partial(_wanted, to=taker.name, instant=instant, canary=canary, cohort=cohort)
     if dry_run:
-        lines = driver.plan(wanted)
-        value = {"dry_run": True, "before": before.to_json(), "after": wanted.to_json()}
-        output.data({**value, "plan": lines}, "\n".join(lines), as_json=as_json)
+        before = driver.read().split
+        lines, after = driver.plan(to(before)), to(before).to_json()
+        value = {"dry_run": True, "before": before.to_json(), "after": after, "plan": lines}
+        output.data(value, "\n".join(lines), as_json=as_json)
         return
-    _gate(session, before, wanted, force=force)
-    applied = driver.apply(wanted)
+    if not force:
+        _refuse_during_a_release(session)
+    purpose = f"switch {giver.name} {taker.name}"
+    with moving.locked(session, purpose, insist=force) as lock:
+        before = driver.read().split
+        _gate(session, before, to(before), force=force)
+        lock.require_held()
+        applied = driver.apply(to(before))
     text = (
         f"{applied.before.describe()} -> {applied.after.split.describe()} "
         f"in {applied.milliseconds:.0f} ms"

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mina_ops.cli import output
+from mina_ops.cli import moving, output
 from mina_ops.cli.session import Session
 from mina_ops.errors import ConfigurationError, TrafficError
+
+if TYPE_CHECKING:
+    from mina_ops.operator.api.leases import Holder
 
 
 @click.group(name="traffic")
@@ -75,9 +79,10 @@ def read(session: Session, as_json: bool) -> None:
     metavar="FILE",
     help='JSON as {"percent": {"blue": 90, "green": 10}, "cohorts": {}}; "-" is standard input.',
 )
+@click.option("--lock", "lock_id", metavar="ID", help="The controller's id, which holds the site.")
 @output.json_option
 @click.pass_obj
-def apply(session: Session, source: str, as_json: bool) -> None:
+def apply(session: Session, source: str, lock_id: str | None, as_json: bool) -> None:
     """Apply a whole split as it is, without asking the colours; `switch` is what people use.
 
     This is what a controller runs on each nginx host of `[traffic.nginx.hosts]`.
@@ -95,10 +100,69 @@ def apply(session: Session, source: str, as_json: bool) -> None:
             f"The split has {', '.join(split.percent)}; this load balancer has "
             f"{', '.join(session.settings.colours)}."
         )
-    applied = session.driver.apply(split)
+    with moving.locked(session, "traffic apply", lock_id=lock_id) as lock:
+        lock.require_held()
+        applied = session.driver.apply(split)
     value = {**applied.after.to_json(), "before": applied.before.to_json()}
     value["milliseconds"] = round(applied.milliseconds, 3)
     output.data(value, applied.after.split.describe(), as_json=as_json)
+
+
+@command.command(hidden=True)
+@output.json_option
+@click.pass_obj
+def hold(session: Session, as_json: bool) -> None:
+    """Hold this load balancer's lock for the holder on standard input: for controllers."""
+    from mina_ops.operator.api.leases import Holder
+
+    try:
+        mine = Holder.from_json(json.load(sys.stdin))
+    except (AttributeError, ValueError) as exc:
+        raise ConfigurationError("Standard input names no holder of a lock.") from exc
+    _tell(session.driver.hold(mine), as_json=as_json)
+
+
+@command.command(hidden=True)
+@click.option("--id", "lease_id", required=True)
+@output.json_option
+@click.pass_obj
+def free(session: Session, lease_id: str, as_json: bool) -> None:
+    """Free this load balancer's lock: for controllers."""
+    session.driver.free(lease_id)
+    _tell(session.driver.holder(), as_json=as_json)
+
+
+@command.command(hidden=True)
+@output.json_option
+@click.pass_obj
+def holder(session: Session, as_json: bool) -> None:
+    """Say who holds this load balancer's lock: for controllers."""
+    _tell(session.driver.holder(), as_json=as_json)
+
+
+def _tell(held: Holder | None, *, as_json: bool) -> None:
+    value = None if held is None else held.to_json()
+    output.data({"holder": value}, "free" if held is None else held.purpose, as_json=as_json)
+
+
+@command.command()
+@click.argument("colour")
+@click.pass_obj
+def tester(session: Session, colour: str) -> None:
+    """Print the value that sends a tester to COLOUR before it has a share.
+
+    Give it as the cookie mina_tester, or as the header X-Mina-Tester.
+    """
+    from mina_ops.operator.traffic.testers import read_secret
+
+    name = session.settings.colour(colour).name
+    table = session.settings.section("traffic", session.settings.driver)
+    found = read_secret(table).values([name])
+    if not found:
+        raise table.wrong(
+            "tester_secret_file", "set it (or tester_secret_env), then `mina-ops traffic install`."
+        )
+    click.echo(found[name])
 
 
 @command.command()

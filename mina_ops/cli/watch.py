@@ -61,13 +61,15 @@ def command(
     names = colours or tuple(settings.colours)
     taker = TakeOut(settings, session.driver) if take_out else None
     last: dict[str, Sight] = {}
+    failures: dict[str, str] = {}
     pause = _pause(interval, rounds)
     for sight in watch(settings, names, pause, fails=fails, passes=passes):
         last[sight.colour] = sight
         _show(sight, as_json=as_json)
         if sight.flipped:
             _tell(sight, alert)
-            _take_out(taker, sight)
+        if taker is not None:
+            _take_out(taker, sight, failures)
     down = [sight.colour for sight in last.values() if not sight.up]
     if down:
         raise AppUnhealthy(f"{' and '.join(down)} is down.")
@@ -116,13 +118,15 @@ def _tell(sight: Sight, alert: str | None) -> None:
         output.say(f"The alert command failed: {error}")
 
 
-def _take_out(taker: TakeOut | None, sight: Sight) -> None:
-    if taker is None:
-        return
+def _take_out(taker: TakeOut, sight: Sight, failures: dict[str, str]) -> None:
+    """Move traffic off or back; the same failure is said once, however often it is tried."""
     try:
         done = taker.act(sight)
     except OperatorError as error:
-        output.say(f"Traffic stays as it is: {error}")
+        if failures.get(sight.colour) != str(error):
+            output.say(f"Traffic stays as it is: {error}")
+        failures[sight.colour] = str(error)
         return
+    failures.pop(sight.colour, None)
     if done:
         output.say(done)

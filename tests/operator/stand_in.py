@@ -39,6 +39,7 @@ class Fleet:
     status: str = "healthy"
     failing: tuple[str, ...] = ()
     refusing: str = ""
+    leases: dict[str, dict[str, Any]] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
     drain: dict[str, Any] = field(default_factory=lambda: {"state": "serving"})
     report: dict[str, Any] = field(default_factory=dict)
@@ -189,7 +190,7 @@ class Instance:
                 **who,
             }
         if path.startswith("/admin/"):
-            return self._admin(method, path, headers, body)
+            return self._admin(method, path, query, headers, body)
         if path.startswith("/socket.io"):
             return self._engine(query, headers)
         about = {"colour": fleet.colour, "instance": self.name, "headers": headers, "path": path}
@@ -198,11 +199,13 @@ class Instance:
         return 200, about
 
     def _admin(
-        self, method: str, path: str, headers: dict[str, str], body: bytes
+        self, method: str, path: str, query: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, Any]:
         if headers.get("authorization") != f"Bearer {TOKEN}":
             return 401, {"status": 401, "code": "not_authenticated", "detail": "no token"}
         fleet = self.fleet
+        if path.startswith("/admin/leases/"):
+            return self._lease(method, query, body)
         if path == "/admin/drain":
             if method == "POST":
                 fleet.drain = {"state": "draining", **json.loads(body or b"{}")}
@@ -222,6 +225,22 @@ class Instance:
                 return 400, {"status": 400, "detail": "enabled must be true or false"}
             return 200, value
         return 200, {"flags": []}
+
+    def _lease(self, method: str, query: str, body: bytes) -> tuple[int, Any]:
+        leases = self.fleet.leases
+        given = json.loads(body or b"{}")
+        given |= dict(part.partition("=")[::2] for part in query.split("&") if part)
+        held = leases.get("site")
+        told = {"lease": held, "shared": True}
+        if method == "GET":
+            return 200, told
+        if held is not None and held["id"] != given.get("id"):
+            return 409 if method == "POST" else 412, told
+        if method == "DELETE":
+            leases.clear()
+        elif method == "POST":
+            leases["site"] = {"name": "site", "since": time.time(), **given}
+        return 200, {"lease": leases.get("site"), "shared": True}
 
     def _refusal(self, headers: dict[str, str]) -> tuple[int, Any]:
         reason = self.reason(headers)
@@ -244,7 +263,8 @@ class StandIns:
     """Two colours of two instances each, on free ports, served by a thread of this process."""
 
     def __init__(self, instances: int = 2) -> None:
-        self.fleets = {name: Fleet(name) for name in ("blue", "green")}
+        leases: dict[str, dict[str, Any]] = {}
+        self.fleets = {name: Fleet(name, leases=leases) for name in ("blue", "green")}
         self.instances = {
             name: [Instance(fleet, str(number)) for number in range(instances)]
             for name, fleet in self.fleets.items()

@@ -15,6 +15,8 @@ from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.config.colours import Colour
 from mina_ops.operator.config.settings import OperatorSettings
 
+SITE = "site"
+"""The lease of whoever moves a site's traffic: a switch, a release, a rollback."""
 TTL_SECONDS = 30.0
 _HELD_BY_ANOTHER = (409, 412)
 

@@ -31,6 +31,7 @@ from mina_ops.operator.system import programs
 from mina_ops.operator.traffic import gate
 from mina_ops.operator.traffic.base import TrafficDriver
 from mina_ops.operator.traffic.model import Split
+from mina_ops.operator.traffic.site_lock import Places, SiteLock
 
 KIND = "recovery"
 _HOOK_SECONDS = 1800.0
@@ -159,7 +160,8 @@ class Recovery:
 
     def _traffic(self) -> str:
         shares = {name: 100 if name == self.colour else 0 for name in self.settings.colours}
-        self.driver.apply(Split(shares))
+        with SiteLock(Places(self.settings, self.driver), "recover", insist=True):
+            self.driver.apply(Split(shares))
         return self.driver.read().split.describe()
 
     def _tell(self) -> str:

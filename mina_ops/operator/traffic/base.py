@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mina_ops.operator.api.leases import Holder
 from mina_ops.operator.traffic.model import Split
+from mina_ops.operator.traffic.state_lock import StateLock
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,33 @@ class TrafficDriver(ABC):
     @abstractmethod
     def plan(self, split: Split) -> list[str]:
         """What `apply` would do, as lines for a person; commands are quoted for a shell."""
+
+    def hold(self, mine: Holder) -> Holder | None:
+        """Hold the lock beside its state for `mine`, which again by the same id renews it.
+
+        Returns:
+            Who holds it now; None where there is no such place.
+
+        Raises:
+            TrafficError: the place cannot be asked. So do the next two.
+        """
+        lock = self._state_lock()
+        return None if lock is None else lock.hold(mine)
+
+    def free(self, lease_id: str) -> None:
+        """Give the lock back; nothing happens unless `lease_id` holds it."""
+        lock = self._state_lock()
+        if lock is not None:
+            lock.free(lease_id)
+
+    def holder(self) -> Holder | None:
+        """Who holds the lock beside its state; None: nobody."""
+        lock = self._state_lock()
+        return None if lock is None else lock.holder()
+
+    def _state_lock(self) -> StateLock | None:
+        """The lock beside this load balancer's state, where that is on this host."""
+        return None
 
     def render(self) -> dict[str, str]:
         """The load balancer's configuration: path -> text; {} where the driver has none."""

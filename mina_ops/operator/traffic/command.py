@@ -23,6 +23,7 @@ from mina_ops.operator.system import programs
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.locking import exclusive
 from mina_ops.operator.traffic.model import Split
+from mina_ops.operator.traffic.state_lock import StateLock
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _NAMES = ("from", "to", "from_colour", "to_colour", "percent", "from_percent")
@@ -153,6 +154,9 @@ class CommandDriver(TrafficDriver):
         argv, text = self._command(split)
         line = programs.quoted(argv)
         return [f"{line} <<< {programs.quoted([text])}" if text else line]
+
+    def _state_lock(self) -> StateLock:
+        return StateLock(self._options.state.with_suffix(".holder.json"))
 
     def _command(self, split: Split) -> tuple[list[str], str]:
         """Argument vector and standard input for a split."""

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from mina_ops.errors import OperatorError, TrafficError
+from mina_ops.operator.api.leases import Holder
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.model import Split
 
@@ -69,6 +70,21 @@ class FleetDriver(TrafficDriver):
             raise TrafficError(_why(failed, behind))
         after = self.read()
         return Applied(before[0].split, after, (time.monotonic() - started) * 1000)
+
+    def hold(self, mine: Holder) -> Holder | None:
+        """Held on each; who else holds it on one, holds all of it."""
+        held = self._each(lambda member: member.hold(mine))
+        others = [holder for holder in held if holder is not None and holder.id != mine.id]
+        return others[0] if others else mine
+
+    def free(self, lease_id: str) -> None:
+        """Given back on each."""
+        self._each(lambda member: member.free(lease_id))
+
+    def holder(self) -> Holder | None:
+        """Who holds it on any of them."""
+        held = self._each(lambda member: member.holder())
+        return next((holder for holder in held if holder is not None), None)
 
     def plan(self, split: Split) -> list[str]:
         """What `apply` would do on each."""

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from mina_ops.errors import ConfigurationError, OperatorError, ToolMissing, TrafficError
+from mina_ops.operator.api.leases import Holder
 from mina_ops.operator.system import programs
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.model import Split
@@ -24,6 +25,7 @@ class RemoteDriver(TrafficDriver):
     def __init__(self, name: str, argv: tuple[str, ...]) -> None:
         self.name = name
         self._argv = argv
+        self._held = ""
 
     def check(self) -> list[str]:
         """What that host's check says."""
@@ -39,7 +41,8 @@ class RemoteDriver(TrafficDriver):
 
     def apply(self, split: Split) -> Applied:
         """Applied there, with that host's own read-back."""
-        value = self._ask("apply", text_in=json.dumps(split.to_json()))
+        held = ("--lock", self._held) if self._held else ()
+        value = self._ask("apply", *held, text_in=json.dumps(split.to_json()))
         try:
             before = Split.from_json(value["before"])
             return Applied(before, self._reading(value), float(value["milliseconds"]))
@@ -51,14 +54,30 @@ class RemoteDriver(TrafficDriver):
         command = programs.quoted([*self._argv, "traffic", "apply", "--json"])
         return [f"{command} <<< '{json.dumps(split.to_json())}'"]
 
+    def hold(self, mine: Holder) -> Holder | None:
+        """Held there."""
+        value = self._ask("hold", text_in=json.dumps(mine.to_json())).get("holder")
+        held = self._holder(value)
+        if held is not None:
+            self._held = held.id
+        return held
+
+    def free(self, lease_id: str) -> None:
+        """Given back there."""
+        self._ask("free", "--id", lease_id)
+
+    def holder(self) -> Holder | None:
+        """Who holds it there."""
+        return self._holder(self._ask("holder").get("holder"))
+
     def install(self) -> list[str]:
         """Installed there."""
         return [f"{self.name}: {line}" for line in self._ask("install").get("done", [])]
 
     def _ask(
-        self, action: str, *, text_in: str | None = None, accept: tuple[int, ...] = (0,)
+        self, action: str, *more: str, text_in: str | None = None, accept: tuple[int, ...] = (0,)
     ) -> dict[str, Any]:
-        argv = [*self._argv, "traffic", action, "--json"]
+        argv = [*self._argv, "traffic", action, "--json", *more]
         try:
             result = programs.run(argv, text_in=text_in, timeout_seconds=_ANSWER_SECONDS)
         except ToolMissing:
@@ -81,6 +100,12 @@ class RemoteDriver(TrafficDriver):
             split = Split.from_json(value["split"])
             return Reading(split, int(value["generation"]), bool(value.get("proven", True)))
         except (KeyError, TypeError, ValueError, ConfigurationError) as exc:
+            raise self._nonsense() from exc
+
+    def _holder(self, value: Any) -> Holder | None:
+        try:
+            return None if value is None else Holder.from_json(value)
+        except ValueError as exc:
             raise self._nonsense() from exc
 
     def _nonsense(self) -> TrafficError:

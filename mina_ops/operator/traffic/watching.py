@@ -16,6 +16,7 @@ from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.traffic.base import TrafficDriver
 from mina_ops.operator.traffic.gate import require_ready
 from mina_ops.operator.traffic.model import Split
+from mina_ops.operator.traffic.site_lock import Places, SiteLock
 
 
 @dataclass
@@ -94,15 +95,22 @@ class TakeOut:
         self._taken: dict[str, tuple[Split, int]] = {}
 
     def act(self, sight: Sight) -> str | None:
-        """What was done about a flip, as a sentence; None if nothing had to be.
+        """What was done about a colour that is down, or up again; None if nothing had to be.
+
+        One that could not be moved is tried again at the next look.
 
         Raises:
+            Locked: somebody else moves traffic, such as a release.
             AppUnhealthy, AppUnreachable: the other colour is not ready; traffic stays.
             TrafficError: the load balancer did not follow; traffic stays.
         """
-        if not sight.flipped:
+        if sight.up is not (sight.colour in self._taken):
             return None
-        return self._back(sight.colour) if sight.up else self._out(sight.colour)
+        if not sight.up and not self._driver.read().split.serves(sight.colour):
+            return None
+        purpose = f"watch --take-out, which moves {sight.colour}"
+        with SiteLock(Places(self._settings, self._driver), purpose):
+            return self._back(sight.colour) if sight.up else self._out(sight.colour)
 
     def _out(self, name: str) -> str | None:
         reading = self._driver.read()

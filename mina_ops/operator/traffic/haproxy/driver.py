@@ -19,6 +19,7 @@ from mina_ops.operator.traffic.haproxy.runtime import HaproxyRuntime
 from mina_ops.operator.traffic.installation import Installation
 from mina_ops.operator.traffic.locking import exclusive
 from mina_ops.operator.traffic.model import Split
+from mina_ops.operator.traffic.state_lock import StateLock
 from mina_ops.operator.traffic.templates import Rendering, render
 
 _RELEASE = ".release."
@@ -129,6 +130,11 @@ class HaproxyDriver(TrafficDriver):
         )
         with exclusive(self._lock_file()):
             return self._write_first_map() + installation.run()
+
+    def _state_lock(self) -> StateLock | None:
+        if self._endpoint.persist:
+            return None
+        return StateLock(self._options.state / f"{self.name}.holder.json")
 
     def _replace(self, earlier: Mapping[str, str], entries: Mapping[str, str]) -> None:
         self._keep(entries)

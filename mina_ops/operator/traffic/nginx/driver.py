@@ -15,6 +15,7 @@ from mina_ops.operator.traffic.model import Split
 from mina_ops.operator.traffic.nginx.control import NginxControl
 from mina_ops.operator.traffic.nginx.options import NginxOptions, read_options
 from mina_ops.operator.traffic.nginx.store import SplitStore
+from mina_ops.operator.traffic.state_lock import StateLock
 from mina_ops.operator.traffic.templates import Rendering, render
 
 _SERVED_SECONDS = 2.0
@@ -123,6 +124,9 @@ class NginxDriver(TrafficDriver):
         )
         with self._store.lock():
             return self._write_first_split() + installation.run()
+
+    def _state_lock(self) -> StateLock:
+        return StateLock(self._options.state / "holder.json")
 
     def _replace(self, earlier: int, generation: int) -> None:
         self._store.activate(generation)
