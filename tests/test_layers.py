@@ -14,7 +14,7 @@ from tests.support.source import Module, circles_of, code_lines, modules
 # of its folder has a row of its own (`OWN_ROW` in tests/support/source.py).
 APP_LAYERS = (
     {"errors"},
-    {"files", "shipped", "fields", "page", "app.clients"},
+    {"files", "shipped", "fields", "page", "same_database", "app.clients"},
     {"app", "app.clock", "app.forks", "app.settings", "app.downgrade_guard", "app.native"},
     {"app.socketio_adapter"},
     {"app.database"},
@@ -33,7 +33,7 @@ APP_LAYERS = (
 )
 OPERATOR_LAYERS = (
     {"errors"},
-    {"files", "shipped", "fields", "page"},
+    {"files", "shipped", "fields", "page", "same_database"},
     {"operator", "operator.system"},
     {"operator.config"},
     {"operator.api", "operator.notify"},
@@ -47,7 +47,7 @@ OPERATOR_LAYERS = (
     {"operator.setup", "operator.doctor"},
     {"cli"},
 )
-BOTH_HALVES = {"errors", "files", "shipped", "fields", "page"}
+BOTH_HALVES = {"errors", "files", "shipped", "fields", "page", "same_database"}
 APP_HALF = set().union(*APP_LAYERS) - BOTH_HALVES
 OPERATOR_HALF = set().union(*OPERATOR_LAYERS) - BOTH_HALVES
 # The demo is a host like any other, and an operator like any other.

@@ -94,8 +94,11 @@ def backup(
             copy=() if no_copy else chosen.copy,
         )
     proof = "restored into a scratch database, every row alike" if made.restored else "NOT proven"
+    if made.unproven:
+        proof += f", but not tried: {'; '.join(made.unproven)}"
     value = {"file": str(target), "bytes": made.bytes, "sha256": made.sha256}
     value |= {"rows": made.rows, "revision": made.revision, "proven": made.restored}
+    value |= {"unproven": list(made.unproven)}
     text = f"{target}\n{made.bytes} bytes, {made.rows} rows in {len(made.tables)} tables; {proof}."
     output.data(value, text, as_json=as_json)
 
@@ -105,7 +108,9 @@ def backup(
 @click.option("--to-env", metavar="NAME", help="Variable with the target's URL.")
 @click.option("--table", help="Bring back this table alone, by primary key.")
 @click.option("--exact", is_flag=True, help="With --table: also remove rows that came later.")
-@click.option("--force", is_flag=True, help="Also over the database in use.")
+@click.option("--force", metavar="NAME", help="Over the database NAME, though it is in use.")
+@click.option("--trust-code", is_flag=True, help="Run what lesser roles wrote into it.")
+@click.option("--no-owner", is_flag=True, help="Leave owners and rights out.")
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
@@ -115,19 +120,24 @@ def restore(
     to_env: str | None,
     table: str | None,
     exact: bool,
-    force: bool,
+    force: str | None,
+    trust_code: bool,
+    no_owner: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Restore FILE into another database, in one transaction.
 
     The target is RESTORE_DATABASE_URL unless --to-env says otherwise; with --table it is
-    DATABASE_URL, since one table comes back to where it was. The database in use is refused
-    without --force, and backed up first with it.
+    DATABASE_URL, since one table comes back to where it was. A database in use, by whatever name
+    it is reached, is refused unless --force says its name, and is backed up first then.
     """
     from mina_ops.errors import ConfigurationError
     from mina_ops.operator.database.backup import restore as restoring
+    from mina_ops.operator.database.backup import restore_table as tables
+    from mina_ops.operator.database.backup.readiness import Choices
     from mina_ops.operator.database.connection import connect
+    from mina_ops.operator.database.connection.errors import FaultsFound
 
     chosen = options(session)
     if exact and not table:
@@ -146,22 +156,23 @@ def restore(
         return
     with optional.unwinding():
         if table:
-            number = restoring.restore_table(file, table, target, exact=exact)
-            value = {"file": str(file), "target": target.name, "table": table, "rows": number}
-            text = f"{number} rows of {table} were brought back in {target.name}."
-            output.data(value, text, as_json=as_json)
+            done = tables.restore_table(file, table, target, exact=exact, trust_code=trust_code)
+            value = {"file": str(file), "target": target.name, "table": table, "rows": done.rows}
+            value |= {"remarks": list(done.remarks)}
+            text = f"{done.rows} rows of {table} were brought back in {target.name}."
+            output.data(value, "\n".join([text, *done.remarks]), as_json=as_json)
             return
-        differing = restoring.restore(
-            file, target, protected=protected, force=force, safety_folder=chosen.folder
+        choices = Choices(force=force, trust_code=trust_code, owners=not no_owner)
+        came = restoring.restore(
+            file, target, protected=protected, choices=choices, safety_folder=chosen.folder
         )
-    value = {"file": str(file), "target": target.name, "differences": differing}
+    value = {"file": str(file), "target": target.name, "differences": list(came.differences)}
+    value |= {"remarks": list(came.remarks)}
     text = f"{file} is restored into {target.name}" + (
-        f", but: {'; '.join(differing)}" if differing else "; every row is as it was."
+        f", but: {'; '.join(came.differences)}" if came.differences else "; every row is as it was."
     )
-    output.data(value, text, as_json=as_json)
-    if differing:
-        from mina_ops.operator.database.connection.errors import FaultsFound
-
+    output.data(value, "\n".join([text, *came.remarks]), as_json=as_json)
+    if came.differences:
         raise FaultsFound("The restored rows are not those of the manifest.")
 
 

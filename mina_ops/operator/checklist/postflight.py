@@ -15,6 +15,8 @@ from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.config.tables import Table
 from mina_ops.operator.database.connection import connect
 from mina_ops.operator.database.connection.options import DatabaseOptions
+from mina_ops.operator.database.connection.queries import rows
+from mina_ops.operator.database.connection.sealed import sealed
 from mina_ops.operator.flags.client import open_client
 from mina_ops.operator.release import plan
 from mina_ops.operator.release.journal import Journal, history
@@ -25,12 +27,17 @@ WITHIN = ("1h", "24h", "1w")
 KEEP_DAYS = 7
 _HOUR_SECONDS = 3600
 
+_EXTENSION = sealed("""
+SELECT quote_ident(n.nspname) AS schema, current_setting('shared_preload_libraries') AS loaded
+FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+WHERE e.extname = 'pg_stat_statements'
+""")
 _SLOW = """
-SELECT left(regexp_replace(query, '\\s+', ' ', 'g'), 80) AS query, calls,
-  round(mean_exec_time::numeric, 1) AS mean_ms
-FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
-WHERE d.datname = current_database() AND mean_exec_time > :slow AND calls >= 5
-ORDER BY total_exec_time DESC LIMIT 5
+SELECT left(regexp_replace(s.query, '\\s+', ' ', 'g'), 80) AS query, s.calls,
+  round(s.mean_exec_time::numeric, 1) AS mean_ms
+FROM {schema}.pg_stat_statements AS s JOIN pg_database AS d ON d.oid = s.dbid
+WHERE (d.datname = current_database()) AND ((s.mean_exec_time > :slow) AND (s.calls >= 5))
+ORDER BY s.total_exec_time DESC LIMIT 5
 """
 
 
@@ -193,20 +200,13 @@ class Postflight:
         if database.kind != "postgresql":
             return SKIPPED, "SQLite keeps no statistics of statements"
         with database.connect() as connection:
-            there = connect.rows(
-                connection, "SELECT 1 FROM pg_extension WHERE extname = 'pg_stat_statements'"
-            )
+            there = rows(connection, _EXTENSION)
             if not there:
                 return SKIPPED, "the extension pg_stat_statements is not installed"
-            loaded = (
-                "pg_stat_statements"
-                in connect.rows(
-                    connection, "SELECT current_setting('shared_preload_libraries') AS names"
-                )[0].names
-            )
-            if not loaded:
+            if "pg_stat_statements" not in there[0].loaded:
                 return SKIPPED, "pg_stat_statements is not in shared_preload_libraries"
-            slow = connect.rows(connection, _SLOW, slow=self.options.slow_ms)
+            query = sealed(_SLOW).format(schema=there[0].schema)
+            slow = rows(connection, query, slow=self.options.slow_ms)
         if not slow:
             return OK, f"none above {self.options.slow_ms:g} ms"
         return FAILED, "; ".join(f"{row.mean_ms} ms x {row.calls}: {row.query}" for row in slow)

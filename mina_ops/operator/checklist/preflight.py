@@ -215,7 +215,7 @@ class Preflight:
         """The newest proven backup is young enough, and of this database."""
         folder = self.database.folder
         database = connect.from_variable(self.database.url_env, self.environ)
-        found = manifest.newest(folder, database.source) if folder.is_dir() else None
+        found = manifest.newest(folder, database.address) if folder.is_dir() else None
         if found is None:
             return FAILED, f"no proven backup of {database.name} in {folder}; mina-ops db backup"
         age = datetime.now(UTC) - found[1].created

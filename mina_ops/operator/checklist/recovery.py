@@ -109,10 +109,10 @@ class Recovery:
             for name in (self.database.url_env, self.database.production_env)
             if os.environ.get(name)
         ]
-        differing = restore.restore(self.backup, target, protected=in_use)
-        if differing:
-            raise OperatorError(f"The restored rows differ: {'; '.join(differing[:3])}.")
-        return target.name
+        came = restore.restore(self.backup, target, protected=in_use)
+        if came.differences:
+            raise OperatorError(f"The restored rows differ: {'; '.join(came.differences[:3])}.")
+        return "; ".join([target.name, *came.remarks])
 
     def _verify(self) -> str:
         target = connect.from_variable(self.database.restore_env)
@@ -197,7 +197,7 @@ def newest_backup(options: DatabaseOptions) -> Path:
     """
     folder = options.folder
     names = [n for n in (options.production_env, options.url_env) if os.environ.get(n)]
-    sources = [connect.from_variable(name).source for name in names]
+    sources = [connect.from_variable(name).address for name in names]
     found = manifest.newest(folder, *sources) if folder.is_dir() else None
     if found is None:
         raise ConfigurationError(

@@ -22,7 +22,8 @@ from pathlib import Path
 
 from mina_ops import files
 from mina_ops.errors import ConfigurationError, OperatorError
-from mina_ops.operator.database.connection.connect import Database, rows
+from mina_ops.operator.database.connection.connect import Database
+from mina_ops.operator.database.connection.queries import rows, run
 from mina_ops.operator.system import programs
 from mina_ops.operator.system.locks import held
 
@@ -132,6 +133,9 @@ def from_csv(text: str) -> list[Recipient]:
 def from_query(database: Database, query: str) -> list[Recipient]:
     """The recipients that a query gives, with the columns `address` and `name`."""
     with database.connect() as connection:
+        if database.kind == "postgresql":
+            # The query is the operator's own and names tables as the app does.
+            run(connection, 'SET LOCAL search_path = pg_catalog, "$user", public')
         found = [(str(row.address), str(row.name or "")) for row in rows(connection, query)]
     buffer = io.StringIO()
     csv.writer(buffer).writerows(found)

@@ -16,17 +16,15 @@ from pathlib import Path
 
 from mina_ops import files
 from mina_ops.errors import OperatorError, ToolMissing
-from mina_ops.operator.database.backup import census, manifest, scratch
-from mina_ops.operator.database.backup.census import Count
+from mina_ops.operator.database.backup import archive, dump, manifest, proof
+from mina_ops.operator.database.backup.dump import Taken
 from mina_ops.operator.database.backup.manifest import Manifest
-from mina_ops.operator.database.connection.connect import Database, rows
+from mina_ops.operator.database.connection import tools
+from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.connection.errors import BackupFailed
-from mina_ops.operator.database.migrations.revisions import current
 from mina_ops.operator.system import programs
 
 LATEST = "backup_latest.sql"
-DUMP_SECONDS = 6 * 3600.0
-_TOOLS = "Install PostgreSQL's client programs (Debian: postgresql-client)."
 
 
 def file_name(now: datetime, prefix: str = "backup") -> str:
@@ -52,6 +50,7 @@ def make(
 
     Raises:
         BackupFailed: the dump, the listing, the proof or the copy failed.
+        AccessDenied: the role may not make what the proof needs.
         DatabaseUnreachable: no connection.
         ToolMissing: pg_dump or pg_restore is not installed.
     """
@@ -59,11 +58,11 @@ def make(
         raise BackupFailed(f"{target} exists already; a backup is never overwritten.")
     with _partial(target) as partial:
         now = datetime.now(UTC)
-        tables = _dump(database, partial)
+        taken = dump.take(database, partial, version_table)
         listing(partial, database.kind)
-        if prove:
-            _prove(database, partial, tables)
-        made = _describe(database, partial, target, now, tables, prove, version_table)
+        remarks = proof.prove(database, partial, taken.tables, taken.situation) if prove else []
+        made = _describe(database, partial, target, now, taken)
+        made = manifest.proven(made, remarks) if prove else made
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         manifest.write(target, made)
@@ -82,97 +81,36 @@ def listing(backup: Path, kind: str = "postgresql") -> list[str]:
     Raises:
         BackupFailed: it is no backup, or its beginning is damaged.
     """
-    if kind == "sqlite":
-        with closing(sqlite3.connect(f"file:{backup}?mode=ro", uri=True)) as connection:
-            try:
-                found = connection.execute("SELECT name FROM sqlite_master").fetchall()
-            except sqlite3.DatabaseError as exc:
-                raise BackupFailed(f"{backup} is no SQLite database.") from exc
-        return [str(name) for (name,) in found]
-    programs.find("pg_restore", _TOOLS)
-    result = programs.run(["pg_restore", "--list", backup], timeout_seconds=300)
-    if not result.ok:
-        raise BackupFailed(
-            f"{backup} is no backup in PostgreSQL's custom format, or it is damaged. "
-            "Make one with `mina-ops db backup`."
-        )
-    return [line for line in result.stdout.splitlines() if line and not line.startswith(";")]
-
-
-def _dump(database: Database, partial: Path) -> dict[str, Count]:
-    if database.kind == "sqlite":
-        return _dump_sqlite(database, partial)
-    programs.find("pg_dump", _TOOLS)
-    options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-    with database.connect(**options) as connection:
-        snapshot = rows(connection, "SELECT pg_export_snapshot() AS name")[0].name
-        argv = ["pg_dump", "--format=custom", "--no-password", f"--snapshot={snapshot}"]
-        result = programs.run(
-            [*argv, "--file", partial],
-            timeout_seconds=DUMP_SECONDS,
-            environment=database.libpq(),
-        )
-        if not result.ok:
-            raise BackupFailed(
-                f"pg_dump of {database.name} failed: {_why(result)} No backup was made."
-            )
-        return census.take(connection)
-
-
-def _dump_sqlite(database: Database, partial: Path) -> dict[str, Count]:
-    if not database.file.is_file():
-        raise BackupFailed(f"There is no SQLite database {database.file}.")
-    try:
-        with (
-            closing(sqlite3.connect(f"file:{database.file}?mode=ro", uri=True)) as source,
-            closing(sqlite3.connect(partial)) as copied,
-        ):
-            source.backup(copied)
-    except sqlite3.Error as exc:
-        raise BackupFailed(f"{database.file} cannot be copied; no backup was made.") from exc
-    with scratch.sqlite(partial).connect() as connection:
-        return census.take(connection)
-
-
-def _prove(database: Database, partial: Path, tables: dict[str, Count]) -> None:
-    with scratch.restored(database, partial) as restored, restored.connect() as connection:
-        differing = census.differences(tables, census.take(connection))
-    if differing:
-        raise BackupFailed(
-            f"The backup of {database.name} restores to other rows: {'; '.join(differing[:3])}. "
-            "It was thrown away; look at the server's log and disk."
-        )
+    if kind != "sqlite":
+        return archive.contents(backup)
+    with closing(sqlite3.connect(f"{backup.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        try:
+            found = connection.execute("SELECT name FROM sqlite_master").fetchall()
+        except sqlite3.DatabaseError as exc:
+            raise BackupFailed(f"{backup} is no SQLite database.") from exc
+    return [str(name) for (name,) in found]
 
 
 def _describe(
-    database: Database,
-    partial: Path,
-    target: Path,
-    now: datetime,
-    tables: dict[str, Count],
-    proven: bool,
-    version_table: str,
+    database: Database, partial: Path, target: Path, now: datetime, taken: Taken
 ) -> Manifest:
-    with database.connect() as connection:
-        version = rows(
-            connection,
-            "SELECT sqlite_version() AS v"
-            if database.kind == "sqlite"
-            else "SELECT current_setting('server_version') AS v",
-        )[0].v
-        revision = ",".join(current(connection, version_table)) or None
+    known = taken.situation.traits
     return Manifest(
         file=target.name,
         bytes=partial.stat().st_size,
         sha256=manifest.sha256(partial),
         database=database.name,
         kind=database.kind,
-        server_version=version,
+        server_version=taken.server_version,
         created_at=now.isoformat(timespec="seconds"),
-        revision=revision,
-        restored=proven,
-        tables=tables,
-        source=database.source,
+        revision=taken.revision,
+        restored=False,
+        tables=taken.tables,
+        source=database.address,
+        identity=taken.identity,
+        traits=known,
+        code=tuple(taken.code),
+        schemas=tuple(taken.situation.schemas),
     )
 
 
@@ -196,8 +134,8 @@ def _copy_away(target: Path, copy: Sequence[str], now: datetime) -> None:
         words |= {"{file}": str(part), "{name}": part.name}
         argv = [_filled(argument, words) for argument in copy]
         try:
-            result = programs.run(argv, timeout_seconds=DUMP_SECONDS)
-            failed = "" if result.ok else f"exit code {result.code}"
+            result = programs.run(argv, timeout_seconds=tools.RUN_SECONDS)
+            failed = "" if result.ok else result.last_line()
         except (ToolMissing, OperatorError) as exc:
             failed = str(exc)
         if failed:
@@ -211,16 +149,3 @@ def _filled(argument: str, words: dict[str, str]) -> str:
     for placeholder, value in words.items():
         argument = argument.replace(placeholder, value)
     return argument
-
-
-def _why(result: programs.Result) -> str:
-    said = result.stderr.lower()
-    if "permission denied" in said:
-        return "the role may not read everything; use one that may (pg_read_all_data)."
-    if "server version mismatch" in said:
-        return "pg_dump is older than the server; install the client programs of its version."
-    if "no space left" in said:
-        return "the disk is full."
-    if "snapshot" in said:
-        return "the server does not share snapshots (is this a pooler's address?)."
-    return f"exit code {result.code}."

@@ -8,26 +8,35 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from mina_ops.operator.database.connection.connect import rows
+from mina_ops.operator.database.connection.queries import quoted, rows, run
+from mina_ops.operator.database.connection.sealed import sealed
 
 # Tables of the user's own; those of an extension are recreated by it. The parent of partitions
 # holds nothing itself.
-_TABLES = """
-SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND c.relpersistence <> 't'
-  AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-  AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
-                  AND d.objid = c.oid AND d.deptype = 'e')
+_TABLES = sealed("""
+SELECT (quote_ident(n.nspname) || '.') || quote_ident(c.relname) AS name
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE ((c.relkind = 'r') AND (c.relpersistence <> 't'))
+  AND ((n.nspname <> ALL (ARRAY['pg_catalog', 'information_schema']))
+  AND (NOT EXISTS (SELECT 1 FROM pg_depend AS d WHERE (d.classid = 'pg_class'::regclass)
+                  AND ((d.objid = c.oid) AND (d.deptype = 'e')))))
 ORDER BY 1
-"""
-# A row's text depends on these; a dump and its restore must read alike.
+""")
+# A row as the text that its columns' types write, never by a cast that somebody made.
+_FINGERPRINT = sealed(
+    "SELECT count(*) AS n,"
+    " coalesce(sum(hashtextextended(textin(record_out(t.*)), 0::int8)), 0)::text AS hash"
+)
+_NUMBER = sealed("SELECT count(*) AS n")
+# A row's text depends on these; a dump and its restore must read alike. And rows that a policy
+# hides would go missing without a word: an error is better.
 _READ_ALIKE = (
     "SET LOCAL TimeZone = 'UTC'",
     "SET LOCAL DateStyle = 'ISO, YMD'",
     "SET LOCAL IntervalStyle = 'postgres'",
     "SET LOCAL extra_float_digits = 1",
     "SET LOCAL bytea_output = 'hex'",
+    "SET LOCAL row_security = off",
 )
 
 
@@ -47,7 +56,7 @@ def tables(connection: Connection) -> list[str]:
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%'"
             " ESCAPE '\\' ORDER BY name",
         )
-        return [_quoted(row.name) for row in found]
+        return [quoted(row.name) for row in found]
     return [row.name for row in rows(connection, _TABLES)]
 
 
@@ -55,21 +64,17 @@ def take(connection: Connection, *, fingerprints: bool = True) -> dict[str, Coun
     """The count of every table, in the snapshot of the connection's transaction."""
     if connection.dialect.name != "sqlite":
         for statement in _READ_ALIKE:
-            rows_less(connection, statement)
+            run(connection, statement)
     return {name: count(connection, name, fingerprint=fingerprints) for name in tables(connection)}
 
 
 def count(connection: Connection, table: str, *, fingerprint: bool = True) -> Count:
     """The count of one table, named as `tables` does."""
-    if not fingerprint:
-        return Count(rows(connection, f"SELECT count(*) AS n FROM {table}")[0].n)  # noqa: S608
     if connection.dialect.name == "sqlite":
-        return _sqlite_count(connection, table)
-    found = rows(
-        connection,
-        f"SELECT count(*) AS n, coalesce(sum(hashtextextended(t::text, 0)), 0)::text AS hash "  # noqa: S608
-        f"FROM {table} AS t",
-    )[0]
+        return _sqlite_count(connection, table, fingerprint=fingerprint)
+    if not fingerprint:
+        return Count(rows(connection, f"{_NUMBER} FROM {table}")[0].n)
+    found = rows(connection, f"{_FINGERPRINT} FROM {table} AS t")[0]
     return Count(found.n, found.hash)
 
 
@@ -86,20 +91,14 @@ def differences(expected: Mapping[str, Count], found: Mapping[str, Count]) -> li
     return sorted(said)
 
 
-def rows_less(connection: Connection, statement: str) -> None:
-    """Run a statement that returns nothing."""
-    connection.exec_driver_sql(statement)
-
-
-def _sqlite_count(connection: Connection, table: str) -> Count:
+def _sqlite_count(connection: Connection, table: str, *, fingerprint: bool) -> Count:
+    if not fingerprint:
+        return Count(rows(connection, f"SELECT count(*) AS n FROM {table}")[0].n)  # noqa: S608
     total, number = 0, 0
     for row in connection.exec_driver_sql(f"SELECT * FROM {table}"):  # noqa: S608
-        digest = hashlib.blake2b(repr(tuple(row)).encode(), digest_size=8).digest()
+        digest = hashlib.blake2b(
+            repr(tuple(row)).encode("utf-8", "surrogatepass"), digest_size=8
+        ).digest()
         total = (total + int.from_bytes(digest)) % 2**64
         number += 1
     return Count(number, str(total))
-
-
-def _quoted(name: str) -> str:
-    doubled = name.replace('"', '""')
-    return f'"{doubled}"'

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from mina_ops import files
 from mina_ops.operator.database.backup.census import Count
+from mina_ops.operator.database.backup.traits import Traits
 from mina_ops.operator.database.connection.errors import RestoreFailed
+from mina_ops.operator.database.connection.trust import Code
 
 FORMAT = 1
 _CHUNK_BYTES = 1 << 20
@@ -20,7 +22,15 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Manifest:
-    """The proof of one backup; `restored` says that a restore of it gave the same rows."""
+    """The proof of one backup.
+
+    Attributes:
+        restored: a restore of it gave the same rows; `unproven` is what that did not try.
+        source: where the database was, by its URL; `identity` is what its server said.
+        traits: what a database must be like to take it.
+        code: the expressions in it that run more than functions which only compute.
+        schemas: where the app's own functions may look for others.
+    """
 
     file: str
     bytes: int
@@ -33,6 +43,11 @@ class Manifest:
     restored: bool
     tables: Mapping[str, Count] = field(default_factory=dict)
     source: str = ""
+    identity: str = ""
+    traits: Traits = field(default_factory=Traits)
+    code: Sequence[Code] = ()
+    schemas: Sequence[str] = ()
+    unproven: Sequence[str] = ()
     format: int = FORMAT
 
     @property
@@ -44,6 +59,11 @@ class Manifest:
     def rows(self) -> int:
         """Rows of all tables together."""
         return sum(count.rows for count in self.tables.values())
+
+
+def proven(manifest: Manifest, unproven: Sequence[str]) -> Manifest:
+    """The manifest of a backup that was restored and compared."""
+    return replace(manifest, restored=True, unproven=tuple(unproven))
 
 
 def path_of(backup: Path) -> Path:
@@ -69,6 +89,9 @@ def read(backup: Path) -> Manifest | None:
         if raw["format"] != FORMAT:
             raise ValueError("of another version")
         raw["tables"] = {name: Count(**count) for name, count in raw["tables"].items()}
+        raw["traits"] = Traits(**raw.get("traits", {}))
+        raw["code"] = tuple(Code(**item) for item in raw.get("code", ()))
+        raw |= {name: tuple(raw.get(name, ())) for name in ("schemas", "unproven")}
         manifest = Manifest(**raw)
     except FileNotFoundError:
         return None
@@ -92,7 +115,8 @@ def newest(folder: Path, *sources: str) -> tuple[Path, Manifest] | None:
     A backup whose manifest cannot be read is passed over.
 
     Args:
-        sources: only backups of these databases; default: of any.
+        sources: only backups of these databases, each by its address or identity; default: of
+            any.
     """
     found = []
     for manifest_file in sorted(folder.glob("backup_*.manifest.json")):
@@ -103,6 +127,6 @@ def newest(folder: Path, *sources: str) -> tuple[Path, Manifest] | None:
             continue
         if manifest is None or not manifest.restored or not backup.is_file():
             continue
-        if not sources or manifest.source in sources:
+        if not sources or {manifest.source, manifest.identity} & set(sources):
             found.append((backup, manifest))
     return max(found, key=lambda pair: pair[1].created, default=None)

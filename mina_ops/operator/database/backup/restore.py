@@ -1,26 +1,38 @@
-"""Restore a backup whole, or a single table of it; all or nothing, and never over its source
-unless forced."""
+"""Restore a backup whole: all or nothing, and never over what serves unless told its name."""
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
-import tempfile
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Connection
-
-from mina_ops import files
-from mina_ops.errors import ConfigurationError
+from mina_ops.operator.database.backup import archive, census, manifest, readiness, traits
 from mina_ops.operator.database.backup import backup as backups
-from mina_ops.operator.database.backup import census, manifest, scratch
 from mina_ops.operator.database.backup.manifest import Manifest
-from mina_ops.operator.database.connection.connect import Database, rows
-from mina_ops.operator.database.connection.errors import BackupFailed, Refused, RestoreFailed
-from mina_ops.operator.system import programs
+from mina_ops.operator.database.backup.readiness import Choices
+from mina_ops.operator.database.backup.replace_sqlite import replace_sqlite
+from mina_ops.operator.database.connection import identity, tools
+from mina_ops.operator.database.connection.connect import Database
+from mina_ops.operator.database.connection.errors import (
+    DatabaseUnreachable,
+    Refused,
+    RestoreFailed,
+)
+from mina_ops.operator.database.connection.queries import quoted, rows, run
+from mina_ops.operator.database.connection.sealed import sealed
+
+_KNOWN = sealed("SELECT 1 FROM pg_database AS d WHERE d.datname = CAST(:name AS pg_catalog.name)")
+_MAINTENANCE = "postgres"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What came of a restore: tables whose rows are not those of the manifest, and remarks."""
+
+    differences: Sequence[str]
+    remarks: Sequence[str]
 
 
 def check(backup: Path) -> Manifest | None:
@@ -48,192 +60,124 @@ def restore(
     target: Database,
     *,
     protected: Sequence[Database] = (),
-    force: bool = False,
+    choices: Choices | None = None,
     safety_folder: Path | None = None,
-) -> list[str]:
-    """Restore a whole backup in one transaction; the sentences say how it differs, if it does.
+) -> Restored:
+    """Restore a whole backup in one transaction; a target that does not exist yet is made.
 
     Args:
-        protected: databases that it may only go to with `force`.
+        protected: databases that it may only go to if `choices.force` names them.
         safety_folder: where a forced restore first backs up what is there now.
 
     Raises:
-        Refused: the target is protected or the backup's own source, and `force` is not given.
-        RestoreFailed: the file is not whole, or pg_restore failed; the target is as it was.
+        Refused: the target serves or may serve, and its name was not given.
+        RestoreFailed: the server lacks something, or the load failed; the target is as it was.
     """
+    choices = choices or Choices()
     known = check(backup)
-    _refuse_source(target, known, protected, force)
-    if force and safety_folder is not None and _reachable(target):
-        before = safety_folder / backups.file_name(datetime.now(UTC), "pre_restore_backup")
-        backups.make(target, before, prove=False)
+    if known is not None and known.kind != target.kind:
+        raise RestoreFailed(f"{backup.name} is of {known.kind}, and {target.name} is not.")
     if target.kind == "sqlite":
-        _replace_sqlite(backup, target)
-    else:
-        _pg_restore(backup, target)
-    if known is None:
-        return []
-    with target.connect() as connection:
-        return census.differences(known.tables, census.take(connection))
+        require_free(target, known, protected, choices.force)
+        _keep_safe(target, choices, safety_folder)
+        replace_sqlite(backup, target)
+        return _compared(target, known)
+    with _existing(target, known):
+        require_free(target, known, protected, choices.force)
+        how = readiness.way(backup, known, target, choices)
+        _keep_safe(target, choices, safety_folder)
+        result = archive.load(target, backup, how)
+        if not result.ok:
+            raise RestoreFailed(
+                f"{backup.name} was not restored into {target.name}: {tools.said(result)}. The "
+                "target is as it was."
+            )
+    return _compared(target, known)
 
 
-def restore_table(backup: Path, table: str, target: Database, *, exact: bool = False) -> int:
-    """Bring the rows of one table back to the backup's; the number of rows written or removed.
-
-    Rows of the backup replace those with the same primary key. Rows that came later stay, unless
-    `exact`. All in one transaction; other tables are not touched, and foreign keys hold.
+def require_free(
+    target: Database, known: Manifest | None, protected: Sequence[Database], force: str | None
+) -> None:
+    """Stop before what serves is overwritten, whatever name it is reached by.
 
     Raises:
-        RestoreFailed: nothing was changed.
-        ConfigurationError: there is no such table, or it has no primary key.
+        Refused: it serves, or nobody can say that it does not, and `force` is not its name.
     """
-    check(backup)
-    if target.kind == "sqlite":
-        raise ConfigurationError("One table alone can be restored into PostgreSQL only.")
-    with tempfile.TemporaryDirectory(prefix="mina-table-") as folder:
-        copied = Path(folder) / "rows.copy"
-        with target.connect() as connection:
-            table, columns, keys = _columns(connection, table)
-        try:
-            with scratch.restored(target, backup) as old:
-                _psql(old, [f"\\copy {table} ({', '.join(columns)}) TO '{copied}'"])
-        except BackupFailed as exc:
-            raise RestoreFailed(str(exc)) from exc
-        said = _psql(target, _merge(table, columns, keys, copied, exact=exact))
-    return sum(int(line) for line in said.split() if line.isdigit())
-
-
-def _refuse_source(
-    target: Database, known: Manifest | None, protected: Sequence[Database], force: bool
-) -> None:
-    source = known.source if known else ""
-    is_source = source == "|".join(map(str, target.identity))
-    if not force and (is_source or any(target.same_as(other) for other in protected)):
+    if force is not None:
+        if force != target.database:
+            raise Refused(
+                f"The target is {target.name}; to overwrite it, --force {target.database}."
+            )
+        return
+    why = _why_it_serves(target, known, protected)
+    if why:
         raise Refused(
-            f"{target.name} is the database in use. Restore into another one (set "
-            "RESTORE_DATABASE_URL), check it, and switch; --force restores over it."
+            f"{target.name} is the database in use: {why}. Restore into another one (set "
+            "RESTORE_DATABASE_URL), check it, and switch; to restore over this one, say its name: "
+            f"--force {target.database}."
         )
 
 
-def _reachable(target: Database) -> bool:
+def _why_it_serves(
+    target: Database, known: Manifest | None, protected: Sequence[Database]
+) -> str | None:
+    place = identity.durable(target) if _exists(target) else ""
+    if known and (known.source == target.address or (place and place == known.identity)):
+        return "the backup was made of it"
+    elsewhere = bool(known and place and known.identity and place != known.identity)
+    for other in protected:
+        alike = identity.same(target, other)
+        if alike:
+            return f"it is {other.name}"
+        if alike is None and not elsewhere:
+            return f"{other.name} cannot be asked whether it is the same"
+    there = identity.users(target) if _exists(target) else ()
+    return f"{', '.join(there)} connected to it" if there else None
+
+
+def _exists(target: Database) -> bool:
     return target.kind != "sqlite" or target.file.is_file()
 
 
-def _pg_restore(backup: Path, target: Database) -> None:
-    argv = ["pg_restore", "--clean", "--if-exists", "--exit-on-error", "--single-transaction"]
-    result = programs.run(
-        [*argv, "--no-password", "--dbname", target.url.database or "", backup],
-        timeout_seconds=scratch.RESTORE_SECONDS,
-        environment=target.libpq(),
-    )
-    if result.ok:
-        return
-    said = result.stderr
-    reason = "it is no backup in custom format, or not whole"
-    if "permission denied" in said or "must be owner" in said:
-        reason = "the role does not own what must be replaced"
-    elif "depend" in said and "DROP" in said:
-        reason = "something outside the backup depends on its tables"
-    elif "connection to server" in said:
-        reason = "the server cannot be reached"
-    raise RestoreFailed(
-        f"{backup.name} was not restored into {target.name}: {reason}. The target is as it was."
-    )
+def _keep_safe(target: Database, choices: Choices, folder: Path | None) -> None:
+    if choices.force and folder is not None and _exists(target):
+        before = folder / backups.file_name(datetime.now(UTC), "pre_restore_backup")
+        backups.make(target, before, prove=False)
 
 
-def _replace_sqlite(backup: Path, target: Database) -> None:
-    partial = files.beside(target.file)
+@contextmanager
+def _existing(target: Database, known: Manifest | None) -> Iterator[None]:
+    """Within it the database is there; one that was made for this goes again if this fails."""
+    made = _create(target, known)
     try:
-        files.make_folder(target.file.parent)
-        shutil.copyfile(backup, partial)
-        with closing(sqlite3.connect(partial)) as whole:
-            answer = whole.execute("PRAGMA integrity_check").fetchone()[0]
-            if answer != "ok":
-                raise RestoreFailed(f"{backup.name} is damaged; {target.file} is as it was.")
-            if target.file.exists() and _overwritten(whole, target.file):
-                return
-        partial.replace(target.file)
-        files.sync_folder(target.file.parent)
-        for tail in ("-wal", "-shm"):
-            target.file.with_name(target.file.name + tail).unlink(missing_ok=True)
-    except (OSError, sqlite3.DatabaseError) as exc:
-        raise RestoreFailed(
-            f"{backup.name} cannot be restored to {target.file}; it is as it was."
-        ) from exc
-    finally:
-        partial.unlink(missing_ok=True)
+        yield
+    except BaseException:
+        if made:
+            with target.named(_MAINTENANCE).connect(isolation_level="AUTOCOMMIT") as connection:
+                run(connection, f"DROP DATABASE IF EXISTS {quoted(target.database)} WITH (FORCE)")
+        raise
 
 
-def _overwritten(whole: sqlite3.Connection, file: Path) -> bool:
-    """Whether SQLite itself could put the backup in place, which open connections survive."""
-    with closing(sqlite3.connect(file)) as connection:
-        try:
-            whole.backup(connection)
-        except sqlite3.DatabaseError:
+def _create(target: Database, known: Manifest | None) -> bool:
+    try:
+        with target.connect():
             return False
+    except DatabaseUnreachable as exc:
+        if known is None or "no database of that name" not in str(exc):
+            raise
+    with target.named(_MAINTENANCE).connect(isolation_level="AUTOCOMMIT") as connection:
+        if rows(connection, _KNOWN, name=target.database):
+            return False
+        run(connection, known.traits.creation(target.database))
     return True
 
 
-def _columns(connection: Connection, table: str) -> tuple[str, list[str], list[str]]:
-    found = rows(
-        connection,
-        """
-        SELECT to_regclass(:table)::text AS canonical, quote_ident(a.attname) AS name,
-          coalesce(a.attnum = ANY(i.indkey), false) AS is_key
-        FROM pg_attribute a
-        LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
-        WHERE a.attrelid = to_regclass(:table) AND a.attnum > 0 AND NOT a.attisdropped
-          AND a.attgenerated = ''
-        ORDER BY a.attnum
-        """,
-        table=table,
-    )
-    keys = [row.name for row in found if row.is_key]
-    if not found:
-        raise ConfigurationError(f"There is no table {table} in the target.")
-    if not keys:
-        raise ConfigurationError(f"{table} has no primary key; restore the whole backup instead.")
-    return found[0].canonical, [row.name for row in found], keys
-
-
-def _merge(
-    table: str, columns: list[str], keys: list[str], copied: Path, *, exact: bool
-) -> list[str]:
-    listed = ", ".join(columns)
-    others = [column for column in columns if column not in keys]
-    new = ", ".join(f"EXCLUDED.{column}" for column in others)
-    change = (
-        f"DO UPDATE SET ({', '.join(others)}) = ROW({new}) "
-        f"WHERE ({', '.join(f't.{column}' for column in others)}) IS DISTINCT FROM ({new})"
-        if others
-        else "DO NOTHING"
-    )
-    same = " AND ".join(f"o.{key} = t.{key}" for key in keys)
-    commands = [
-        f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE",
-        f"CREATE TEMPORARY TABLE mina_old ON COMMIT DROP AS SELECT {listed} FROM {table} LIMIT 0",  # noqa: S608
-        f"\\copy mina_old ({listed}) FROM '{copied}'",
-        f"WITH done AS (INSERT INTO {table} AS t ({listed}) OVERRIDING SYSTEM VALUE "  # noqa: S608
-        f"SELECT {listed} FROM mina_old ON CONFLICT ({', '.join(keys)}) {change} "
-        "RETURNING 1) SELECT count(*) FROM done",
-    ]
-    if exact:
-        commands.append(
-            f"WITH gone AS (DELETE FROM {table} t WHERE NOT EXISTS "  # noqa: S608
-            f"(SELECT 1 FROM mina_old o WHERE {same}) RETURNING 1) SELECT count(*) FROM gone"
-        )
-    return commands
-
-
-def _psql(database: Database, commands: list[str]) -> str:
-    argv = ["psql", "-X", "-q", "-A", "-t", "-w", "-1", "-v", "ON_ERROR_STOP=1"]
-    for command in commands:
-        argv += ["-c", command]
-    result = programs.run(
-        argv, timeout_seconds=scratch.RESTORE_SECONDS, environment=database.libpq()
-    )
-    if not result.ok:
-        raise RestoreFailed(
-            f"The table was not restored into {database.name} (psql ended with {result.code}); "
-            "nothing was changed."
-        )
-    return result.stdout
+def _compared(target: Database, known: Manifest | None) -> Restored:
+    if known is None:
+        return Restored([], ["it has no manifest, so nothing says what it must hold"])
+    with target.connect() as connection:
+        remarks = traits.differences(known.traits, traits.read(connection))
+        alike = not any("encoding" in remark for remark in remarks)
+        # The same text in another encoding is other bytes.
+        counted = census.take(connection, fingerprints=alike)
+    return Restored(census.differences(known.tables, counted), remarks)

@@ -14,15 +14,19 @@ from pathlib import Path
 from sqlalchemy import URL, Connection
 
 from mina_ops.errors import AccessDenied
-from mina_ops.operator.database.connection.connect import Database, rows
+from mina_ops.operator.database.backup.traits import Traits
+from mina_ops.operator.database.connection import guest as guests
+from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.connection.errors import BackupFailed
-from mina_ops.operator.system import programs
+from mina_ops.operator.database.connection.guest import Guest
+from mina_ops.operator.database.connection.queries import quoted, rows, run
+from mina_ops.operator.database.connection.sealed import sealed
 
 PREFIX = "mina_scratch_"
-_RESTORE = ("pg_restore", "--exit-on-error", "--no-owner", "--no-acl", "--no-password")
-RESTORE_SECONDS = 6 * 3600.0
-# One that a killed run left behind; no proof of ours takes as long.
-_STALE_SECONDS = 12 * 3600
+_STALE = sealed("""
+SELECT d.datname FROM pg_database AS d
+WHERE starts_with(d.datname::text, :prefix) AND pg_has_role(d.datdba, 'MEMBER')
+""")
 
 
 def sqlite(file: Path) -> Database:
@@ -31,44 +35,37 @@ def sqlite(file: Path) -> Database:
 
 
 @contextmanager
-def restored(database: Database, backup: Path) -> Iterator[Database]:
-    """A scratch database beside `database`, with the backup restored into it; dropped at the end.
+def restored_sqlite(backup: Path) -> Iterator[Database]:
+    """A copy of an SQLite backup that SQLite finds whole.
 
     Raises:
-        AccessDenied: the role may not create databases.
-        BackupFailed: the backup cannot be restored.
+        BackupFailed: it is damaged.
     """
-    if database.kind == "sqlite":
-        with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
-            copied = Path(folder) / "restored.sqlite"
-            shutil.copyfile(backup, copied)
-            _check_sqlite(copied, backup)
-            yield sqlite(copied)
-        return
-    scratch = database.named(f"{PREFIX}{int(time.time())}_{secrets.token_hex(4)}")
-    with _created(database, scratch):
-        result = programs.run(
-            [*_RESTORE, "--dbname", scratch.url.database or "", backup],
-            timeout_seconds=RESTORE_SECONDS,
-            environment=scratch.libpq(),
-        )
-        if not result.ok:
-            raise BackupFailed(
-                f"{backup.name} cannot be restored into a scratch database (pg_restore ended with "
-                f"{result.code}); it is not whole. Use another backup."
-            )
-        yield scratch
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
+        copied = Path(folder) / "restored.sqlite"
+        shutil.copyfile(backup, copied)
+        with closing(sqlite3.connect(copied)) as connection:
+            try:
+                answer = connection.execute("PRAGMA integrity_check").fetchone()[0]
+            except sqlite3.DatabaseError:
+                answer = "unreadable"
+        if answer != "ok":
+            raise BackupFailed(f"{backup.name} is damaged; use another backup.")
+        yield sqlite(copied)
 
 
 @contextmanager
-def _created(database: Database, scratch: Database) -> Iterator[None]:
+def empty(database: Database, traits: Traits, owner: Guest | None = None) -> Iterator[Database]:
+    """An empty database beside `database`, of the same encoding and locale; dropped at the end.
+
+    Raises:
+        AccessDenied: the role may not create databases.
+    """
+    scratch = database.named(f"{PREFIX}{int(time.time())}_{secrets.token_hex(4)}")
+    name = scratch.database
     with database.connect(isolation_level="AUTOCOMMIT") as connection:
         _drop_stale(connection)
-        allowed = rows(
-            connection,
-            "SELECT rolcreatedb OR rolsuper AS yes FROM pg_roles WHERE rolname = current_user",
-        )
-        if not allowed or not allowed[0].yes:
+        if not guests.rights(connection).databases:
             raise AccessDenied(
                 f"The role of {database.name} may not create a scratch database, so the backup "
                 "cannot be proven. Grant it CREATEDB, or leave the proof out (--no-prove)."
@@ -76,36 +73,19 @@ def _created(database: Database, scratch: Database) -> Iterator[None]:
     # From before it is made: an interruption may come when the server has it and we do not know.
     try:
         with database.connect(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {scratch.url.database} TEMPLATE template0")
-        yield
+            run(connection, traits.creation(name, owner.name if owner else ""))
+        yield scratch
     finally:
         with database.connect(isolation_level="AUTOCOMMIT") as connection:
-            _drop(connection, scratch.url.database or "")
+            _drop(connection, name)
 
 
 def _drop_stale(connection: Connection) -> None:
-    found = rows(
-        connection,
-        "SELECT datname FROM pg_database WHERE starts_with(datname, :prefix)"
-        " AND pg_has_role(datdba, 'MEMBER')",
-        prefix=PREFIX,
-    )
-    for row in found:
+    for row in rows(connection, _STALE, prefix=PREFIX):
         stamp = row.datname.removeprefix(PREFIX).partition("_")[0]
-        if stamp.isdigit() and time.time() - int(stamp) > _STALE_SECONDS:
+        if stamp.isdigit() and time.time() - int(stamp) > guests.STALE_SECONDS:
             _drop(connection, row.datname)
 
 
 def _drop(connection: Connection, name: str) -> None:
-    drop = f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'
-    connection.exec_driver_sql(drop)
-
-
-def _check_sqlite(copied: Path, backup: Path) -> None:
-    with closing(sqlite3.connect(copied)) as connection:
-        try:
-            answer = connection.execute("PRAGMA integrity_check").fetchone()[0]
-        except sqlite3.DatabaseError:
-            answer = "unreadable"
-    if answer != "ok":
-        raise BackupFailed(f"{backup.name} is damaged; use another backup.")
+    run(connection, f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)")

@@ -6,28 +6,33 @@ overwrite it.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mina_ops import files
-from mina_ops.errors import AccessDenied, ConfigurationError, OperatorError
-from mina_ops.operator.database.connection.connect import Database, rows
+from mina_ops.errors import AccessDenied, OperatorError
+from mina_ops.operator.database.connection import names, trust
+from mina_ops.operator.database.connection.connect import Database
+from mina_ops.operator.database.connection.names import TableName
+from mina_ops.operator.database.connection.queries import rows, run
+from mina_ops.operator.database.connection.sealed import sealed
 
-_GRANTS = """
+_GRANTS = sealed("""
 SELECT coalesce(quote_ident(g.rolname), 'PUBLIC') AS role, a.privilege_type AS privilege,
   a.is_grantable AS grantable
-FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS a
-LEFT JOIN pg_roles g ON g.oid = a.grantee
-WHERE c.oid = to_regclass(:table)
+FROM pg_class AS c
+CROSS JOIN LATERAL aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS a
+LEFT JOIN pg_roles AS g ON g.oid = a.grantee
+WHERE c.oid = CAST(:oid AS pg_catalog.oid)
 ORDER BY 1, 2
-"""
-_TABLE = """
-SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
-  pg_has_role(c.relowner, 'MEMBER') AS mine
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.oid = to_regclass(:table) AND c.relkind IN ('r', 'p')
-"""
+""")
+_MINE = sealed("""
+SELECT pg_has_role(c.relowner, 'MEMBER') AS mine FROM pg_class AS c
+WHERE (c.oid = CAST(:oid AS pg_catalog.oid)) AND (c.relkind = ANY (ARRAY['r'::"char", 'p'::"char"]))
+""")
 
 
 @dataclass(frozen=True)
@@ -47,18 +52,19 @@ def take_offline(database: Database, table: str, folder: Path) -> list[Grant]:
     Raises:
         ConfigurationError: there is no such table.
         AccessDenied: this role does not own it.
+        Refused: it would run a lesser role's event trigger.
     """
     with database.connect() as connection, connection.begin():
-        found = rows(connection, _TABLE, table=table)
-        if not found:
-            raise ConfigurationError(f"There is no table {table} in {database.name}.")
-        if not found[0].mine:
+        found = names.table(connection, table, database.name)
+        mine = rows(connection, _MINE, oid=str(found.oid))
+        if not mine[0].mine:
             raise AccessDenied(f"Only the owner of {table} can take it offline.")
-        grants = [Grant(*row) for row in rows(connection, _GRANTS, table=table)]
+        trust.refuse_event_triggers(connection)
+        grants = [Grant(*row) for row in rows(connection, _GRANTS, oid=str(found.oid))]
         if grants:
-            _remember(database, found[0].name, grants, folder)
+            _remember(database, found, grants, folder)
         for role in dict.fromkeys(grant.role for grant in grants):
-            connection.exec_driver_sql(f"REVOKE ALL ON TABLE {found[0].name} FROM {role}")
+            run(connection, f"REVOKE ALL ON TABLE {found.sql} FROM {role}")
     return grants
 
 
@@ -69,31 +75,38 @@ def bring_online(database: Database, table: str, folder: Path) -> list[Grant]:
         OperatorError: nothing is remembered about this table.
     """
     with database.connect() as connection, connection.begin():
-        found = rows(connection, _TABLE, table=table)
-        if not found:
-            raise ConfigurationError(f"There is no table {table} in {database.name}.")
-        record = _record(database, found[0].name, folder)
-        try:
-            grants = [Grant(**raw) for raw in json.loads(record.read_text())]
-        except FileNotFoundError as exc:
-            raise OperatorError(
-                f"Nothing says who could use {table} before ({record} is missing). "
-                f"Grant by hand: GRANT ALL ON TABLE {table} TO app_user;"
-            ) from exc
+        found = names.table(connection, table, database.name)
+        record = _record(database, found, folder)
+        grants = _remembered(record, table)
+        trust.refuse_event_triggers(connection)
         for grant in grants:
             option = " WITH GRANT OPTION" if grant.grantable else ""
-            connection.exec_driver_sql(
-                f"GRANT {grant.privilege} ON TABLE {found[0].name} TO {grant.role}{option}"
+            run(
+                connection,
+                f"GRANT {grant.privilege} ON TABLE {found.sql} TO {grant.role}{option}",
             )
     record.unlink()
     return grants
 
 
-def _record(database: Database, table: str, folder: Path) -> Path:
-    return folder / f"offline_{database.url.database}_{table.replace('/', '_')}.json"
+def _remembered(record: Path, table: str) -> list[Grant]:
+    try:
+        return [Grant(**raw) for raw in json.loads(record.read_text())]
+    except FileNotFoundError as exc:
+        raise OperatorError(
+            f"Nothing says who could use {table} before ({record} is missing). "
+            f"Grant by hand: GRANT ALL ON TABLE {table} TO app_user;"
+        ) from exc
 
 
-def _remember(database: Database, table: str, grants: list[Grant], folder: Path) -> None:
+def _record(database: Database, table: TableName, folder: Path) -> Path:
+    # By name: a restore of the whole database between offline and online makes another table.
+    readable = re.sub(r"[^\w.-]", "_", table.plain)[:60]
+    unlike = hashlib.sha256(f"{database.address}|{table.plain}".encode()).hexdigest()[:8]
+    return folder / f"offline_{readable}_{unlike}.json"
+
+
+def _remember(database: Database, table: TableName, grants: list[Grant], folder: Path) -> None:
     record = _record(database, table, folder)
     if not record.exists():
         files.write(record, json.dumps([asdict(grant) for grant in grants], indent=2) + "\n")

@@ -1,54 +1,27 @@
-"""A database by its URL: engines, the environment of libpq's programs, and which one it is.
+"""A database by its URL: connections to it, and the environment of libpq's programs.
 
 A URL comes from an environment variable, never from an argument, where `ps` would show its
-password to everyone on the machine.
+password to everyone on the machine. On every connection names are looked for in `pg_catalog`
+alone, so that nobody's function of the same name is called instead (see `sealed`).
 """
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from mina_ops.errors import AccessDenied, ConfigurationError, OperatorError, ToolMissing
+from mina_ops.operator.database.connection import failures, sessions, urls
 from mina_ops.operator.database.connection.errors import DatabaseUnreachable
-from mina_ops.operator.system import programs
+from mina_ops.operator.database.connection.queries import rows
 
-CONNECT_SECONDS = 10
-_DRIVERS = ("psycopg", "psycopg2", "pg8000")
-# libpq's own names for what a URL's query may say. Source: PostgreSQL 15 manual, 34.15.
-_LIBPQ = {
-    "sslmode": "PGSSLMODE",
-    "sslrootcert": "PGSSLROOTCERT",
-    "sslcert": "PGSSLCERT",
-    "sslkey": "PGSSLKEY",
-    "options": "PGOPTIONS",
-    "host": "PGHOST",
-    "channel_binding": "PGCHANNELBINDING",
-    "gssencmode": "PGGSSENCMODE",
-}
-_REASONS = (
-    (
-        r"password|authentication|no pg_hba|role .* does not exist|not permitted to log in|scram",
-        "it refused the login",
-    ),
-    (r"database .* does not exist", "there is no database of that name"),
-    (r"could not translate|name or service|resolve|nodename", "its host's name is not known"),
-    (r"timeout|timed out", f"no answer within {CONNECT_SECONDS} s"),
-    (r"refused", "nothing listens at that address"),
-    (r"unable to open database file", "the file or its folder does not exist or is not readable"),
-    (r"too many|remaining connection slots", "it has no connection to spare"),
-)
+__all__ = ["Database", "from_variable", "parse", "rows"]
 
 
 @dataclass(frozen=True)
@@ -67,41 +40,52 @@ class Database:
         """What messages call it: the database's name and host, or the file."""
         if self.kind == "sqlite":
             return self.url.database or ":memory:"
-        return f"{self.url.database} on {self.url.host or 'the local socket'}"
+        host = self.url.host or self._options.get("host") or "the local socket"
+        return f"{self.database} on {host}"
+
+    @property
+    def database(self) -> str:
+        """The database's bare name, or the file's."""
+        if self.kind == "sqlite":
+            return self.file.name
+        return self.url.database or self._options.get("dbname", "")
 
     @property
     def file(self) -> Path:
         """The file of an SQLite database."""
         return Path(self.url.database or "").absolute()
 
-    def same_as(self, other: Database) -> bool:
-        """Whether both URLs lead to the same database; users and drivers do not count."""
-        return self.identity == other.identity
-
     @property
-    def identity(self) -> tuple[str, str, int, str]:
-        """What tells it from others: kind, host, port and name (or path)."""
+    def address(self) -> str:
+        """Where its URL leads, as text, for when nobody can be asked; see `identity`."""
         if self.kind == "sqlite":
-            return ("sqlite", "", 0, str(self.file.resolve()))
-        host = (self.url.host or "localhost").lower()
-        host = "localhost" if host in ("127.0.0.1", "::1") or host.startswith("/") else host
-        return (self.kind, host, self.url.port or 5432, self.url.database or "")
-
-    @property
-    def source(self) -> str:
-        """Its identity as a backup's manifest writes it down."""
-        return "|".join(map(str, self.identity))
+            return f"sqlite||0|{self.file.resolve()}"
+        host = self._options.get("host", "localhost").lower()
+        loopback = host in ("127.0.0.1", "::1") or host.startswith("/")
+        place = "localhost" if loopback else host
+        return f"{self.kind}|{place}|{self._options.get('port', 5432)}|{self.database}"
 
     def named(self, database: str) -> Database:
         """Another database on the same server."""
-        return replace(self, url=self.url.set(database=database))
+        query = {k: v for k, v in self.url.query.items() if k != "dbname"}
+        return replace(self, url=self.url.set(database=database, query=query))
+
+    def login(self, user: str, password: str) -> Database:
+        """The same database for another role."""
+        query = {k: v for k, v in self.url.query.items() if k not in ("user", "password")}
+        return replace(self, url=self.url.set(username=user, password=password, query=query))
 
     def engine(self, **options: Any) -> Engine:
-        """An engine without a pool, named `mina-ops` to the server."""
-        arguments: dict[str, Any] = {}
-        if self.kind == "postgresql":
-            arguments = {"connect_timeout": CONNECT_SECONDS, "application_name": "mina-ops"}
-        return create_engine(self.url, poolclass=NullPool, connect_args=arguments, **options)
+        """An engine without a pool, named `mina-ops` to the server, with names in pg_catalog."""
+        if self.kind == "sqlite":
+            url = URL.create("sqlite", database=self.url.database)
+            engine = create_engine(url, poolclass=NullPool, **options)
+            event.listen(engine, "connect", sessions.keep_odd_bytes)
+            return engine
+        engine = create_engine(self.url, poolclass=NullPool, use_native_hstore=False, **options)
+        event.listen(engine, "do_connect", sessions.open_session)
+        event.listen(engine, "begin", sessions.begin_on_a_pooler)
+        return engine
 
     @contextmanager
     def connect(self, **options: Any) -> Iterator[Connection]:
@@ -110,7 +94,7 @@ class Database:
         Raises:
             DatabaseUnreachable: there is no such server, file or login.
             AccessDenied: a statement inside needs a permission that this role has not.
-            OperatorError: a statement inside failed.
+            OperatorError: a statement inside failed; the message has the server's words.
         """
         if self.kind == "sqlite" and self.url.database and not self.file.is_file():
             raise DatabaseUnreachable(f"There is no SQLite database {self.file}; check the URL.")
@@ -118,51 +102,30 @@ class Database:
         try:
             connection = engine.connect()
         except SQLAlchemyError as exc:
-            raise DatabaseUnreachable(
-                f"The database {self.name} cannot be reached: {_reason(exc)}. Check the URL."
-            ) from exc
+            raise failures.unreachable(self.name, exc) from exc
         with connection:
             try:
                 yield connection.execution_options(**options)
             except DBAPIError as exc:
-                raise _failed(self, exc) from exc
+                raise failures.failed(self.name, exc) from exc
 
     def libpq(self) -> dict[str, str]:
         """The environment that leads psql, pg_dump and pg_restore to it, password included."""
-        url = self.url
-        found = {
-            "PGHOST": url.host,
-            "PGPORT": str(url.port) if url.port else None,
-            "PGUSER": url.username,
-            "PGPASSWORD": url.password,
-            "PGDATABASE": url.database,
-        }
-        for key, variable in _LIBPQ.items():
-            value = url.query.get(key)
-            found[variable] = found.get(variable) or (value if isinstance(value, str) else None)
-        more = {"PGCONNECT_TIMEOUT": str(CONNECT_SECONDS), "PGAPPNAME": "mina-ops"}
-        return {key: value for key, value in found.items() if value} | more
+        return urls.environment(sessions.pinned(self._options))
+
+    @property
+    def _options(self) -> Mapping[str, str]:
+        return urls.libpq_options(self.url)
 
 
 def parse(url: str, what: str = "The URL") -> Database:
-    """The database that a URL names; `postgres://` and plain `postgresql://` get a driver.
+    """The database that a URL names, in any form that SQLAlchemy takes.
 
     Raises:
         ConfigurationError: it is no URL of PostgreSQL or SQLite.
         ToolMissing: no driver for PostgreSQL is installed.
     """
-    try:
-        parsed = make_url(re.sub(r"^postgres(?=[:+])", "postgresql", url.strip()))
-        backend = parsed.get_backend_name()
-    except (ArgumentError, ValueError, NoSuchModuleError) as exc:
-        raise ConfigurationError(f"{what} is not a database URL.") from exc
-    if backend not in ("postgresql", "sqlite"):
-        raise ConfigurationError(f"{what} names {backend}; PostgreSQL and SQLite are supported.")
-    if backend == "postgresql" and not parsed.database:
-        raise ConfigurationError(f"{what} names no database.")
-    if parsed.drivername == "postgresql":
-        parsed = parsed.set(drivername=f"postgresql+{_driver()}")
-    return Database(parsed)
+    return Database(urls.read(url, what))
 
 
 def from_variable(variable: str, environ: Mapping[str, str] | None = None) -> Database:
@@ -171,58 +134,4 @@ def from_variable(variable: str, environ: Mapping[str, str] | None = None) -> Da
     Raises:
         ConfigurationError: the variable is not set, or holds no such URL.
     """
-    environ = os.environ if environ is None else environ
-    value = environ.get(variable, "").strip()
-    if not value:
-        raise ConfigurationError(f"{variable} is not set; give it the database's URL.")
-    return parse(value, variable)
-
-
-def rows(connection: Connection, sql: str, **values: Any) -> list[Any]:
-    """The rows of a query; `:name` stands for a value."""
-    return list(connection.execute(text(sql), values))
-
-
-def verbatim(sql: str) -> str:
-    """SQL that the server wrote, safe inside `rows`: its colons are no placeholders."""
-    return re.sub(r"(?<![:\\]):(?=\w)", r"\\:", sql)
-
-
-def server_program(name: str) -> str:
-    """The full path of a program that Debian leaves out of PATH, such as pg_amcheck.
-
-    Raises:
-        ToolMissing: no installed version of PostgreSQL has it.
-    """
-    try:
-        return programs.find(name)
-    except ToolMissing:
-        beside = Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
-        newest = max(beside, key=lambda path: float(path.parts[-3]), default=None)
-        if newest is None:
-            raise
-        return str(newest)
-
-
-def _driver() -> str:
-    for name in _DRIVERS:
-        if find_spec(name):
-            return name
-    raise ToolMissing("No driver for PostgreSQL is installed. pip install 'psycopg[binary]'.")
-
-
-def _reason(error: Exception) -> str:
-    said = str(error).lower()
-    for pattern, reason in _REASONS:
-        if re.search(pattern, said):
-            return reason
-    return "the connection failed"
-
-
-def _failed(database: Database, error: DBAPIError) -> OperatorError:
-    kind = type(error.orig).__name__
-    if kind == "InsufficientPrivilege" or getattr(error.orig, "pgcode", "") == "42501":
-        return AccessDenied(f"The role of this URL lacks a permission on {database.name}.")
-    if error.connection_invalidated or kind in ("AdminShutdown", "ConnectionTimeout"):
-        return DatabaseUnreachable(f"The connection to {database.name} broke. Try again.")
-    return OperatorError(f"A statement failed on {database.name} ({kind}).")
+    return Database(urls.from_environment(variable, environ))

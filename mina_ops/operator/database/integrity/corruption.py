@@ -11,24 +11,27 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from mina_ops.operator.database.backup import manifest
-from mina_ops.operator.database.connection.connect import Database, rows
+from mina_ops.operator.database.connection.connect import Database
+from mina_ops.operator.database.connection.queries import rows
+from mina_ops.operator.database.connection.sealed import sealed
 from mina_ops.operator.database.integrity import integrity
 from mina_ops.operator.database.integrity.findings import Finding, Report
 from mina_ops.operator.database.integrity.rules_of_data import Expectations
 
-_TIME_COLUMNS = """
-SELECT quote_ident(attname) AS name FROM pg_attribute
-WHERE attrelid = to_regclass(:table) AND NOT attisdropped
-  AND atttypid IN ('timestamp'::regtype, 'timestamptz'::regtype)
-ORDER BY attname NOT IN ('created_at', 'inserted_at', 'updated_at'), attnum LIMIT 1
-"""
-_DEPENDANTS = """
-SELECT DISTINCT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
-FROM pg_constraint con JOIN pg_class c ON c.oid = con.conrelid
-JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE con.contype = 'f' AND con.confrelid = to_regclass(:table) AND con.conrelid <> con.confrelid
+_TIME_COLUMNS = sealed("""
+SELECT quote_ident(a.attname) AS name FROM pg_attribute AS a
+WHERE (a.attrelid = (to_regclass(:table)::oid)) AND ((NOT a.attisdropped)
+  AND (a.atttypid = ANY (ARRAY['timestamp'::regtype::oid, 'timestamptz'::regtype::oid])))
+ORDER BY a.attname <> ALL (ARRAY['created_at', 'inserted_at', 'updated_at']), a.attnum LIMIT 1
+""")
+_DEPENDANTS = sealed("""
+SELECT DISTINCT (quote_ident(n.nspname) || '.') || quote_ident(c.relname) AS name
+FROM pg_constraint AS con JOIN pg_class AS c ON c.oid = con.conrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE (con.contype = 'f')
+  AND ((con.confrelid = (to_regclass(:table)::oid)) AND (con.conrelid <> con.confrelid))
 ORDER BY 1
-"""
+""")
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def analyse(database: Database, expected: Expectations, backups: Path) -> Analys
             _extent(connection, table, [f for f in report.findings if f.table == table])
             for table in damaged
         ]
-    newest = manifest.newest(backups, database.source) if backups.is_dir() else None
+    newest = manifest.newest(backups, database.address) if backups.is_dir() else None
     file = str(newest[0]) if newest else None
     return Analysis(
         report=report,
@@ -131,7 +134,8 @@ def _span(
     try:
         found = rows(
             connection,
-            f"SELECT min(t.{column})::text AS first, max(t.{column})::text AS last "  # noqa: S608
+            f"SELECT pg_catalog.min(t.{column})::pg_catalog.text AS first, "  # noqa: S608
+            f"pg_catalog.max(t.{column})::pg_catalog.text AS last "
             f"FROM {table} AS t WHERE {where}",
         )[0]
     except DBAPIError:

@@ -15,7 +15,9 @@ from sqlalchemy.exc import DBAPIError
 
 from mina_ops.errors import OperatorError
 from mina_ops.operator.database.backup.census import Count
-from mina_ops.operator.database.connection.connect import Database, rows
+from mina_ops.operator.database.connection import failures
+from mina_ops.operator.database.connection.connect import Database
+from mina_ops.operator.database.connection.queries import run
 from mina_ops.operator.database.integrity import postgresql as integrity_postgresql
 from mina_ops.operator.database.integrity import sqlite as integrity_sqlite
 from mina_ops.operator.database.integrity.findings import Finding, Outcome, Report
@@ -41,7 +43,8 @@ class _Run:
             found = ask()
             state = "fault" if found else "ok"
         except Skipped as exc:
-            state, reason = "skipped", str(exc)
+            found, reason = exc.found, str(exc)
+            state = "fault" if found else "skipped"
         except (DBAPIError, OperatorError) as exc:
             state, reason = "error", _said(exc)
         savepoint.rollback()
@@ -101,18 +104,17 @@ def expect_rows(tables: Mapping[str, Count], *, exact: bool) -> Expectations:
 
 def _see_everything(connection: Connection, seconds: int) -> None:
     for method in ("indexscan", "indexonlyscan", "bitmapscan"):
-        connection.exec_driver_sql(f"SET LOCAL enable_{method} = off")
+        run(connection, f"SET LOCAL enable_{method} = off")
     # Row security would show a part of the rows for the whole; an error is better.
-    connection.exec_driver_sql("SET LOCAL row_security = off")
-    rows(connection, f"SELECT set_config('statement_timeout', '{seconds * 1000}', true)")
+    run(connection, "SET LOCAL row_security = off")
+    run(connection, f"SET LOCAL statement_timeout = {seconds * 1000}")
 
 
 def _said(error: Exception) -> str:
     if isinstance(error, DBAPIError):
-        kind = type(error.orig).__name__
         texts = {
             "InsufficientPrivilege": "the role may not read everything that the check needs",
             "QueryCanceled": "it took longer than the statement timeout",
         }
-        return texts.get(kind, f"the server answered {kind}")
+        return texts.get(type(error.orig).__name__) or failures.said(error)
     return str(error)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mina_ops.errors import ConfigurationError
 from mina_ops.operator.database.backup.census import Count
+from mina_ops.operator.database.integrity.findings import Finding
 
 # A live table may well lose rows since a backup; half of them at once is no everyday delete.
 SHRUNK = 0.5
@@ -16,7 +17,15 @@ _REFERENCE = re.compile(r"\s*([\w.]+)\.(\w+)\s*->\s*([\w.]+)\.(\w+)\s*")
 
 
 class Skipped(Exception):
-    """A check does not apply here; the text says why."""
+    """A check does not apply here, or not to all; the text says why.
+
+    Args:
+        found: what it found where it did apply.
+    """
+
+    def __init__(self, reason: str, found: Sequence[Finding] = ()) -> None:
+        super().__init__(reason)
+        self.found = found
 
 
 @dataclass(frozen=True)

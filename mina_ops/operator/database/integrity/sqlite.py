@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
-from mina_ops.operator.database.connection.connect import Database, rows
-from mina_ops.operator.database.integrity import postgresql as shared
+from mina_ops.operator.database.connection.connect import Database
+from mina_ops.operator.database.connection.queries import rows
+from mina_ops.operator.database.integrity import comparison
 from mina_ops.operator.database.integrity.findings import Finding
 from mina_ops.operator.database.integrity.rules_of_data import Expectations
 
@@ -51,6 +52,6 @@ def foreign_keys(
 CHECKS: Mapping[str, Callable[[Connection, Database, Expectations], Sequence[Finding]]] = {
     "structure": structure,
     "foreign_keys": foreign_keys,
-    "row_counts": shared.row_counts,
-    "revision": shared.revision,
+    "row_counts": comparison.row_counts,
+    "revision": comparison.revision,
 }

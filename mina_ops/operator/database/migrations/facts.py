@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from mina_ops.operator.database.connection.connect import rows
+from mina_ops.operator.database.connection.queries import rows
 from mina_ops.operator.database.migrations.change import Change
 from mina_ops.operator.database.migrations.lint_rules import BLOCKING, Danger
 

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, inspect
 from mina_ops.errors import ConfigurationError, OperatorError
 from mina_ops.operator.database.backup import manifest
 from mina_ops.operator.database.connection import catalogue
-from mina_ops.operator.database.connection.connect import Database, rows
+from mina_ops.operator.database.connection.connect import Database
+from mina_ops.operator.database.connection.queries import rows
 from mina_ops.operator.database.migrations import changes, render
 from mina_ops.operator.database.migrations.revisions import Tree, current
 from mina_ops.operator.system import programs

@@ -9,19 +9,43 @@ from pathlib import Path
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection
 
 from mina_ops.errors import ConfigurationError
-from mina_ops.operator.database.connection.connect import rows
+from mina_ops.operator.database.connection import names
+from mina_ops.operator.database.connection.queries import quoted, rows
 
 
 def current(connection: Connection, version_table: str = "alembic_version") -> list[str]:
-    """The revisions that a database says it is at: none, one, or one for each branch."""
-    if not inspect(connection).has_table(version_table):
+    """The revisions that a database says it is at: none, one, or one for each branch.
+
+    Args:
+        version_table: Alembic's; "schema.table" where it is not alone of its name.
+
+    Raises:
+        ConfigurationError: several schemas have such a table.
+    """
+    table = _version_table(connection, version_table)
+    if table is None:
         return []
-    quoted = connection.dialect.identifier_preparer.quote(version_table)
-    found = rows(connection, f"SELECT version_num FROM {quoted} ORDER BY 1")  # noqa: S608
-    return [row.version_num for row in found]
+    # Sorted here: a comparison of the server's might be somebody's own.
+    found = rows(connection, f"SELECT v.version_num FROM {table} AS v")  # noqa: S608
+    return sorted(row.version_num for row in found)
+
+
+def _version_table(connection: Connection, name: str) -> str | None:
+    schema, bare = names.parts(name)
+    if connection.dialect.name == "sqlite":
+        known = {row.name for row in rows(connection, "SELECT name FROM sqlite_master")}
+        return quoted(bare) if bare in known else None
+    found = [one for one in names.tables(connection, bare) if schema in (None, one.schema)]
+    if len(found) > 1:
+        several = ", ".join(one.plain for one in found)
+        raise ConfigurationError(
+            f"There are several version tables ({several}); say which one counts in mina-ops.toml: "
+            f'[database] version_table = "{found[0].plain}".'
+        )
+    return found[0].sql if found else None
 
 
 class Tree:

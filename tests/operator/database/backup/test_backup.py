@@ -18,6 +18,8 @@ from click.testing import CliRunner
 from mina_ops.cli import main
 from mina_ops.errors import AccessDenied, ConfigurationError, MinaOpsError, ToolMissing
 from mina_ops.operator.database.backup import backup, census, manifest, restore
+from mina_ops.operator.database.backup.readiness import Choices
+from mina_ops.operator.database.backup.restore_table import restore_table
 from mina_ops.operator.database.connection.connect import Database, parse
 from mina_ops.operator.database.connection.errors import (
     BackupFailed,
@@ -62,9 +64,9 @@ def test_backup_corrupt_restore_verify_gives_byte_equal_dumps(
     run(mina, "DROP TABLE bookmarks; ALTER TABLE sessions ADD COLUMN junk text")
     assert dump(mina) != before
 
-    differing = restore.restore(file, mina, force=True, safety_folder=tmp_path)
+    came = restore.restore(file, mina, choices=Choices(force=mina.database), safety_folder=tmp_path)
 
-    assert differing == []
+    assert came.differences == []
     assert dump(mina) == before
     expected = integrity.expect_rows(made.tables, exact=True)
     assert integrity.check(mina, expected).clean
@@ -94,7 +96,8 @@ def test_counts_and_dump_come_from_one_snapshot_while_rows_come(
 ) -> None:
     program = tmp_path / "bin" / "pg_dump"
     program.parent.mkdir()
-    write = """psql -qc "INSERT INTO bookmarks (session_id, note) VALUES (1, 'live')" || exit 1"""
+    insert = "INSERT INTO public.bookmarks (session_id, note) VALUES (1, 'live')"
+    write = f'psql -qc "{insert}" || exit 1'
     program.write_text(f'#!/bin/sh\n{write}\n{shutil.which("pg_dump")} "$@" || exit 1\n{write}\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
@@ -109,10 +112,10 @@ def test_restore_goes_into_another_database(
 ) -> None:
     file = tmp_path / "backup_1.sql"
     backup.make(mina, file, prove=False)
-    assert restore.restore(file, other) == []
+    assert restore.restore(file, other).differences == []
     assert dump(other) == dump(mina)
     run(other, "DELETE FROM segments")
-    assert restore.restore(file, other) == [], "a second restore replaces the first"
+    assert restore.restore(file, other).differences == [], "a second restore replaces the first"
 
 
 def test_restore_over_the_source_or_a_protected_database_is_refused(
@@ -161,12 +164,12 @@ def test_one_table_comes_back_and_newer_rows_stay(mina: Database, tmp_path: Path
     run(mina, "DELETE FROM sessions WHERE id > 190")
     run(mina, "INSERT INTO sessions (id, user_id, title) VALUES (900, 1, 'new')")
 
-    assert restore.restore_table(file, "sessions", mina) == 20
+    assert restore_table(file, "sessions", mina).rows == 20
 
     assert ask(mina, "SELECT * FROM sessions WHERE id < 900 ORDER BY id") == before
     assert ask(mina, "SELECT title FROM sessions WHERE id = 900") == [("new",)]
     assert ask(mina, "SELECT count(*) FROM bookmarks") == [(0,)], "other tables stay"
-    assert restore.restore_table(file, "sessions", mina, exact=True) == 1
+    assert restore_table(file, "sessions", mina, exact=True).rows == 1
     assert ask(mina, "SELECT * FROM sessions ORDER BY id") == before
     assert _scratch_left(mina) == []
 
@@ -179,7 +182,7 @@ def test_table_that_cannot_come_back_alone_is_refused(
     file = tmp_path / "backup_1.sql"
     backup.make(mina, file, prove=False)
     with pytest.raises(MinaOpsError):
-        restore.restore_table(file, table, mina)
+        restore_table(file, table, mina)
     assert ask(mina, "SELECT count(*) FROM users") == [(50,)]
 
 
@@ -296,7 +299,7 @@ def test_sqlite_backup_and_restore(tmp_path: Path) -> None:
         restore.restore(file, database)
     connection.execute("DELETE FROM a")
     connection.commit()
-    assert restore.restore(file, database, force=True) == []
+    assert restore.restore(file, database, choices=Choices(force="live.sqlite")).differences == []
     assert connection.execute("SELECT t FROM a").fetchall() == [("x",), ("y",)], (
         "an open connection sees the restored rows"
     )
@@ -365,7 +368,7 @@ class TestCommands:
         run(mina, "SELECT setval('segments_id_seq', 1)")
         code, out, err = self._run("integrity")
         assert code == 11
-        assert "setval('segments_id_seq', 1000)" in out
+        assert "setval('public.segments_id_seq', 1000)" in out
         assert "1 faults" in err
 
     def test_offline_takes_every_right_and_online_gives_back_the_same(self, mina: Database) -> None:

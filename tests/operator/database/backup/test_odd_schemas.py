@@ -97,7 +97,7 @@ def test_odd_database_comes_back_byte_for_byte(
     file = tmp_path / "backup_1.sql"
     assert backup.make(odd, file).restored
     other = parse(postgres.new_database())
-    assert restore.restore(file, other) == []
+    assert restore.restore(file, other).differences == []
     assert dump(other) == dump(odd)
 
 

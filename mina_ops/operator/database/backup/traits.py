@@ -1,0 +1,107 @@
+"""What a database is beside its rows: encoding, locale, extensions, and the roles it speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from mina_ops.operator.database.connection.queries import literal, quoted, rows
+from mina_ops.operator.database.connection.sealed import sealed
+
+_PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
+# PostgreSQL 17 renamed the column of the locale; as JSON both can be asked for.
+_DATABASE = sealed("""
+SELECT pg_encoding_to_char(d.encoding)::text AS encoding, d.datcollate::text AS collation,
+  d.datctype::text AS ctype,
+  d.datlocprovider::text AS provider,
+  coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', '') AS locale
+FROM pg_database AS d WHERE d.datname = current_database()
+""")
+_EXTENSIONS = sealed("""
+SELECT e.extname::text AS name, n.nspname::text AS schema FROM pg_extension AS e
+JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql' ORDER BY 1
+""")
+# Of the role that began the cluster no dependencies are kept, so owners are asked for as well.
+_ROLES = sealed("""
+SELECT r.rolname::text AS name, r.rolcanlogin AS login FROM pg_roles AS r
+WHERE (r.rolname !~ '^pg_') AND (r.oid = ANY (ARRAY(
+  SELECT c.relowner FROM pg_class AS c WHERE c.oid >= '16384'::oid
+  UNION SELECT p.proowner FROM pg_proc AS p WHERE p.oid >= '16384'::oid
+  UNION SELECT n.nspowner FROM pg_namespace AS n WHERE n.oid >= '16384'::oid
+  UNION SELECT t.typowner FROM pg_type AS t WHERE t.oid >= '16384'::oid
+  UNION SELECT s.refobjid FROM pg_shdepend AS s JOIN pg_database AS d ON d.oid = s.dbid
+    WHERE (d.datname = current_database()) AND (s.refclassid = 'pg_authid'::regclass)
+)))
+ORDER BY 1
+""")
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a new database must be like to take this one's backup.
+
+    Attributes:
+        encoding, collation, ctype: as CREATE DATABASE takes them.
+        provider: `libc`, `icu` or `builtin`; `locale` is the last two's.
+        extensions: name -> schema.
+        roles: each role that owns or may use something -> whether it may log in.
+    """
+
+    encoding: str = ""
+    collation: str = ""
+    ctype: str = ""
+    provider: str = "libc"
+    locale: str = ""
+    extensions: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, bool] = field(default_factory=dict)
+
+    def creation(self, name: str, owner: str = "") -> str:
+        """The CREATE DATABASE for one of the same kind."""
+        words = [f"CREATE DATABASE {quoted(name)} TEMPLATE template0"]
+        words += [f"OWNER {quoted(owner)}"] if owner else []
+        if self.encoding:
+            words.append(f"ENCODING {literal(self.encoding)}")
+            words.append(f"LC_COLLATE {literal(self.collation)} LC_CTYPE {literal(self.ctype)}")
+        if self.encoding and self.provider != "libc":
+            kind = "ICU_LOCALE" if self.provider == "icu" else "BUILTIN_LOCALE"
+            words.append(f"LOCALE_PROVIDER {self.provider} {kind} {literal(self.locale)}")
+        return " ".join(words)
+
+
+def read(connection: Connection) -> Traits:
+    """The traits of a PostgreSQL database; empty ones of another."""
+    if connection.dialect.name == "sqlite":
+        return Traits()
+    found = rows(connection, _DATABASE)[0]
+    return Traits(
+        found.encoding,
+        found.collation,
+        found.ctype,
+        _PROVIDERS.get(found.provider, found.provider),
+        found.locale,
+        {row.name: row.schema for row in rows(connection, _EXTENSIONS)},
+        {row.name: row.login for row in rows(connection, _ROLES)},
+    )
+
+
+def differences(wanted: Traits, found: Traits) -> Sequence[str]:
+    """A sentence for each trait of the database itself that a restore cannot bring along."""
+    if not wanted.encoding:
+        return []
+    pairs = (
+        ("encoding", wanted.encoding, found.encoding),
+        ("collation", wanted.collation, found.collation),
+        ("character type", wanted.ctype, found.ctype),
+        (
+            "locale",
+            f"{wanted.provider} {wanted.locale}".strip(),
+            f"{found.provider} {found.locale}".strip(),
+        ),
+    )
+    return [
+        f"its {name} is {theirs}, that of the backup {ours}"
+        for name, ours, theirs in pairs
+        if ours != theirs
+    ]

@@ -1,0 +1,55 @@
+"""Is one database another one, reached by a different name? The servers are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mina_ops import same_database
+from mina_ops.operator.database.connection.connect import Database
+from mina_ops.operator.database.connection.errors import DatabaseUnreachable
+from mina_ops.operator.database.connection.queries import rows
+from mina_ops.operator.database.connection.sealed import sealed
+
+_OTHERS = sealed("""
+SELECT CASE WHEN a.application_name <> '' THEN a.application_name ELSE 'unnamed' END AS name,
+  count(*) AS number
+FROM pg_stat_activity AS a
+WHERE (a.datname = current_database()) AND (a.pid <> pg_backend_pid())
+  AND (coalesce(a.application_name, '') <> 'mina-ops')
+  AND (coalesce(a.backend_type, 'client backend') = 'client backend')
+GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 3
+""")
+
+
+def same(one: Database, other: Database) -> bool | None:
+    """Whether both URLs lead to one database; None if one of them cannot be asked now.
+
+    Users, drivers and the way there do not count. A standby counts as its primary.
+    """
+    if one.kind != other.kind:
+        return False
+    if one.kind == "sqlite":
+        return same_database.same_file(one.file, other.file)
+    if one.address == other.address:
+        return True
+    try:
+        with one.connect() as mine, other.connect() as theirs:
+            return same_database.same(mine, theirs)
+    except DatabaseUnreachable:
+        return None
+
+
+def durable(database: Database) -> str:
+    """The name that a database bears in backups' manifests; "" if its server does not tell."""
+    if database.kind == "sqlite":
+        return ""
+    with database.connect() as connection:
+        return same_database.durable(connection)
+
+
+def users(database: Database) -> Sequence[str]:
+    """Which programs are connected to a database now, beside ours, as "3 of gunicorn"."""
+    if database.kind == "sqlite":
+        return ()
+    with database.connect() as connection:
+        return [f"{row.number} of {row.name}" for row in rows(connection, _OTHERS)]

@@ -1,0 +1,121 @@
+"""Rows that break what the tables' own rules say, and rules that are switched off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from mina_ops.operator.database.connection import catalogue, failures, trust
+from mina_ops.operator.database.connection.connect import Database
+from mina_ops.operator.database.connection.queries import rows
+from mina_ops.operator.database.integrity.affected import affected
+from mina_ops.operator.database.integrity.findings import Finding
+from mina_ops.operator.database.integrity.rules_of_data import Expectations, Skipped
+
+Found = Sequence[Finding]
+
+
+def not_valid(connection: Connection, database: Database, expected: Expectations) -> Found:
+    """Constraints that were added NOT VALID and never validated."""
+    return [
+        Finding(
+            "not_valid",
+            key.table,
+            f"{key.name} of {key.table} was never validated",
+            f"Mend the rows, then ALTER TABLE {key.table} VALIDATE CONSTRAINT {key.name}.",
+        )
+        for key in catalogue.constraints(connection)
+        if not key.validated
+    ]
+
+
+def check_constraints(connection: Connection, database: Database, expected: Expectations) -> Found:
+    """Rows that break a CHECK. One that would run a lesser role's code is left out and named."""
+    found: list[Finding] = []
+    left_out = []
+    unsafe = trust.unsafe_expressions(connection)
+    for key in catalogue.constraints(connection):
+        if key.kind != "c":
+            continue
+        if key.oid in unsafe:
+            left_out.append(f"{unsafe[key.oid]}; check it with the URL of that role")
+            continue
+        savepoint = connection.begin_nested()
+        try:
+            # ONLY: tables that inherit it have it themselves; NO INHERIT does not bind them.
+            found += affected(
+                connection,
+                "check_constraints",
+                f"ONLY {key.table}",
+                f"NOT ({key.expression})",
+                f"rows break the check {key.name}",
+            )
+        except DBAPIError as exc:
+            left_out.append(f"{key.name} of {key.table} cannot be asked: {failures.said(exc)}")
+        finally:
+            savepoint.rollback()
+    if left_out:
+        raise Skipped("; ".join(left_out), found)
+    return found
+
+
+def not_null(connection: Connection, database: Database, expected: Expectations) -> Found:
+    """NULL in a column that forbids it."""
+    found: list[Finding] = []
+    for table in catalogue.not_null(connection):
+        for column in table.columns:
+            # num_nulls, since the planner may take `IS NULL` for false in such a column.
+            found += affected(
+                connection,
+                "not_null",
+                table.table,
+                f"pg_catalog.num_nulls(t.{column}) OPERATOR(pg_catalog.>) 0",
+                f"rows have NULL in {column}, which forbids it",
+            )
+    return found
+
+
+def sequences(connection: Connection, database: Database, expected: Expectations) -> Found:
+    """Sequences that will give out a number which the table already holds."""
+    found = []
+    for sequence in catalogue.sequences(connection):
+        if sequence.increment < 0:
+            continue
+        if not sequence.readable:
+            raise Skipped(f"the role may not read the sequence {sequence.name}")
+        highest = rows(connection, _highest(sequence.table, sequence.column))[0].n
+        at = sequence.last_value or 0
+        if highest is not None and highest > at:
+            escaped = sequence.name.replace("'", "''")
+            found.append(
+                Finding(
+                    "sequences",
+                    sequence.table,
+                    f"{sequence.name} is at {at}, but {sequence.table} already holds "
+                    f"{sequence.column} {highest}; inserts will fail",
+                    f"SELECT setval('{escaped}', {highest});",
+                )
+            )
+    return found
+
+
+def _highest(table: str, column: str) -> str:
+    # Through text, since a cast to numeric might be somebody's own.
+    number = f"t.{column}::pg_catalog.text::pg_catalog.numeric"
+    return f"SELECT pg_catalog.max({number}) AS n FROM {table} AS t"  # noqa: S608
+
+
+def disabled_triggers(connection: Connection, database: Database, expected: Expectations) -> Found:
+    """Triggers that are switched off; those of foreign keys guard nothing then."""
+    return [
+        Finding(
+            "disabled_triggers",
+            table.table,
+            f"{table.number} triggers of {table.table} are switched off, "
+            f"{table.of_foreign_keys} of them of foreign keys",
+            f"ALTER TABLE {table.table} ENABLE TRIGGER ALL; then check the foreign keys.",
+        )
+        for table in catalogue.disabled_triggers(connection)
+    ]
