@@ -149,13 +149,14 @@ def _keep_safe(target: Database, choices: Choices, folder: Path | None) -> None:
 def _existing(target: Database, known: Manifest | None) -> Iterator[None]:
     """Within it the database is there; one that was made for this goes again if this fails."""
     made = _create(target, known)
+    whole = False
     try:
         yield
-    except BaseException:
-        if made:
+        whole = True
+    finally:
+        if made and not whole:
             with target.named(_MAINTENANCE).connect(isolation_level="AUTOCOMMIT") as connection:
                 run(connection, f"DROP DATABASE IF EXISTS {quoted(target.database)} WITH (FORCE)")
-        raise
 
 
 def _create(target: Database, known: Manifest | None) -> bool:
