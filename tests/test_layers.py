@@ -23,7 +23,7 @@ APP_LAYERS = (
     {"app.component", "app.state"},
     {"app.admin"},
     {"app.context"},
-    {"app.admin.routes", "app.metrics", "app.flags", "app.leases"},
+    {"app.admin.routes", "app.metrics", "app.flags", "app.leases", "app.releases"},
     {"app.health", "app.sessions"},
     {"app.streams"},
     {"app.drain"},

@@ -34,6 +34,7 @@ from mina_ops.app.metrics.component import Metrics
 from mina_ops.app.metrics.outcomes import Outcome, OutcomeEvents
 from mina_ops.app.metrics.routes import MetricRoutes
 from mina_ops.app.native import Native
+from mina_ops.app.releases.routes import ReleaseRoutes
 from mina_ops.app.runtime import Runtime
 from mina_ops.app.sessions.admissions import Admissions
 from mina_ops.app.sessions.component import Connections
@@ -194,6 +195,7 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
         FlagRoutes(context, flags),
         OfrepRoutes(context, flags),
         LeaseRoutes(context),
+        ReleaseRoutes(context),
         AdminRoutes(context),
     )
     return Runtime(context, binding, health, metrics, connections, streams, drain, flags, routes)

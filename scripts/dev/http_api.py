@@ -48,6 +48,11 @@ Recorded from the running demo by `scripts/dev/http_api.py`; the contract in ful
 - `/admin/*` wants a logged-in admin or a bearer token, else 401 or 403.
 """
 
+_RELEASES, _RELEASE = "/admin/releases/{release_id}", "/admin/releases/20261129-120000-v2.5.0"
+_REPORT = {
+    "version": "v2.5.0", "from": "blue", "to": "green", "phase": "switch", "percent": 25,
+    "ended": False, "who": "ops", "host": "deploy-1", "reasons": [],
+}  # fmt: skip
 _LEASES, _LEASE = "/admin/leases/{name}", "/admin/leases/traffic"
 _HOLDER = {"id": "4be0643f1d98", "purpose": "switch", "user": "ana", "host": "ops-1", "pid": 4711}
 
@@ -109,6 +114,11 @@ def steps() -> list[Step]:
         Step("GET", _LEASE, _LEASES, token=True),
         Step("PUT", _LEASE, _LEASES, {"id": _HOLDER["id"], "ttl_seconds": 60}, token=True),
         Step("DELETE", f"{_LEASE}?id={_HOLDER['id']}", _LEASES, token=True),
+        Step("PUT", _RELEASE, _RELEASES, _REPORT, token=True),
+        Step("PUT", _RELEASE, _RELEASES, {"request": {"kind": "abort", "why": "users wait"}},
+             token=True, note="Somebody asks the controller, which reads it in its next answer:"),
+        Step("GET", _RELEASE, _RELEASES, token=True),
+        Step("GET", "/admin/releases", "/admin/releases", token=True),
         Step("GET", "/admin/audit?limit=2", "/admin/audit", token=True),
         Step("GET", "/admin/audit", "/admin/audit", note="Without a token:"),
         Step("GET", "/admin/openapi.json", "/admin/openapi.json"),

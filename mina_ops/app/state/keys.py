@@ -58,6 +58,20 @@ def stream_mark(stream: str) -> str:
     return f"mina:stream:{stream}"
 
 
+RELEASES = "mina:releases"
+"""Ids of the releases that were reported, the newest first."""
+
+
+def release(release_id: str) -> str:
+    """What its controller reported last of a release."""
+    return f"mina:release:{release_id}"
+
+
+def release_requests(release_id: str) -> str:
+    """Log of what others ask of a release's controller."""
+    return f"mina:release:{release_id}:requests"
+
+
 def lease(name: str) -> str:
     """Who holds the lease of that name."""
     return f"mina:lease:{name}"

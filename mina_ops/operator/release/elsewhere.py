@@ -81,7 +81,8 @@ def one(settings: OperatorSettings, release_id: str) -> Reported | None:
 
 def ask(settings: OperatorSettings, release_id: str, kind: str, why: str) -> bool:
     """Ask a release on another machine to `abort`, `pause`, `resume` or `promote`."""
-    body = {"request": {"kind": kind, "why": why, "who": whoami()}}
+    said = " ".join(why.split())[:200]
+    body = {"request": {"kind": kind, "why": said, "who": whoami()}}
     return _ask(settings, "PUT", f"/admin/releases/{release_id}", body) is not None
 
 

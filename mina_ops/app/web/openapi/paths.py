@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mina_ops.app.web.openapi import leases
+from mina_ops.app.web.openapi import leases, releases
 from mina_ops.app.web.openapi.forms import FLAG, KEY, NAME, NUMBER, TEXT, ref
 
 Operation = dict[str, Any]
@@ -240,6 +240,27 @@ def _leases() -> dict[str, Operation]:
     return {"post": take, "get": look, "put": renew, "delete": free}
 
 
+def _releases() -> dict[str, dict[str, Operation]]:
+    named = (_in_path("release_id", releases.ID),)
+    known = (*_ADMIN, 503)
+    everyone = _operation("The newest releases.", "releases", {200: "ReportedReleases"}, *known)
+    look = _operation(
+        "One release.", "releases", {200: "ReportedRelease"}, *(400, 404, *known), parameters=named
+    )
+    report = _operation(
+        "A controller's report, or a request to it.",
+        "releases",
+        {200: "ReportedRelease"},
+        *(400, 404, 409, 413, *known),
+        parameters=named,
+        body="ReleaseReport",
+    )
+    return {
+        "/admin/releases": {"get": everyone},
+        "/admin/releases/{release_id}": {"get": look, "put": report},
+    }
+
+
 def _admin() -> dict[str, dict[str, Operation]]:
     filters = ("actor", "action", "subject", "environment", "version", "correlation_id")
     entries = (
@@ -257,6 +278,7 @@ def _admin() -> dict[str, dict[str, Operation]]:
             "delete": _operation("Serve again.", "drain", {200: "Drain"}, *_ADMIN, 409, 503),
         },
         "/admin/leases/{name}": _leases(),
+        **_releases(),
         "/admin/audit": {"get": _operation("Who did what, newest first.", "admin", {200: "Audit"},
                                            400, *_ADMIN, parameters=entries)},
         "/admin/openapi.json": {"get": document},

@@ -25,6 +25,7 @@ from mina_ops.app.web.openapi.forms import (
     ref,
 )
 from mina_ops.app.web.openapi.leases import LEASES
+from mina_ops.app.web.openapi.releases import RELEASES
 
 _CHECK_FACTS: dict[str, Schema] = {
     "latency_ms": {"type": "number", "minimum": 0},
@@ -185,5 +186,5 @@ _OTHERS: Mapping[str, Schema] = {
     ),
 }
 
-SCHEMAS: Mapping[str, Schema] = {**_OTHERS, **_METRICS, **FLAGS, **LEASES}
+SCHEMAS: Mapping[str, Schema] = {**_OTHERS, **_METRICS, **FLAGS, **LEASES, **RELEASES}
 """Name -> schema of every body."""

@@ -77,7 +77,7 @@ def test_every_route_that_is_served_is_in_the_document(host: Flask) -> None:
 def test_every_operation_of_the_document_is_served(host: Flask) -> None:
     client = host.test_client()
     for path, operations in _documented(host)["paths"].items():
-        address = path.format(check="disk", name="transcription", key="nothing")
+        address = path.format(check="disk", name="transcription", key="nothing", release_id="x")
         for method in operations:
             answer = client.open(address, method=method.upper())
             assert answer.status_code not in (405, 500), (method, path)
@@ -89,7 +89,7 @@ def test_every_operation_of_the_document_is_served(host: Flask) -> None:
 def test_methods_that_the_document_lacks_are_refused_with_allow(host: Flask) -> None:
     client = host.test_client()
     for path, operations in _documented(host)["paths"].items():
-        address = path.format(check="disk", name="transcription", key="nothing")
+        address = path.format(check="disk", name="transcription", key="nothing", release_id="x")
         for method in METHODS - set(operations):
             answer = client.open(address, method=method.upper())
             assert (answer.status_code, "Allow" in answer.headers) == (405, True), (method, path)
@@ -105,7 +105,9 @@ def test_every_guarded_endpoint_refuses_who_bears_no_known_token(
         for method, operation in operations.items():
             if "security" in operation:
                 answer = client.open(
-                    path.format(key="x", name="x"), method=method.upper(), headers=headers
+                    path.format(key="x", name="x", release_id="x"),
+                    method=method.upper(),
+                    headers=headers,
                 )
                 assert answer.status_code == 401, (method, path)
                 assert answer.headers["WWW-Authenticate"].startswith("Bearer")
