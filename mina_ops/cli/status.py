@@ -14,12 +14,17 @@ from mina_ops.errors import OperatorError
 if TYPE_CHECKING:
     from mina_ops.operator.config.colours import Colour
 
+_WINDOW_SECONDS = 60
+
 
 @click.command(name="status")
 @output.json_option
 @click.pass_obj
 def command(session: Session, as_json: bool) -> None:
     """Show both colours: health, version, live connections, and their share of traffic.
+
+    A colour without share may still have live connections: those that it had before, until it
+    drains. The share that each really got is measured over the last minute.
 
     Exits 3 if a colour that gets traffic is unhealthy or unreachable, 7 if the load balancer
     cannot be asked.
@@ -30,6 +35,8 @@ def command(session: Session, as_json: bool) -> None:
     traffic, problem = _traffic(session)
     for name, state in states.items():
         state["percent"] = traffic["split"]["percent"][name] if traffic else None
+        state["serves"] = serves(traffic["split"], name) if traffic else None
+    _measure(states)
     value = {"public": session.settings.public_url, "colours": states, "traffic": traffic}
     output.data(value, _text(states, traffic), as_json=as_json)
     if problem:
@@ -39,6 +46,7 @@ def command(session: Session, as_json: bool) -> None:
 
 def _state(colour: Colour) -> dict[str, Any]:
     from mina_ops.operator.api.client import AppClient
+    from mina_ops.operator.traffic.identity import stranger
 
     state: dict[str, Any] = {"url": colour.url, "reachable": False, "ready": False}
     try:
@@ -46,13 +54,37 @@ def _state(colour: Colour) -> dict[str, Any]:
             health = client.health()
             state |= {"reachable": True, "status": health.status, "version": health.version}
             state |= {"environment": health.environment, "failing": health.failing()}
+            if somebody := stranger(colour, colour.url, health.environment):
+                state["stranger"] = somebody
             state["ready"] = client.ready().ready
             connections = client.connections()
             state |= {"active_connections": connections.active, "drain": connections.drain_state}
             state["stale"] = connections.stale
+            asked = client.metric("errors", window_seconds=_WINDOW_SECONDS)
+            state["requests_last_minute"] = asked.get("samples")
     except OperatorError as error:
         state["error"] = str(error)
     return state
+
+
+def _measure(states: dict[str, dict[str, Any]]) -> None:
+    """Add the share of the last minute's requests that each colour got."""
+    from mina_ops.operator.traffic.share import measured_share
+
+    requests = {name: state.get("requests_last_minute") for name, state in states.items()}
+    known = {name: count for name, count in requests.items() if isinstance(count, int)}
+    for name, state in states.items():
+        if len(known) < len(states) or state["percent"] is None:
+            continue
+        share = measured_share(known, name, state["percent"])
+        state["measured_percent"] = None if share.percent is None else round(share.percent, 1)
+        if share.differs:
+            state["share_problem"] = f"{share.describe(name)}, over the last minute."
+
+
+def serves(split: dict[str, Any], name: str) -> bool:
+    """Whether new visitors reach a colour."""
+    return bool(split["percent"][name]) or name in split["cohorts"].values()
 
 
 def _traffic(session: Session) -> tuple[dict[str, Any] | None, OperatorError | None]:
@@ -68,6 +100,18 @@ def _text(states: dict[str, dict[str, Any]], traffic: dict[str, Any] | None) -> 
     lines = [output.table(header, rows)]
     if traffic and traffic["split"]["cohorts"]:
         lines.append(f"{len(traffic['split']['cohorts'])} users are sent to a colour by name")
+    lines += [
+        f"{name} has no share; its {state['active_connections']} live connections are those that "
+        "it had before, until it drains"
+        for name, state in states.items()
+        if state["serves"] is False and state.get("active_connections")
+    ]
+    lines += [
+        f"{name}: {state[key]}"
+        for name, state in states.items()
+        for key in ("stranger", "share_problem")
+        if key in state
+    ]
     lines += [f"{name}: {state['error']}" for name, state in states.items() if "error" in state]
     return "\n".join(lines)
 
@@ -96,3 +140,6 @@ def _judge(states: dict[str, dict[str, Any]], traffic: dict[str, Any] | None) ->
             raise AppUnreachable(f"{name} gets traffic and cannot be reached at {state['url']}.")
         if not state["ready"]:
             raise AppUnhealthy(f"{name} gets traffic and is not ready.")
+    for state in states.values():
+        if "stranger" in state:
+            raise AppUnhealthy(state["stranger"])

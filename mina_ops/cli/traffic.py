@@ -45,7 +45,12 @@ def install(session: Session, dry_run: bool, as_json: bool) -> None:
         done.append("test it, reload, and ask the load balancer whether it serves it")
     else:
         done = session.driver.install() or ["nothing to do"]
-    output.data({"done": done, "dry_run": dry_run}, "\n".join(done), as_json=as_json)
+    strangers = [] if dry_run else _strangers(session)
+    value = {"done": done, "dry_run": dry_run, "problems": strangers}
+    lines = [*done, *(f"- {problem}" for problem in strangers)]
+    output.data(value, "\n".join(lines), as_json=as_json)
+    if strangers:
+        raise TrafficError("It is installed, and who answers behind it is not who should.")
 
 
 @command.command()
@@ -53,11 +58,23 @@ def install(session: Session, dry_run: bool, as_json: bool) -> None:
 @click.pass_obj
 def check(session: Session, as_json: bool) -> None:
     """Say what is wrong with the load balancer's set-up; exit 7 if anything is."""
-    problems = session.driver.check()
+    problems = session.driver.check() + _strangers(session)
     text = "\n".join(f"- {problem}" for problem in problems) or "ready"
     output.data({"ready": not problems, "problems": problems}, text, as_json=as_json)
     if problems:
         raise TrafficError(f"{len(problems)} thing(s) to put right before traffic can move.")
+
+
+def _strangers(session: Session) -> list[str]:
+    """Addresses that do not answer as who they should be."""
+    from mina_ops.operator.traffic import identity
+
+    try:
+        split = session.driver.read().split
+    except TrafficError:
+        # `check` says so itself.
+        split = None
+    return identity.problems(session.settings, split)
 
 
 @command.command()

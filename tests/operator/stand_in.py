@@ -124,10 +124,8 @@ class Instance:
             status = 302
         reason = value.get("refused", "") if isinstance(value, dict) else ""
         refused = f"X-Mina-Refused: {reason}\r\n" if reason else ""
-        fleet = self.fleet
         if isinstance(value, dict) and "/public/" in value.get("path", ""):
             refused += "Cache-Control: public, max-age=60\r\n"
-        refused += f"X-Mina-Environment: {fleet.colour}\r\nX-Mina-Version: {fleet.version}\r\n"
         kind = "application/problem+json" if status >= 400 else "application/json"
         writer.write(
             f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}\r\nContent-Type: {kind}\r\n"
@@ -175,11 +173,12 @@ class Instance:
                 **who,
                 "checks": {"database": {"status": "healthy"}, **checks},
                 "uptime_seconds": 12.5,
+                **({"instance": self.name} if query.startswith("verbose") else {}),
             }
         if path == "/api/health/ready":
             if self.ready and fleet.drain["state"] == "serving":
-                return 200, {"status": "ready"}
-            return 503, {"status": "not_ready", "reasons": ["draining"]}
+                return 200, {"status": "ready", **who}
+            return 503, {"status": "not_ready", "reasons": ["draining"], **who}
         if path == "/api/metrics/arrivals":
             return 200, self.arrivals
         if path.startswith("/api/metrics/"):

@@ -60,13 +60,15 @@ class Readiness:
     ready: bool
     http_status: int
     reason: str
+    environment: str | None = None
 
     @classmethod
     def from_answer(cls, http_status: int, body: Mapping[str, Any]) -> Self:
         """From the endpoint's status and body."""
         reasons = body.get("reasons")
         told = ", ".join(map(str, reasons)) if isinstance(reasons, list) else body.get("detail")
-        return cls(http_status == _OK, http_status, str(told or body.get("status", "?")))
+        reason, who = str(told or body.get("status", "?")), body.get("environment")
+        return cls(http_status == _OK, http_status, reason, None if who is None else str(who))
 
 
 @dataclass(frozen=True)

@@ -194,6 +194,11 @@ class AppClient:
                 "hung?"
             ) from exc
         except httpx.HTTPError as exc:
+            if untrusted := _untrusted(exc):
+                raise AppUnreachable(
+                    f"{self.name} has a certificate at {self.url} that this machine does not trust "
+                    f"({untrusted}); renew it, or add its issuer here (SSL_CERT_FILE)."
+                ) from exc
             raise AppUnreachable(
                 f"{self.name} cannot be reached at {self.url} ({type(exc).__name__}); is it "
                 "running, and is its address right?"
@@ -250,6 +255,15 @@ class AppClient:
         return AppUnreachable(
             f"What {self.name} answers at {self.url}{path} {why}; is the address right?"
         )
+
+
+def _untrusted(error: BaseException | None) -> str:
+    """Why a certificate is not trusted, in the words of TLS; "": that is not what happened."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _trust(url: str) -> ssl.SSLContext:

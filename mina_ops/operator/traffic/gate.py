@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from mina_ops.errors import AppUnhealthy, AppUnreachable, OperatorError
 from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.config.colours import Colour
+from mina_ops.operator.traffic.identity import stranger
 
 
 def require_ready(colour: Colour) -> None:
-    """Return if the colour and each instance that the file lists answer ready.
+    """Return if the colour and each instance that the file lists answer ready, as that colour.
 
     Raises:
         AppUnreachable: one of them does not answer.
@@ -45,7 +46,8 @@ def addresses(colour: Colour) -> list[tuple[str, str]]:
 def _problems(colour: Colour) -> list[OperatorError]:
     targets = list(_targets(colour))
     with ThreadPoolExecutor(max_workers=len(targets)) as pool:
-        return [problem for problem in pool.map(_problem, targets) if problem]
+        found = pool.map(lambda target: _problem(colour, *target), targets)
+        return [problem for problem in found if problem]
 
 
 def _targets(colour: Colour) -> Iterator[tuple[str, str]]:
@@ -57,13 +59,14 @@ def _targets(colour: Colour) -> Iterator[tuple[str, str]]:
                 yield f"{colour.name} instance {name}", f"{scheme}://{address}"
 
 
-def _problem(target: tuple[str, str]) -> OperatorError | None:
-    name, url = target
+def _problem(colour: Colour, name: str, url: str) -> OperatorError | None:
     try:
         with AppClient(name, url) as client:
             readiness = client.ready()
     except OperatorError as error:
         return error
+    if somebody := stranger(colour, url, readiness.environment):
+        return AppUnhealthy(somebody)
     if readiness.ready:
         return None
     return AppUnhealthy(f"{name} is not ready ({readiness.reason}) at {url}/api/health/ready.")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from mina_ops.errors import ConfigurationError
+from mina_ops.errors import ConfigurationError, TrafficError
 
 # A user id becomes the name of a file and part of a map's line: no slash, no blank, no leading
 # dot. The load balancers check the ids of requests against the same pattern.
@@ -115,6 +115,19 @@ class Split:
     def _known(self, colour: str) -> None:
         if colour not in self.percent:
             raise ConfigurationError(f"No colour {colour!r}; there are {', '.join(self.percent)}.")
+
+
+def require_colours(name: str, found: Sequence[str], wanted: Sequence[str]) -> None:
+    """Return if a load balancer shares traffic between the colours of mina-ops.toml.
+
+    Raises:
+        TrafficError: it does so between others, as after a slip in the file.
+    """
+    if list(found) != list(wanted):
+        raise TrafficError(
+            f"{name} shares traffic between {' and '.join(found)}; mina-ops.toml has "
+            f"{' and '.join(wanted)}, in that order. Correct the file."
+        )
 
 
 def _is_whole(value: object) -> bool:

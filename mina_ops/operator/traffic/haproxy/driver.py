@@ -18,10 +18,11 @@ from mina_ops.operator.traffic.haproxy.options import Endpoint, HaproxyOptions
 from mina_ops.operator.traffic.haproxy.runtime import HaproxyRuntime
 from mina_ops.operator.traffic.installation import Installation
 from mina_ops.operator.traffic.locking import exclusive
-from mina_ops.operator.traffic.model import Split
+from mina_ops.operator.traffic.model import Split, require_colours
 from mina_ops.operator.traffic.state_lock import StateLock
 from mina_ops.operator.traffic.templates import Rendering, render
 
+_COLOURS = ".colours"
 _RELEASE = ".release."
 _PERSIST_SECONDS = 20.0
 _READABLE = 0o644
@@ -69,6 +70,8 @@ class HaproxyDriver(TrafficDriver):
     def read(self) -> Reading:
         """The split in the map that HAProxy looks requests up in."""
         entries = self._runtime.entries()
+        if _COLOURS in entries:
+            require_colours("HAProxy", entries[_COLOURS].split(","), self._colours)
         try:
             share = int(entries[".percent"])
             cohorts = {key: value for key, value in entries.items() if not key.startswith(".")}
@@ -186,6 +189,7 @@ class HaproxyDriver(TrafficDriver):
         share = split.percent[self._colours[1]]
         releases = {_RELEASE + release: colour for colour, release in split.releases.items()}
         head = {".generation": str(generation), ".percent": str(share)}
+        head[_COLOURS] = ",".join(self._colours)
         return {**head, **releases, **split.cohorts}
 
     def _write_first_map(self) -> list[str]:

@@ -11,7 +11,7 @@ from mina_ops.operator.system import programs
 from mina_ops.operator.system.patience import patient
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.installation import Installation
-from mina_ops.operator.traffic.model import Split
+from mina_ops.operator.traffic.model import Split, require_colours
 from mina_ops.operator.traffic.nginx.control import NginxControl
 from mina_ops.operator.traffic.nginx.options import NginxOptions, read_options
 from mina_ops.operator.traffic.nginx.store import SplitStore
@@ -65,6 +65,7 @@ class NginxDriver(TrafficDriver):
         """The split as nginx's workers see it: generation, every bucket, every user by name."""
         for _ in range(_READ_TRIES):
             value = self.control.split()
+            require_colours("nginx", list(value.get("percent", {})), self._colours)
             second = self._colours[1]
             share = len(self.control.names(second))
             cohorts = {
