@@ -47,6 +47,7 @@ from mina_ops.app.state.presence import Presence
 from mina_ops.app.streams.streams import Streams
 from mina_ops.app.web import host_extensions, session_keys
 from mina_ops.app.web.middleware import Middleware, Paths, Recording
+from mina_ops.app.web.own_app import OwnApp
 from mina_ops.errors import ConfigurationError
 
 
@@ -248,12 +249,14 @@ def _wrap(
     app: Flask, runtime: Runtime, components: Sequence[Component], blueprints: list[Blueprint]
 ) -> Middleware:
     probes = {path: probe for one in components for path, probe in one.probes().items()}
+    context = runtime.context
+    own_app = OwnApp(app.import_name, blueprints, context.guard.bearer)
     return Middleware(
         app.wsgi_app,
-        Paths(probes, own=_paths_of(app, blueprints), skip=(runtime.socketio.path,)),
+        Paths(probes, _paths_of(app, blueprints), (runtime.socketio.path,), own_app),
         Recording(runtime.metrics.durations, runtime.metrics.log),
-        runtime.context.identity.headers,
-        runtime.context.heartbeat,
+        context.identity.headers,
+        context.heartbeat,
     )
 
 

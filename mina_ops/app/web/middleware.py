@@ -14,6 +14,7 @@ from werkzeug.wsgi import ClosingIterator
 
 from mina_ops.app.heartbeat import Heartbeat
 from mina_ops.app.web.answers import Probe, ProbeRequest, StartResponse, wrong_method
+from mina_ops.app.web.own_app import OwnApp
 from mina_ops.app.web.routing import guarded
 
 Environ = dict[str, Any]
@@ -40,11 +41,13 @@ class Paths:
         own: paths of our Flask routes, with all below them: not timed, and a JSON body that
             curl labelled as a form is labelled as JSON before anyone reads it as a form.
         skip: prefixes that are not timed, such as the Socket.IO path.
+        own_app: answers those requests for `own` that bear a token of ours, below Flask.
     """
 
     probes: Mapping[str, Probe]
     own: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    own_app: OwnApp | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Middleware:
         self._probes = {path: probe for path, probe in probes.items() if not path.endswith("/")}
         self._below = {path: probe for path, probe in probes.items() if path.endswith("/")}
         self._own_paths = paths.own
+        self._own_app = paths.own_app
         self._skip = paths.skip
         self._special = _short_prefixes((*probes, *paths.own, *paths.skip))
         self._identity = dict(identity)
@@ -104,7 +108,7 @@ class Middleware:
                 return self._answer(probe, path, environ, start)
             if self._is_own(path):
                 _relabel_form(environ)
-                return self.inner(environ, start)
+                return self._own_answer(environ, start)
             if path.startswith(self._skip):
                 return self.inner(environ, start)
         timed = self._kind()
@@ -135,6 +139,12 @@ class Middleware:
     def _is_own(self, path: str) -> bool:
         ours = (own for own in self._own_paths if path.startswith(own))
         return any(path[len(own) : len(own) + 1] in ("", "/", ".") for own in ours)
+
+    def _own_answer(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
+        answer = None
+        if self._own_app is not None and "HTTP_AUTHORIZATION" in environ:
+            answer = self._own_app.answer(environ, start)
+        return self.inner(environ, start) if answer is None else answer
 
     def _answer(
         self, probe: Probe, path: str, environ: Environ, start: StartResponse
