@@ -18,6 +18,7 @@ APP_LAYERS = (
     {"app", "app.clock", "app.forks", "app.settings", "app.downgrade_guard", "app.native"},
     {"app.socketio_adapter"},
     {"app.database"},
+    {"app.process"},
     {"app.identity", "app.heartbeat", "app.socketio_binding"},
     {"app.web"},
     {"app.component", "app.state"},

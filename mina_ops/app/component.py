@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from flask import Blueprint
 
+from mina_ops.app.process import Kind
 from mina_ops.app.web.answers import Probe
 
 
@@ -15,6 +16,9 @@ class Component:
 
     name = "component"
     """Names it in logs and in this process's presence report."""
+
+    kinds: Set[Kind] = frozenset({Kind.WEB})
+    """The kinds of processes in which it starts and beats."""
 
     def probes(self) -> Mapping[str, Probe]:
         """Paths answered below Flask, out of reach of the host's hooks; `/x/` takes all below."""

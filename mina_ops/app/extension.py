@@ -34,6 +34,7 @@ from mina_ops.app.metrics.component import Metrics
 from mina_ops.app.metrics.outcomes import Outcome, OutcomeEvents
 from mina_ops.app.metrics.routes import MetricRoutes
 from mina_ops.app.native import Native
+from mina_ops.app.process import Kind, Process
 from mina_ops.app.releases.routes import ReleaseRoutes
 from mina_ops.app.runtime import Runtime
 from mina_ops.app.sessions.admissions import Admissions
@@ -205,6 +206,7 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
 def make_context(app: Flask, chosen: Settings, db: Any = None) -> Context:
     """What the components of an app stand on; nothing is started and nothing is asked yet."""
     identity, clock, store = Identity.of(chosen), Clock(), open_store(chosen)
+    process = Process(chosen.process_kind)
     database = OwnConnection(source_of(app, chosen, db, Native()))
     has_database = bool(chosen.database_url) or db is not None
     archive = Archive(database if has_database else None)
@@ -219,9 +221,10 @@ def make_context(app: Flask, chosen: Settings, db: Any = None) -> Context:
             identity,
             ttl_seconds=chosen.presence_ttl_seconds,
             beat_seconds=chosen.beat_seconds,
+            process=process,
         ),
         database=database,
-        heartbeat=Heartbeat(chosen.beat_seconds, clock),
+        heartbeat=Heartbeat(chosen.beat_seconds, clock, process),
         guard=Guard(chosen),
         audit=Audit(store, identity, clock, archive),
     )
@@ -233,9 +236,9 @@ def _wire(app: Flask, runtime: Runtime) -> None:
     blueprints = [blueprint for one in components for blueprint in one.blueprints()]
     for component in components:
         presence.contribute(component.name, component.report, component.merge)
-        heartbeat.at_start(component.at_start)
-        heartbeat.every_beat(component.name, component.beat)
-    heartbeat.every_beat("presence", presence.beat)
+        heartbeat.at_start(component.at_start, component.kinds)
+        heartbeat.every_beat(component.name, component.beat, component.kinds)
+    heartbeat.every_beat("presence", presence.beat, {Kind.WEB, Kind.WORKER})
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
     heartbeat.at_start(lambda: host_extensions.exempt(app, blueprints))

@@ -51,6 +51,9 @@ class Settings:
         "Release that this process runs.")
     instance: str = _key("MINA_OPS_INSTANCE", "0", TEXT,
         "Name of this instance within its colour; part of each sid.")
+    process_kind: str | None = _key("MINA_OPS_PROCESS_KIND", None, TEXT_OR_NONE,
+        "`web`, `worker` (counts for kills and outcomes) or `command` (leaves no trace); default: "
+        "found out. Set it for workers that a `flask` command of your own runs.")
     colours: tuple[str, ...] = _key("MINA_OPS_COLOURS", ("blue", "green"), TEXTS,
         "The colours that share Redis and database.")
     redis_url: str | None = _key("REDIS_URL", None, TEXT_OR_NONE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -20,6 +20,8 @@ from mina_ops.app.flags.model import Json
 from mina_ops.app.flags.overrides import Overrides
 from mina_ops.app.flags.repository import Author, Repository
 from mina_ops.app.flags.snapshot import Snapshot
+from mina_ops.app.forks import call_in_children
+from mina_ops.app.process import EVERY_KIND, Kind
 from mina_ops.app.state import keys
 from mina_ops.app.state.base import Subscription
 from mina_ops.errors import InvalidRequest, StateUnavailable
@@ -35,10 +37,12 @@ class Flags(Component):
     """
 
     name = "flags"
+    kinds = EVERY_KIND
 
     def __init__(self, context: Context) -> None:
         store, settings, identity = context.store, context.settings, context.identity
         self._store = store
+        self._heartbeat = context.heartbeat
         self._hints: Subscription | None = None
         self._table: Mapping[str, Compiled] = {}
         self._declared: dict[str, str] = {}
@@ -59,6 +63,8 @@ class Flags(Component):
             store, identity, self.cache, ttl_seconds=settings.presence_ttl_seconds
         )
         self.cache.try_refresh()
+        self._use(self.cache.snapshot)
+        call_in_children(self._forget_parent)
 
     def is_enabled(self, key: str, unit: object = None, **attributes: Any) -> bool:
         """Whether a flag is on for a caller; from memory, without I/O.
@@ -87,6 +93,7 @@ class Flags(Component):
         self, key: str, unit: object = None, attributes: Mapping[str, Any] | None = None
     ) -> Decision | None:
         """The full answer with variant and reason; None: no such flag. Raises as `is_enabled`."""
+        self._start_beside_requests()
         forced = self._overrides.answer(key)
         if forced is not None:
             return Decision(forced, forced, None, "full" if forced else "disabled")
@@ -103,6 +110,7 @@ class Flags(Component):
         self, unit: object = None, attributes: Mapping[str, Any] | None = None
     ) -> dict[str, bool | None]:
         """Every flag's answer for a caller by key; None where it would raise."""
+        self._start_beside_requests()
         return {
             key: _answer(compiled, unit, attributes or {})
             for key, compiled in sorted(self._table.items())
@@ -165,6 +173,7 @@ class Flags(Component):
         self._hints = self._store.listen([keys.FLAGS_HINT], self._hinted)
         # What the constructor read may be old: a worker can be forked long after.
         self.cache.try_refresh()
+        self._use(self.cache.snapshot)
 
     def report(self) -> Any:
         """The version that this process applied, for confirmed changes."""
@@ -188,13 +197,53 @@ class Flags(Component):
 
     def _hinted(self, _: str) -> None:
         try:
-            if self.cache.refresh(hinted=True):
+            refreshed = self.cache.refresh(hinted=True)
+            if refreshed and self._heartbeat.process.kind is not Kind.COMMAND:
                 self.confirmations.tell()
         except StateUnavailable:
             return  # the next beat does both
 
     def _use(self, snapshot: Snapshot) -> None:
-        self._table = self._overrides.over(snapshot.table)
+        table = self._overrides.over(snapshot.table)
+        if not self._heartbeat.running:
+            table = _NotStarted(table, self._started_table)
+        self._table = table
+
+    def _start_beside_requests(self) -> None:
+        """Let a worker, a script or a forked child follow the flags from its first question on.
+
+        A request starts the heartbeat itself and waits for nothing. Whoever asks outside of any
+        waits once, for the store's timeout at most: what was read when its code was imported may
+        be older than a kill.
+        """
+        if self._heartbeat.start_beside_requests():
+            self.cache.try_refresh()
+            self._use(self.cache.snapshot)
+
+    def _started_table(self) -> Mapping[str, Compiled]:
+        self._start_beside_requests()
+        return self._table
+
+    def _forget_parent(self) -> None:
+        self._use(self.cache.snapshot)
+
+
+class _NotStarted(dict[str, Compiled]):
+    """The table of a process that nobody keeps up to date yet: the first look changes that.
+
+    So asking a flag costs nothing more in a process where the heartbeat runs.
+    """
+
+    def __init__(
+        self, table: Mapping[str, Compiled], start: Callable[[], Mapping[str, Compiled]]
+    ) -> None:
+        super().__init__(table)
+        self._start = start
+
+    def get(self, key: str, default: Any = None) -> Any:
+        started = self._start()
+        # Past this method, where it did not start: the app was closed.
+        return super().get(key, default) if started is self else started.get(key, default)
 
 
 def _answer(compiled: Compiled, unit: object, attributes: Mapping[str, Any]) -> bool | None:

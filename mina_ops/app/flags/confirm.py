@@ -77,6 +77,16 @@ class Confirmations:
             # for everybody else.
             time.sleep(max(_PAUSE_SECONDS, 4 * (ended - began)))
 
+    def _live(self) -> dict[str, list[Mapping[str, Any]]]:
+        """Each live process -> what it said of its flags, as one that serves and as a worker."""
+        found: dict[str, list[Mapping[str, Any]]] = {}
+        for colour in sorted(self._identity.colours):
+            for roster in (keys.presence(colour), keys.workers(colour)):
+                for process, raw in self._store.members(roster).items():
+                    said = found.setdefault(f"{colour}/{process}", [])
+                    said.append(json.loads(raw).get("flags") or {})
+        return found
+
     def _own(self) -> str:
         return f"{self._identity.environment}/{self._identity.process_id}"
 
@@ -92,14 +102,11 @@ class Confirmations:
         (applied if _has_applied(self._applied_here(), changed) else waiting).append(own)
         try:
             told = self._store.members(keys.FLAGS_APPLIED)
-            for colour in sorted(self._identity.colours):
-                for process, raw in self._store.members(keys.presence(colour)).items():
-                    name = f"{colour}/{process}"
-                    report = json.loads(raw).get("flags") or {}
-                    newest = [report, json.loads(told.get(name, b"{}"))]
-                    if name != own:
-                        done = any(_has_applied(said, changed) for said in newest)
-                        (applied if done else waiting).append(name)
+            for name, said in self._live().items():
+                if name != own:
+                    said.append(json.loads(told.get(name, b"{}")))
+                    done = any(_has_applied(one, changed) for one in said)
+                    (applied if done else waiting).append(name)
         except StateUnavailable:
             waiting.append("processes unknown: the shared state is away")
         return Confirmation(tuple(sorted(applied)), tuple(sorted(waiting)))

@@ -20,6 +20,7 @@ from mina_ops.app.metrics.outcomes import Outcome, OutcomeEvents
 from mina_ops.app.metrics.recorder import Recorder
 from mina_ops.app.metrics.request_log import RequestLog
 from mina_ops.app.metrics.sessions import ActiveSessions
+from mina_ops.app.process import EVERY_KIND, Kind
 from mina_ops.errors import StateUnavailable
 
 MOST_NAMES = 100
@@ -35,8 +36,10 @@ class Metrics(Component):
     """
 
     name = COMPONENT
+    kinds = EVERY_KIND
 
     def __init__(self, context: Context, events: OutcomeEvents) -> None:
+        self._heartbeat = context.heartbeat
         self.gauges: list[tuple[str, str, Reading]] = []
         self._recorder = Recorder()
         self._outbox = Outbox(context.store, context.identity.environment, context.identity.version)
@@ -59,6 +62,8 @@ class Metrics(Component):
         return Outcome(partial(self._count_outcome, _admit(self._outcomes, name)))
 
     def _count_outcome(self, name: str, succeeded: bool) -> None:
+        if not self._heartbeat.running:
+            self._start_beside_requests()
         self._recorder.count(fields.outcome(name, succeeded))
         self._events.tell(name, succeeded)
 
@@ -83,7 +88,8 @@ class Metrics(Component):
         atexit.register(self._flush_at_exit)
 
     def beat(self, now: float) -> None:
-        self._sessions.beat(now)
+        if self._heartbeat.process.kind is Kind.WEB:
+            self._sessions.beat(now)
         try:
             self.flush(now)
             self.figures.views.beat(now)
@@ -121,6 +127,11 @@ class Metrics(Component):
     def _flush_at_exit(self) -> None:
         with suppress(StateUnavailable):
             self.flush(time.time())
+
+    def _start_beside_requests(self) -> None:
+        """In a worker or a script: begin to store outcomes, the last ones at its end."""
+        if self._heartbeat.start_beside_requests():
+            atexit.register(self._flush_at_exit)
 
     def _renew_lock(self) -> None:
         """Let a forked child flush, whatever the parent was doing."""

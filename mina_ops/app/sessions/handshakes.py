@@ -58,7 +58,7 @@ class Handshakes:
         self._server.handle_request = self
 
     def __call__(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
-        if not self._heartbeat.running:
+        if not self._heartbeat.serving:
             self._heartbeat.start()
         query = parse_qs(environ.get("QUERY_STRING", ""))
         sid = query["sid"][0] if "sid" in query else None

@@ -28,6 +28,11 @@ def summary_lease(environment: str) -> str:
     return f"mina:env:{environment}:summary:{{{environment}}}:lease"
 
 
+def workers(environment: str) -> str:
+    """Roster of a colour's processes that serve no requests and ask for flags."""
+    return f"mina:env:{environment}:workers:{{{environment}}}"
+
+
 def drain_order(environment: str) -> str:
     """The drain order of a colour."""
     return f"mina:env:{environment}:drain"

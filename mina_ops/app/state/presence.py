@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mina_ops.app.identity import Identity
+from mina_ops.app.process import Kind, Process
 from mina_ops.app.state import keys
 from mina_ops.app.state.base import Store
 from mina_ops.app.state.summary import Merge, Summaries, Summary
@@ -53,11 +54,20 @@ class Presence:
         identity: names this process.
         ttl_seconds: a process that is silent for this long is gone.
         beat_seconds: how often `beat` is called.
+        process: one that serves no requests is on a roster of its own, since drains, readiness
+            and figures do not count it.
     """
 
     def __init__(
-        self, store: Store, identity: Identity, *, ttl_seconds: float, beat_seconds: float
+        self,
+        store: Store,
+        identity: Identity,
+        *,
+        ttl_seconds: float,
+        beat_seconds: float,
+        process: Process | None = None,
     ) -> None:
+        self._process = process or Process()
         self._store = store
         self._identity = identity
         self._ttl_seconds = ttl_seconds
@@ -100,7 +110,9 @@ class Presence:
         """
         ttl = self._ttl_seconds
         try:
-            if self._left:
+            if self._process.kind is Kind.WORKER:
+                self._announce_worker()
+            elif self._left:
                 self._summaries.take(self._store.get_all(self._summaries.keys))
             else:
                 self._summaries.take(self._announce(ttl))
@@ -118,8 +130,11 @@ class Presence:
     def leave(self) -> None:
         """Take this process off the roster for good, now rather than after its time to live."""
         self._left = True
-        roster = keys.presence(self._identity.environment)
-        self._store.withdraw(roster, self._identity.process_id)
+        environment, process_id = self._identity.environment, self._identity.process_id
+        if self._process.kind is Kind.WORKER:
+            self._store.withdraw(keys.workers(environment), process_id)
+            return
+        self._store.withdraw(keys.presence(environment), process_id)
         self._summaries.leave()
 
     def summary(self, environment: str | None = None) -> Summary:
@@ -143,7 +158,8 @@ class Presence:
         self._read_if_old(colour)
         view = self._views.get(colour)
         reports = {} if view is None else dict(view.reports)
-        if colour == self._identity.environment and not self._left:
+        serves = self._process.kind is Kind.WEB and not self._left
+        if colour == self._identity.environment and serves:
             reports[self._identity.process_id] = self.own()
         age = None if view is None else time.monotonic() - view.read_at
         too_old = age is None or age > self._ttl_seconds
@@ -152,6 +168,14 @@ class Presence:
     def reports(self, component: str, colour: str) -> dict[str, Any]:
         """What each process of a colour says of one component; {} where it says nothing."""
         return {name: r.get(component) or {} for name, r in self.peers(colour).reports.items()}
+
+    def _announce_worker(self) -> None:
+        if not self._left:
+            roster = keys.workers(self._identity.environment)
+            own = json.dumps(self.own()).encode()
+            self._store.announce(
+                roster, self._identity.process_id, own, ttl_seconds=self._ttl_seconds
+            )
 
     def _announce(self, ttl_seconds: float) -> dict[str, bytes]:
         own = json.dumps(self.own()).encode()

@@ -98,7 +98,7 @@ class Middleware:
         self._kind = _Timed if recording.log is None else _Logged
 
     def __call__(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
-        if not self._heartbeat.running:
+        if not self._heartbeat.serving:
             self._heartbeat.start()
         path = environ.get("PATH_INFO", "")
         # One look sorts out nearly every request of the host.
