@@ -15,6 +15,7 @@ from mina_ops.app.admin.auth import Guard
 from mina_ops.app.admin.routes import AdminRoutes
 from mina_ops.app.clock import Clock
 from mina_ops.app.component import Component
+from mina_ops.app.console.component import make_console
 from mina_ops.app.context import Context
 from mina_ops.app.database.connection import OwnConnection
 from mina_ops.app.database.source import source_of
@@ -198,6 +199,7 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
         OfrepRoutes(context, flags),
         LeaseRoutes(context),
         ReleaseRoutes(context),
+        make_console(context, health, metrics, flags, drain_state),
         AdminRoutes(context),
     )
     return Runtime(context, binding, health, metrics, connections, streams, drain, flags, routes)

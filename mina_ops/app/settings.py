@@ -68,6 +68,10 @@ class Settings:
         "A process that is silent for this long is gone.", "seconds", above=1.0, most=60.0)
     admin_tokens: Mapping[str, str] = _key("MINA_OPS_ADMIN_TOKENS", dict, _TOKENS,
         "Bearer tokens: name -> SHA-256 hex digest; `name:digest,...` as text.", secret=True)
+    read_tokens: Mapping[str, str] = _key("MINA_OPS_READ_TOKENS", dict, _TOKENS,
+        "Bearer tokens that may only read, in the same form.", secret=True)
+    console_path: str | None = _key("MINA_OPS_CONSOLE_PATH", "/mina-ops/", TEXT_OR_NONE,
+        "Path of the console; empty: off.")
     is_admin: Callable[[Any], bool] | None = _key("MINA_OPS_IS_ADMIN", None, ANYTHING,
         "Predicate over Flask-Login's user; default: its `is_admin`.", code_only=True)
     drain_grace_seconds: float = _key("MINA_OPS_DRAIN_GRACE", 30.0, NUMBER,

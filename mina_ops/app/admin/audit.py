@@ -118,6 +118,11 @@ class Audit:
             _log.warning("The shared audit log is away; the line above is the record")
         self.archive.add(texts, self._recent)
 
+    def newest(self, count: int) -> list[Entry]:
+        """The newest entries of the shared log, newest first; raises StateUnavailable."""
+        found = self._store.records(keys.AUDIT_LOG, count=count)
+        return [entry_of(texts) for _, texts in found if texts.get("id")]
+
     def entries(
         self, *, limit: int, before: float | None = None, **wanted: str
     ) -> tuple[list[Entry], dict[str, str]]:

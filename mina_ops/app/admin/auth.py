@@ -21,7 +21,10 @@ class Guard:
     """Lets admins pass and names them; compares token digests in constant time."""
 
     def __init__(self, settings: Settings) -> None:
-        self._tokens: Mapping[str, str] = settings.admin_tokens
+        self._tokens: Mapping[str, str] = {**settings.read_tokens, **settings.admin_tokens}
+        self._readers = {f"token:{name}" for name in settings.read_tokens} - {
+            f"token:{name}" for name in settings.admin_tokens
+        }
         self._is_admin: Callable[[Any], bool] = settings.is_admin or _has_admin_mark
 
     def require(self) -> str:
@@ -33,6 +36,8 @@ class Guard:
         """
         actor = self.bearer(request.headers.get("Authorization"))
         if actor is not None:
+            if request.method not in _SAFE and not self.may_write(actor):
+                raise Forbidden("This token may only read.")
             return actor
         user = logged_in_user()
         if user is None:
@@ -45,6 +50,10 @@ class Guard:
         if request.method not in _SAFE:
             refuse_cross_site(request.headers, request.host)
         return f"user:{user.get_id()}"
+
+    def may_write(self, actor: str) -> bool:
+        """Whether an actor may change anything; the bearer of a read token may not."""
+        return actor not in self._readers
 
     def bearer(self, header: str | None) -> str | None:
         """`token:<name>` for a header `Bearer <known token>`; None without such a header.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -163,6 +163,10 @@ class Editor:
         if key is not None:
             limits.check_key(key)
         return list(islice(self._repository.history(key), count))
+
+    def records(self) -> Iterator[Record]:
+        """All changes, the newest first, read as they are asked for; raises StateUnavailable."""
+        return self._repository.history()
 
     def changed_at(self) -> dict[str, float]:
         """When each flag was changed last (Unix time), as far back as the log reaches."""

@@ -53,6 +53,11 @@ def metrics_total(environment: str, version: str) -> str:
     return f"mina:env:{environment}:metrics:{{{environment}}}:total:{version}"
 
 
+def minute(environment: str, start: int) -> str:
+    """What one process of a colour left of a minute that metrics do not keep."""
+    return f"mina:env:{environment}:minute:{{{environment}}}:{start}"
+
+
 def health_mark(environment: str) -> str:
     """What the redis check writes, to see that the store takes writes."""
     return f"mina:env:{environment}:health"

@@ -88,6 +88,18 @@ class Answer:
 Probe = Callable[[ProbeRequest], Answer]
 
 
+@dataclass(frozen=True)
+class AnyMethod:
+    """A probe that answers writes too, and tells the methods apart itself."""
+
+    probe: Probe
+    methods: tuple[str, ...]
+
+    def __call__(self, request: ProbeRequest) -> Answer:
+        """Its answer."""
+        return self.probe(request)
+
+
 def problem(error: MinaOpsError) -> Answer:
     """The problem details of an error; holds its code and message, never a cause's text."""
     status = HTTPStatus(error.http_status)

@@ -13,7 +13,7 @@ from flask import Request, request
 from werkzeug.wsgi import ClosingIterator
 
 from mina_ops.app.heartbeat import Heartbeat
-from mina_ops.app.web.answers import Probe, ProbeRequest, StartResponse, wrong_method
+from mina_ops.app.web.answers import AnyMethod, Probe, ProbeRequest, StartResponse, wrong_method
 from mina_ops.app.web.own_app import OwnApp
 from mina_ops.app.web.routing import guarded
 
@@ -149,8 +149,9 @@ class Middleware:
     def _answer(
         self, probe: Probe, path: str, environ: Environ, start: StartResponse
     ) -> Iterable[bytes]:
-        if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
-            answer = wrong_method(("GET", "HEAD"))
+        methods = probe.methods if isinstance(probe, AnyMethod) else ("GET", "HEAD")
+        if environ.get("REQUEST_METHOD") not in methods:
+            answer = wrong_method(methods)
         else:
             answer = guarded(lambda: probe(ProbeRequest(path, environ)))
         return answer.to_wsgi(environ, start, self._identity)

@@ -5,6 +5,7 @@ import { list, make, say, show } from "./dom.js";
 import { duration, who } from "./words.js";
 
 const MARKS = { done: "✓", now: "●", waiting: "○", failed: "✗" };
+const WORDS = { pass: "passes", fail: "FAILS", no_data: "not yet known", error: "cannot be read" };
 const SAID = { done: "done", now: "under way", waiting: "to come", failed: "failed" };
 
 export function releaseView(root, ask) {
@@ -12,13 +13,13 @@ export function releaseView(root, ask) {
   const phases = make("ol", { class: "phases" });
   const waits = make("p", { class: "waits" });
   const triggers = make("table", { class: "triggers", hidden: true },
-    make("thead", {}, make("tr", {}, ...["trigger", "figure", "limit", "says"].map((name) =>
+    make("thead", {}, make("tr", {}, ...["trigger", "verdict", "says"].map((name) =>
       make("th", { scope: "col" }, name)))));
   const body = make("tbody");
   triggers.append(body);
   const orders = make("p", { class: "small orders" });
   const acts = make("p", { class: "acts" });
-  const buttons = ["promote", "pause", "resume", "abort", "freeze", "unfreeze"].map((name) => actButton(name, ask));
+  const buttons = ["promote", "pause", "resume", "abort"].map((name) => actButton(name, ask));
   acts.append(...buttons);
   const line = copyLine();
   root.append(about, phases, waits, triggers, orders, acts, line.root);
@@ -92,14 +93,13 @@ function phaseItem() {
 }
 
 function triggerRow() {
-  const cells = [make("th", { scope: "row" }), make("td"), make("td"), make("td", { class: "says" })];
+  const cells = [make("th", { scope: "row" }), make("td"), make("td", { class: "says" })];
   const row = make("tr", {}, ...cells);
   row.mend = (trigger) => {
     row.dataset.verdict = trigger.verdict;
-    say(cells[0], trigger.name.replaceAll("_", " "));
-    say(cells[1], trigger.figure ?? "–");
-    say(cells[2], trigger.limit ?? "");
-    say(cells[3], trigger.says ?? trigger.verdict);
+    say(cells[0], String(trigger.name).replaceAll("_", " "));
+    say(cells[1], WORDS[trigger.verdict] ?? trigger.verdict);
+    say(cells[2], trigger.says ?? "");
   };
   return row;
 }

@@ -192,10 +192,10 @@ def _release(**more: Any) -> State:
         "waits_for": "P95: 412 of 640 samples",
         "reason": None,
         "triggers": [
-            _trigger("error_rate", "pass", "0.03 %", "5 %", "surely below the limit"),
-            _trigger("p95", "no_data", "91 ms", "131 ms", "412 of 640 samples"),
-            _trigger("websockets", "pass", "100 %", "95 %", "52 handshakes"),
-            _trigger("database", "pass", "12 ms", "500 ms", "connected"),
+            _trigger("error_rate", "pass", "0.03 % of 2,410 failed, limit 5 %"),
+            _trigger("p95", "no_data", "91 ms beside 87 ms: 412 of 640 samples"),
+            _trigger("websockets", "pass", "all of 52 handshakes succeeded"),
+            _trigger("database", "pass", "connected, 12 ms, limit 500 ms"),
         ],
         "seconds_left": 240,
         "heard_seconds": 1.0,
@@ -206,8 +206,8 @@ def _release(**more: Any) -> State:
     }
 
 
-def _trigger(name: str, verdict: str, figure: str, limit: str, says: str) -> State:
-    return {"name": name, "verdict": verdict, "figure": figure, "limit": limit, "says": says}
+def _trigger(name: str, verdict: str, says: str) -> State:
+    return {"name": name, "verdict": verdict, "says": says}
 
 
 def canary() -> State:
@@ -280,7 +280,7 @@ def both_sick() -> State:
     state["limits"]["error_rate"]["broken_by"] = ["green"]
     release = state["release"]
     release |= {"paused": True, "reason": "held: blue shows the same fault"}
-    release["triggers"][0] |= {"verdict": "fail", "figure": "6.2 %", "says": "above the limit"}
+    release["triggers"][0] |= {"verdict": "fail", "says": "6.2 % of 480 failed, limit 5 %"}
     return state
 
 

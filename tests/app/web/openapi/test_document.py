@@ -70,8 +70,8 @@ def test_every_route_that_is_served_is_in_the_document(host: Flask) -> None:
     for component in host.extensions["mina_ops"].components:
         served |= {path for path in component.probes() if not path.endswith("/")}
     assert len(served) > 25
-    # A script for browsers is a file, no part of the contract.
-    assert served - set(paths) == {SCRIPT_PATH}
+    # A script and a page for browsers are files, no part of the contract.
+    assert served - set(paths) == {SCRIPT_PATH, "/mina-ops"}
 
 
 def test_every_operation_of_the_document_is_served(host: Flask) -> None:

@@ -1,0 +1,135 @@
+"""What an admin does from the page; each act is recorded as its endpoint records it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from mina_ops.app.console.watching import Watching
+from mina_ops.app.context import Context
+from mina_ops.app.drain.orders import Orders
+from mina_ops.app.drain.status import iso
+from mina_ops.app.flags.component import Flags
+from mina_ops.app.flags.repository import Author
+from mina_ops.app.releases.reports import ReleaseReports
+from mina_ops.app.web.openapi.releases import KINDS
+from mina_ops.errors import Conflict, InvalidRequest
+
+_CONFIRM_SECONDS = 2.0
+_Body = Mapping[str, Any]
+
+
+class Acts:
+    """Does what `POST act` asks for. Every act may raise StateUnavailable; nothing is done then."""
+
+    def __init__(self, context: Context, flags: Flags, watching: Watching) -> None:
+        self._context = context
+        self._flags = flags
+        self._watching = watching
+        self._acts: dict[str, Callable[[str, str, _Body], dict[str, Any]]] = {
+            "drain": self._drain,
+            "cancel-drain": self._cancel_drain,
+            "turn-flag": self._set_flag,
+            "roll-flag": self._set_flag,
+            **dict.fromkeys(KINDS, self._order),
+        }
+
+    def do(self, actor: str, address: str, body: _Body) -> dict[str, Any]:
+        """Do one act; what came of it.
+
+        Raises:
+            InvalidRequest: the act is unknown, or a field is missing or of a wrong type.
+            Conflict: it cannot be done now; the message says why.
+        """
+        act = self._acts.get(str(body.get("act")))
+        if act is None:
+            raise InvalidRequest(f"'act' must be one of {', '.join(self._acts)}.", field="act")
+        done = act(actor, address, body)
+        self._context.heartbeat.poke()
+        return done
+
+    def _drain(self, actor: str, address: str, body: _Body) -> dict[str, Any]:
+        colour = self._colour(body)
+        context, orders = self._context, self._orders(colour)
+        before = orders.read()
+        grace = context.settings.drain_grace_seconds
+        version = self._version(colour)
+        order, new = orders.begin(context.clock.now(), grace, version=version, force=False)
+        if new:
+            self._record(actor, address, "drain.begin", colour, (None, order))
+        orders.announce()
+        return {"new": new, "deadline": iso(order.deadline), "was": before is not None}
+
+    def _cancel_drain(self, actor: str, address: str, body: _Body) -> dict[str, Any]:
+        colour = self._colour(body)
+        orders = self._orders(colour)
+        before = orders.cancel(self._context.clock.now())
+        if before is not None:
+            self._record(actor, address, "drain.cancel", colour, (before, None))
+        orders.announce()
+        return {"cancelled": before is not None}
+
+    def _set_flag(self, actor: str, address: str, body: _Body) -> dict[str, Any]:
+        name = "enabled" if body["act"] == "turn-flag" else "rollout_percent"
+        if name not in body or "key" not in body:
+            raise InvalidRequest(f"Fields 'key' and {name!r} are needed.", field=name)
+        self._flags.editor.flag(str(body["key"]))  # the page changes flags, and makes none
+        values = {name: body[name]}
+        edited = self._flags.editor.set(body["key"], values, Author(actor, address))
+        if body.get("enabled") is not False:
+            return {"flags_version": edited.changed.version}
+        found = self._flags.confirmations.wait(edited.changed, _CONFIRM_SECONDS)
+        return {"confirmed": found.complete, "waiting_for": list(found.waiting_for)}
+
+    def _order(self, actor: str, address: str, body: _Body) -> dict[str, Any]:
+        release = self._watching.release
+        if release is None or release["ended"]:
+            raise Conflict("No release is running.")
+        context, kind = self._context, str(body["act"])
+        order = {"kind": kind, "why": "ordered at the console", "who": actor}
+        ReleaseReports(context.store, context.clock).ask(
+            release["id"], {**order, "at": f"{context.clock.now():.3f}"}
+        )
+        context.audit.record(
+            actor=actor,
+            action=f"release.{kind}",
+            subject=release["id"],
+            before=None,
+            after=order,
+            address=address,
+        )
+        return order
+
+    def _colour(self, body: _Body) -> str:
+        colour = str(body.get("colour"))
+        if colour not in self._context.identity.colours:
+            known = ", ".join(self._context.identity.colours)
+            raise InvalidRequest(f"'colour' must be one of {known}.", field="colour")
+        return colour
+
+    def _orders(self, colour: str) -> Orders:
+        return Orders(self._context.store, replace(self._context.identity, environment=colour))
+
+    def _version(self, colour: str) -> str:
+        reports = self._context.presence.peers(colour).reports.values()
+        versions = sorted(str(report.get("version")) for report in reports)
+        if not versions:
+            raise Conflict(f"No process of {colour} is heard: there is nothing to drain.")
+        return versions[-1]
+
+    def _record(
+        self, actor: str, address: str, action: str, colour: str, change: tuple[Any, Any]
+    ) -> None:
+        before, after = (
+            None if o is None else {"order_id": o.order_id, "deadline": iso(o.deadline)}
+            for o in change
+        )
+        self._context.audit.record(
+            actor=actor,
+            action=action,
+            subject=colour,
+            before=before,
+            after=after,
+            address=address,
+        )
