@@ -6,16 +6,26 @@ import time
 
 
 class Clock:
-    """Tells the time.
+    """Tells the time, by the store's clock once that was asked.
+
+    Between two questions it goes on with the monotonic clock. So neither a wall clock that steps
+    nor two hosts whose clocks differ by an hour change a figure, an order or a roster.
 
     Whatever another process reads (a deadline, the age of a report) is written in `now`, and
     whatever stays in this process (a pause, a time limit) is measured with `monotonic`, which
     never steps back.
     """
 
+    def __init__(self) -> None:
+        self._ahead = time.time() - time.monotonic()
+
+    def follow(self, shared: float) -> None:
+        """Take over what the shared clock says just now."""
+        self._ahead = shared - time.monotonic()
+
     def now(self) -> float:
         """Seconds since the epoch, as all processes of the site count them."""
-        return time.time()
+        return time.monotonic() + self._ahead
 
     def monotonic(self) -> float:
         """Seconds since some moment of this process's own."""

@@ -46,6 +46,7 @@ from mina_ops.app.socketio_binding import SocketIOBinding
 from mina_ops.app.state import open_store
 from mina_ops.app.state.drain_state import DrainState
 from mina_ops.app.state.presence import Presence
+from mina_ops.app.state.shared_time import SharedTime
 from mina_ops.app.streams.streams import Streams
 from mina_ops.app.web import host_extensions, session_keys
 from mina_ops.app.web.middleware import Middleware, Paths, Recording
@@ -236,6 +237,7 @@ def _wire(app: Flask, runtime: Runtime) -> None:
     heartbeat, presence = runtime.context.heartbeat, runtime.context.presence
     components = runtime.components
     blueprints = [blueprint for one in components for blueprint in one.blueprints()]
+    heartbeat.every_beat("clock", SharedTime(runtime.store, runtime.context.clock).beat)
     for component in components:
         presence.contribute(component.name, component.report, component.merge)
         heartbeat.at_start(component.at_start, component.kinds)

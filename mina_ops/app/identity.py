@@ -8,6 +8,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from urllib.parse import quote
 
 from mina_ops.app.settings import Settings
 
@@ -39,9 +40,17 @@ class Identity:
     @cached_property
     def headers(self) -> Mapping[str, str]:
         """The headers that name colour and release in every answer of ours."""
-        return {"X-Mina-Environment": self.environment, "X-Mina-Version": self.version}
+        return {"X-Mina-Environment": self.environment, "X-Mina-Version": _header(self.version)}
 
     @property
     def process_id(self) -> str:
         """Names this app among all of its colour: host, instance, pid (a fork has its own)."""
         return f"{socket.gethostname()}:{self.instance}:{os.getpid()}:{self.token}"
+
+
+def _header(text: str) -> str:
+    """The text as a header may hold it: what is not printable ASCII is percent-encoded.
+
+    The dash of a release that somebody typed as "v2.5\u20131" would else break every answer.
+    """
+    return quote(text, safe="".join(chr(code) for code in range(32, 127)))

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
 from mina_ops import fields
 from mina_ops.errors import ConfigurationError
 from mina_ops.fields import ANYTHING, FLAG, NUMBER, TEXT, TEXT_OR_NONE, TEXTS, WHOLE, Kind, Rules
@@ -33,7 +36,24 @@ def _tokens(value: object) -> Mapping[str, str]:
     return dict(pairs)
 
 
+def _database_url(value: object) -> str | None:
+    text = str(value).strip()
+    if text:
+        make_url(text).get_dialect()
+    return text or None
+
+
+def _colour(value: object) -> str:
+    """A name for the colour, also of what another tool calls its environment: `Prod (EU)`."""
+    text = str(value).strip()
+    if _NAME.fullmatch(text):
+        return text
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")[:32] or "production"
+
+
 _TOKENS = Kind("tokens", _tokens, _tokens)
+_DATABASE_URL = Kind("the URL of a database", _database_url, _database_url)
+_COLOUR = Kind("a colour", _colour, _colour)
 
 
 def _key(key: str, default: Any, kind: Kind, meaning: str, unit: str = "", **more: Any) -> Any:
@@ -45,8 +65,8 @@ class Settings:
     """All settings of one app, read and checked; immutable."""
 
     # fmt: off
-    environment: str = _key("ENVIRONMENT", "production", TEXT,
-        "Colour of this process.")
+    environment: str = _key("ENVIRONMENT", "production", _COLOUR,
+        "Colour of this process: up to 32 letters, digits, `-` and `_`; others become `-`.")
     version: str = _key("APP_VERSION", "unknown", TEXT,
         "Release that this process runs.")
     instance: str = _key("MINA_OPS_INSTANCE", "0", TEXT,
@@ -60,6 +80,9 @@ class Settings:
         "Where the colours share state; without it: the memory of this process. Also "
         "`redis+sentinel://HOST:26379,HOST/SERVICE/0` and `redis+cluster://HOST:6379,HOST`.",
         secret=True)
+    product: str = _key("MINA_OPS_PRODUCT", "mina", TEXT,
+        "Begins the name of every key in Redis. Give products, or staging and production, that "
+        "share a Redis database names of their own.")
     redis_timeout_seconds: float = _key("MINA_OPS_REDIS_TIMEOUT", 0.2, NUMBER,
         "Limit for a connect and for an answer; no retries.", "seconds", above=0.0, most=5.0)
     beat_seconds: float = _key("MINA_OPS_BEAT", 1.0, NUMBER,
@@ -98,7 +121,7 @@ class Settings:
         "Log one line `REQUEST GET /path` for each request.")
     prometheus_path: str | None = _key("MINA_OPS_PROMETHEUS_PATH", "/metrics", TEXT_OR_NONE,
         "Path of the Prometheus text; empty: off.")
-    database_url: str | None = _key("MINA_OPS_DATABASE_URL", None, TEXT_OR_NONE,
+    database_url: str | None = _key("MINA_OPS_DATABASE_URL", None, _DATABASE_URL,
         "Database that health asks; default: the one of `db`.", secret=True)
     health_interval_seconds: float = _key("MINA_OPS_HEALTH_INTERVAL", 5.0, NUMBER,
         "Pause between two runs of a cheap health check.", "seconds", above=0.0, most=300.0)
@@ -127,11 +150,11 @@ class Settings:
     # fmt: on
 
     def __post_init__(self) -> None:
-        for name in (self.environment, self.instance, *self.colours):
+        for name in (self.environment, self.instance, self.product, *self.colours):
             if not _NAME.fullmatch(name):
                 raise ConfigurationError(
-                    f"{name!r} cannot name a colour or an instance: use up to 32 letters, digits, "
-                    "'-' and '_', starting with a letter or digit."
+                    f"{name!r} cannot name a colour, an instance or a product: use up to 32 "
+                    "letters, digits, '-' and '_', starting with a letter or digit."
                 )
 
     @property
@@ -172,7 +195,7 @@ def _read(key: str, raw: Any, rules: Rules) -> Any:
     shown = "its value" if rules.secret else repr(raw)
     try:
         value = rules.kind.from_text(raw)
-    except (KeyError, TypeError, ValueError) as exc:
+    except (KeyError, TypeError, ValueError, ArgumentError) as exc:
         raise ConfigurationError(f"{key}: {shown} cannot be used: {rules.meaning}") from exc
     if not rules.holds(value):
         give = rules.range() or "a finite number"

@@ -76,7 +76,22 @@ def test_a_value_that_cannot_be_used_is_refused_by_its_key(key: str, value: str)
 @pytest.mark.parametrize("name", ["", "blue green", "blue~1", "-blue", "x" * 33, "blü"])
 def test_a_name_that_would_break_a_sid_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot name"):
-        settings.load({"ENVIRONMENT": name}, {})
+        settings.load({"MINA_OPS_INSTANCE": name}, {})
+
+
+@pytest.mark.parametrize(
+    ("given", "colour"),
+    [
+        ("blue", "blue"),
+        ("Production (EU)", "Production-EU"),
+        ("", "production"),
+        ("bl\u00fc", "bl"),
+    ],
+)
+def test_an_environment_of_another_tool_names_a_colour_all_the_same(
+    given: str, colour: str
+) -> None:
+    assert settings.load({"ENVIRONMENT": given}, {}).environment == colour
 
 
 def test_they_cannot_be_changed() -> None:

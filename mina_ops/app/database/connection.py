@@ -40,6 +40,14 @@ class OwnConnection:
         """Whether there is a database at all."""
         return self._find() is not None
 
+    def address(self) -> str | None:
+        """Host, port and name of the database, without user and password; None: there is none."""
+        source = self._find()
+        if source is None:
+            return None
+        url = source.engine.url
+        return f"{url.get_backend_name()}://{url.host}:{url.port}/{url.database}"
+
     def use(self, work: Callable[[Connection], T], *, seconds: float) -> T:
         """The result of `work(connection)`; a connection that went stale is replaced once.
 

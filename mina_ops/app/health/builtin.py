@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 from mina_ops.app.context import Context
@@ -36,7 +37,7 @@ class BuiltIn:
         settings = self._settings
         ttl = settings.health_interval_seconds
         yield self._database()
-        yield redis_check(self._store, settings, ttl_seconds=ttl)
+        yield redis_check(self._store, settings, site=self._site(), ttl_seconds=ttl)
         yield openai_check(settings, self.openai_calls)
         yield self._websockets()
         yield disk_check(settings, Native())
@@ -47,6 +48,12 @@ class BuiltIn:
         yield self._database()
         yield self._websockets()
         yield self._migrations()
+
+    def _site(self) -> str:
+        """Tells this site from others: its database, or its secret where it has none."""
+        database = self._own.address()
+        told = database or str(self._app.config.get("SECRET_KEY") or "")
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
 
     def _database(self) -> Check:
         return database_check(self._own, ttl_seconds=self._settings.health_interval_seconds)

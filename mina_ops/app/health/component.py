@@ -13,6 +13,7 @@ from mina_ops.app.health.model import READY, Check, Found, Rule
 from mina_ops.app.health.pulse import Pulse
 from mina_ops.app.health.readiness import Readiness
 from mina_ops.app.health.registry import Registry
+from mina_ops.app.heartbeat import Heartbeat
 from mina_ops.app.metrics.outcomes import OutcomeEvents
 from mina_ops.app.settings import Settings
 from mina_ops.app.socketio_binding import SocketIOBinding
@@ -20,6 +21,7 @@ from mina_ops.app.state.drain_state import DrainState
 from mina_ops.errors import ConfigurationError
 
 AI_OUTCOME = "ai_insights"
+_LAST_BEAT_SECONDS = 1.0
 
 
 class Health(Component):
@@ -50,6 +52,8 @@ class Health(Component):
         self.drain_state = drain_state
         self.pulse = Pulse(context.app.logger.name)
         self._app = context.app
+        self._loop = Heartbeat(settings.beat_seconds, context.clock)
+        self._loop.every_beat("health checks", self._look)
         self._database = context.database
         self._built_in = BuiltIn(context, binding)
         for check in self._built_in.checks():
@@ -89,15 +93,19 @@ class Health(Component):
                 self.registry.replace(check)
         self.registry.begin()
         self.pulse.start()
+        # A loop of its own: whatever hangs in the store, or in the name of its host, never
+        # delays a check.
+        self._loop.start()
 
-    def beat(self, now: float) -> None:
+    def close(self) -> None:
+        """End the loop of the checks, and the thread that feels whether this process is stuck."""
+        self.pulse.stop()
+        self._loop.stop(wait_seconds=_LAST_BEAT_SECONDS)
+
+    def _look(self, now: float) -> None:
         self.registry.settle()
         self.registry.run_due()
         self._database.rest()
-
-    def close(self) -> None:
-        """End the thread that feels whether this process is stuck."""
-        self.pulse.stop()
 
     def report(self) -> dict[str, Any]:
         return {"failing": list(self.registry.failing()), "started": self.registry.started}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -42,6 +41,7 @@ class Metrics(Component):
         self._heartbeat = context.heartbeat
         self.gauges: list[tuple[str, str, Reading]] = []
         self._recorder = Recorder()
+        self._clock = context.clock
         self._outbox = Outbox(context.store, context.identity.environment, context.identity.version)
         self._renew_lock()
         call_in_children(self._renew_lock)
@@ -126,7 +126,7 @@ class Metrics(Component):
 
     def _flush_at_exit(self) -> None:
         with suppress(StateUnavailable):
-            self.flush(time.time())
+            self.flush(self._clock.now())
 
     def _start_beside_requests(self) -> None:
         """In a worker or a script: begin to store outcomes, the last ones at its end."""

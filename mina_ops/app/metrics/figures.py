@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -29,21 +28,22 @@ class Figures:
         self.identity = context.identity
         self.views = Views(context.store, patience_seconds=context.settings.presence_ttl_seconds)
         self._presence = context.presence
+        self._clock = context.clock
         self._outcomes = outcomes
 
     def window(self, environment: str, window_seconds: int) -> View:
         """A colour's amounts of the last seconds."""
-        return self.views.ask(Subject(environment, window_seconds), time.time())
+        return self.views.ask(Subject(environment, window_seconds), self._clock.now())
 
     def total(self) -> View:
         """All that this colour counted under this release."""
         subject = Subject(self.identity.environment, version=self.identity.version)
-        return self.views.ask(subject, time.time())
+        return self.views.ask(subject, self._clock.now())
 
     def about(self, environment: str, window_seconds: int, view: View) -> dict[str, Any]:
         """What every answer says: colour, window, live reporters, when it was read, staleness."""
         colour = self._presence.summary(environment)
-        read_at = time.time() if view.read_at is None else view.read_at
+        read_at = self._clock.now() if view.read_at is None else view.read_at
         return {
             "environment": environment,
             "window_seconds": window_seconds,
@@ -71,7 +71,7 @@ class Figures:
             "environment": environment,
             "window_seconds": int(CURRENT_SECONDS),
             "reporters": colour.processes,
-            "generated_at": _iso(time.time() - age),
+            "generated_at": _iso(self._clock.now() - age),
             "stale": colour.stale,
         }
 

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+import logging
+
 from mina_ops.app.settings import Settings
 from mina_ops.app.state.base import Change, Register, Store, Subscription
 from mina_ops.app.state.memory import MemoryStore
+from mina_ops.app.state.product import DEFAULT, ProductStore
+from mina_ops.errors import ConfigurationError
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["Change", "MemoryStore", "Register", "Store", "Subscription", "open_store"]
 
 
 def open_store(settings: Settings) -> Store:
-    """The store that `REDIS_URL` names, not yet connected; without it, this process's memory."""
+    """The store that `REDIS_URL` names, not yet connected; without it, this process's memory.
+
+    A URL that cannot be used may serve the host well: the store is away then, and says why.
+    """
     if settings.redis_url is None:
         return MemoryStore()
+    store = _redis(settings, settings.redis_url)
+    return store if settings.product == DEFAULT else ProductStore(store, settings.product)
+
+
+def _redis(settings: Settings, url: str) -> Store:
+    from mina_ops.app.state.connect import unusable
     from mina_ops.app.state.redis import RedisStore
 
-    return RedisStore.from_url(settings.redis_url, timeout_seconds=settings.redis_timeout_seconds)
+    limit = settings.redis_timeout_seconds
+    try:
+        return RedisStore.from_url(url, timeout_seconds=limit)
+    except (ConfigurationError, ValueError) as exc:
+        # Not the exception's text where it may hold the password.
+        reason = str(exc) if isinstance(exc, ConfigurationError) else "it is no URL"
+        _log.error("REDIS_URL cannot be used, so nothing is shared: %s", reason)
+        return RedisStore(unusable(f"REDIS_URL cannot be used: {reason}"))

@@ -72,6 +72,12 @@ class Store(Protocol):
     def ping(self) -> float:
         """Seconds that a round trip took."""
 
+    def time(self) -> float:
+        """Seconds since the epoch by the store's own clock, which all its users share."""
+
+    def oddity(self) -> str | None:
+        """What an operator should mend about the store, if anything; never raises."""
+
     def get(self, key: str) -> bytes | None:
         """The value, or None."""
 

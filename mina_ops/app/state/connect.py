@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -15,6 +15,10 @@ from redis.sentinel import Sentinel
 
 from mina_ops.errors import ConfigurationError
 
+_OURS = {"valkey": "redis", "valkeys": "rediss"}
+_KEPT = ("ssl_", "db", "password", "username", "client_name", "sentinel_password")
+"""Options of a URL that say where and as whom. The rest is for the host's own client: its time
+limits, its retries and `decode_responses` would be wrong for ours."""
 _SCHEMES = "redis://, rediss://, unix://, redis+sentinel:// or redis[s]+cluster://"
 
 
@@ -34,6 +38,7 @@ def connect(url: str, *, timeout_seconds: float) -> Any:
         "retry": Retry(NoBackoff(), 0),  # redis-py 8 blocks 20 s and more with its own
         "protocol": 2,
     }
+    url = _plain(url)
     scheme = urlsplit(url).scheme
     if scheme in ("redis", "rediss", "unix"):
         return redis.Redis.from_url(url, **limits)
@@ -42,6 +47,23 @@ def connect(url: str, *, timeout_seconds: float) -> Any:
     if scheme in ("redis+cluster", "rediss+cluster"):
         return _Late(lambda: _cluster(url, limits))
     raise ConfigurationError(f"REDIS_URL begins with {scheme or 'nothing'!r}; use {_SCHEMES}.")
+
+
+def unusable(reason: str) -> Any:
+    """A client that answers every command with the reason, as a server that is away would."""
+
+    def refuse() -> Any:
+        raise redis.ConnectionError(reason)
+
+    return _Late(refuse)
+
+
+def _plain(url: str) -> str:
+    """The URL without the options that are not about where and as whom."""
+    parts = urlsplit(url)
+    options = [(k, v) for k, v in parse_qsl(parts.query) if k.startswith(_KEPT)]
+    scheme = _OURS.get(parts.scheme, parts.scheme)
+    return parts._replace(scheme=scheme, query=urlencode(options)).geturl()
 
 
 class _Late:

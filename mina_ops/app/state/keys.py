@@ -11,6 +11,8 @@ FLAGS_HINT = "mina:hint:flags"
 FLAGS_APPLIED = "mina:{flags}:applied"
 """Roster of who applied which version; a beat's presence says it too, but later."""
 AUDIT_LOG = "mina:audit"
+SITES = "mina:sites"
+"""Roster of the sites that use these names: one, if all is well."""
 
 
 def presence(environment: str) -> str:

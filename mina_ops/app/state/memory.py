@@ -40,6 +40,12 @@ class MemoryStore:
     def ping(self) -> float:
         return 0.0
 
+    def time(self) -> float:
+        return time.time()
+
+    def oddity(self) -> str | None:
+        return None
+
     def get(self, key: str) -> bytes | None:
         with self._lock:
             value, expires = self._values.get(key, (None, 0.0))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import logging
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
 import redis
@@ -16,14 +15,14 @@ from redis.exceptions import RedisClusterException
 from mina_ops.app.state import scripts
 from mina_ops.app.state.base import Change, Message, Register, Subscription
 from mina_ops.app.state.connect import connect
+from mina_ops.app.state.hints import Hints
 from mina_ops.errors import StateUnavailable
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-_log = logging.getLogger(__name__)
-
-_FAULTS = (redis.RedisError, RedisClusterException, OSError)
+# A host's name that cannot be encoded is a UnicodeError, a wrong option a TypeError.
+_FAULTS = (redis.RedisError, RedisClusterException, OSError, UnicodeError, TypeError)
 _EPOCH, _VERSION = ":epoch", ":version"
 
 
@@ -53,7 +52,7 @@ class RedisStore:
         self._replace = client.register_script(scripts.REPLACE)
         self._advance = client.register_script(scripts.ADVANCE)
         self._add_once = client.register_script(scripts.ADD_ONCE)
-        self._listeners: list[_Listener] = []
+        self._hints = Hints(client, _FAULTS)
 
     @classmethod
     def from_url(cls, url: str, *, timeout_seconds: float) -> RedisStore:
@@ -65,6 +64,33 @@ class RedisStore:
         start = time.perf_counter()
         self._client.ping()
         return time.perf_counter() - start
+
+    @_guarded
+    def time(self) -> float:
+        start = time.monotonic()
+        told = self._client.time()
+        # A cluster's nodes answer each for itself.
+        seconds, micros = next(iter(told.values())) if isinstance(told, dict) else told
+        return int(seconds) + int(micros) / 1e6 + (time.monotonic() - start) / 2
+
+    def oddity(self) -> str | None:
+        try:
+            told = self._client.info("memory")
+        except _FAULTS:
+            return None  # a user who may not ask, or a server that is away
+        nodes = [told] if "maxmemory_policy" in told else list(told.values())
+        policies = {
+            str(node.get("maxmemory_policy"))
+            for node in nodes
+            if isinstance(node, dict) and node.get("maxmemory")
+        }
+        bad = sorted(policy for policy in policies if policy.startswith("allkeys-"))
+        if not bad:
+            return None
+        return (
+            f"Redis may evict flags, history and audit (maxmemory-policy {bad[0]}): use noeviction "
+            "or volatile-*, or a Redis of its own"
+        )
 
     @_guarded
     def get(self, key: str) -> bytes | None:
@@ -217,54 +243,16 @@ class RedisStore:
 
     @_guarded
     def publish(self, channel: str, message: str) -> None:
-        self._client.publish(channel, message)
+        # A hint that is forbidden costs a beat; the write that it tells of is done.
+        with suppress(redis.exceptions.NoPermissionError):
+            self._client.publish(channel, message)
 
     def listen(self, channels: Sequence[str], on_message: Message) -> Subscription:
-        listener = _Listener(self._client, channels, on_message)
-        self._listeners.append(listener)
-        return listener
+        return self._hints.follow(channels, on_message)
 
     def close(self) -> None:
-        for listener in self._listeners:
-            listener.close()
+        self._hints.close()
         self._client.close()
-
-
-class _Listener:
-    """One background thread that subscribes, and does so again whenever the line breaks."""
-
-    _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between attempts; the last one repeats
-
-    def __init__(self, client: Any, channels: Sequence[str], on_message: Message) -> None:
-        self._client = client
-        self._channels = list(channels)
-        self._on_message = on_message
-        self._stop = threading.Event()
-        threading.Thread(target=self._run, name="mina_ops-hints", daemon=True).start()
-
-    def close(self) -> None:
-        self._stop.set()
-
-    def _run(self) -> None:
-        failures = 0
-        while not self._stop.is_set():
-            pubsub = self._client.pubsub()
-            try:
-                pubsub.subscribe(*self._channels)
-                while not self._stop.is_set():
-                    message = pubsub.get_message(timeout=1.0)
-                    if message is not None:
-                        # A `subscribe` message marks a new line: hints before it may be lost.
-                        failures = 0
-                        self._on_message(message["channel"].decode())
-            except Exception as exc:
-                # A client closed under us raises anything; so may a listener's own callback.
-                if not isinstance(exc, _FAULTS) and not self._stop.is_set():
-                    _log.exception("A listener on %s failed", ", ".join(self._channels))
-                self._stop.wait(self._PAUSES[min(failures, len(self._PAUSES) - 1)])
-                failures += 1
-            finally:
-                pubsub.close()
 
 
 def _member_key(roster: str, member: str) -> str:

@@ -44,14 +44,12 @@ for _ = 1, tonumber(take()) do
   local held = redis.call('HGET', KEYS[1], name)
   if (exists == '0' and held) or (exists == '1' and held ~= value) then return false end
 end
-for _ = 1, tonumber(take()) do redis.call('HDEL', KEYS[1], take()) end
-for _ = 1, tonumber(take()) do
-  local name, value = take(), take()
-  redis.call('HSET', KEYS[1], name, value)
-end
-if fresh == '1' then redis.call('HDEL', KEYS[1], ':epoch') end
-redis.call('HSETNX', KEYS[1], ':epoch', epoch)
-local version = redis.call('HINCRBY', KEYS[1], ':version', 1)
+local removals, writings = {}, {}
+for number = 1, tonumber(take()) do removals[number] = take() end
+for number = 1, tonumber(take()) do writings[number] = {take(), take()} end
+-- Nothing that a step did is undone when a later one fails, so what may fail comes first: the log,
+-- whose commands a user may be denied.
+local version = tonumber(redis.call('HGET', KEYS[1], ':version') or 0) + 1
 if KEYS[2] then
   local record = {'version', tostring(version)}
   for _ = 1, tonumber(take()) do
@@ -60,7 +58,13 @@ if KEYS[2] then
   end
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', keep, '*', unpack(record))
 end
-if hint ~= '' then redis.call('PUBLISH', hint, tostring(version)) end
+for _, name in ipairs(removals) do redis.call('HDEL', KEYS[1], name) end
+for _, pair in ipairs(writings) do redis.call('HSET', KEYS[1], pair[1], pair[2]) end
+if fresh == '1' then redis.call('HDEL', KEYS[1], ':epoch') end
+redis.call('HSETNX', KEYS[1], ':epoch', epoch)
+redis.call('HINCRBY', KEYS[1], ':version', 1)
+-- A hint may be forbidden; the change is made all the same.
+if hint ~= '' then redis.pcall('PUBLISH', hint, tostring(version)) end
 return {redis.call('HGET', KEYS[1], ':epoch'), version}
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from functools import cache, partial
 from typing import Any
 
 import httpx
@@ -50,18 +51,13 @@ def openai_check(settings: Settings, calls: RecentCalls) -> Check:
     if not settings.openai_api_key:
         return Check(run=None, **common)
     url = (settings.openai_base_url or DEFAULT_BASE_URL).rstrip("/") + "/models"
-    # One client for all runs: making one loads all certificates, 20 ms of CPU. It keeps no
-    # connection, since one that went stale would look like a service that went away.
-    client = httpx.Client(
-        timeout=DEADLINE_SECONDS,
-        headers={"Authorization": f"Bearer {settings.openai_api_key}"},
-        limits=httpx.Limits(max_keepalive_connections=0),
-    )
+    # One client for all runs: making one loads all certificates, 20 ms of CPU.
+    client = cache(partial(_client, settings.openai_api_key))
 
     def ask() -> dict[str, str]:
         verdict = calls.verdict()
         if verdict is None:
-            _judge(client.get(url).status_code)
+            _judge(client().get(url).status_code)
             return {"source": "models"}
         if not verdict:
             raise Unhealthy("every recent call of the app failed", data={"source": "calls"})
@@ -73,6 +69,23 @@ def openai_check(settings: Settings, calls: RecentCalls) -> Check:
         ttl_seconds=TTL_FACTOR * settings.health_interval_seconds,
         facts={"model": settings.openai_model},
         **common,
+    )
+
+
+def _client(key: str) -> httpx.Client:
+    """A client that keeps no connection: one that went stale would look like a dead service.
+
+    Made by the check's run, since the environment may hold what httpx refuses: a proxy or a
+    NO_PROXY that it cannot parse, a CA file that is missing. That is a failed check, not a host
+    that does not start.
+
+    Raises:
+        Exception: whatever httpx makes of the environment or the key.
+    """
+    return httpx.Client(
+        timeout=DEADLINE_SECONDS,
+        headers={"Authorization": f"Bearer {key}"},
+        limits=httpx.Limits(max_keepalive_connections=0),
     )
 
 

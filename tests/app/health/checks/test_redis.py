@@ -16,7 +16,7 @@ from mina_ops.errors import StateUnavailable
 
 def _check(url: str | None) -> Check:
     settings = load({"REDIS_URL": url, "MINA_OPS_REDIS_TIMEOUT": 5}, {})
-    return redis_check(open_store(settings), settings, ttl_seconds=5)
+    return redis_check(open_store(settings), settings, site="one", ttl_seconds=5)
 
 
 def _fault(check: Check) -> str:
