@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,13 @@ import click
 
 from mina_ops.cli import moving, output
 from mina_ops.cli.session import Session
-from mina_ops.errors import ConfigurationError, TrafficError
+from mina_ops.errors import ConfigurationError, OperatorError, TrafficError
 
 if TYPE_CHECKING:
     from mina_ops.operator.api.leases import Holder
+
+# While sessions move, some are there twice.
+_ROOM_PER_SESSION = 1.2
 
 
 @click.group(name="traffic")
@@ -38,19 +42,21 @@ def render(session: Session, as_json: bool) -> None:
 def install(session: Session, dry_run: bool, as_json: bool) -> None:
     """Write the configuration and have the load balancer load it; the split is kept.
 
-    Needed once, and when instances change. A configuration that is refused is taken back.
+    Needed once, and when instances change. A configuration that is refused is taken back. Exits 7
+    unless it is seen to serve, with the load balancer's own words and what to do.
     """
     if dry_run:
         done = [f"write {path}" for path in session.driver.render()]
         done.append("test it, reload, and ask the load balancer whether it serves it")
     else:
         done = session.driver.install() or ["nothing to do"]
-    strangers = [] if dry_run else _strangers(session)
-    value = {"done": done, "dry_run": dry_run, "problems": strangers}
-    lines = [*done, *(f"- {problem}" for problem in strangers)]
+    problems = [] if dry_run else session.driver.check()
+    problems += [] if dry_run or problems else _strangers(session)
+    value = {"done": done, "dry_run": dry_run, "problems": problems}
+    lines = [*done, *(f"- {problem}" for problem in problems)]
     output.data(value, "\n".join(lines), as_json=as_json)
-    if strangers:
-        raise TrafficError("It is installed, and who answers behind it is not who should.")
+    if problems:
+        raise TrafficError("The configuration is written, and does not serve as it should yet.")
 
 
 @command.command()
@@ -58,11 +64,28 @@ def install(session: Session, dry_run: bool, as_json: bool) -> None:
 @click.pass_obj
 def check(session: Session, as_json: bool) -> None:
     """Say what is wrong with the load balancer's set-up; exit 7 if anything is."""
-    problems = session.driver.check() + _strangers(session)
+    problems = session.driver.check() + _strangers(session) + _cramped(session)
     text = "\n".join(f"- {problem}" for problem in problems) or "ready"
     output.data({"ready": not problems, "problems": problems}, text, as_json=as_json)
     if problems:
         raise TrafficError(f"{len(problems)} thing(s) to put right before traffic can move.")
+
+
+def _cramped(session: Session) -> list[str]:
+    """Whether the load balancer has too little room for all sessions that live now."""
+    from mina_ops.operator.api.client import AppClient
+
+    room = session.driver.sessions()
+    live = 0
+    for colour in session.settings.colours.values():
+        with suppress(OperatorError), AppClient(colour.name, colour.url) as client:
+            live += client.connections().active or 0
+    if room is None or room >= live * _ROOM_PER_SESSION:
+        return []
+    return [
+        f"The load balancer can carry {room} websockets at once, {live} live now: a move needs "
+        "room for more. In nginx.conf raise worker_connections; each session takes two."
+    ]
 
 
 def _strangers(session: Session) -> list[str]:

@@ -125,6 +125,10 @@ class TrafficDriver(ABC):
         """The lock beside this load balancer's state, where that is on this host."""
         return None
 
+    def sessions(self) -> int | None:
+        """Websockets that it can carry at once; None where it does not say."""
+        return None
+
     def render(self) -> dict[str, str]:
         """The load balancer's configuration: path -> text; {} where the driver has none."""
         return {}

@@ -27,6 +27,7 @@ class Installation:
         config: the file that is written.
         test, reload: run the program's own test and reload.
         loaded: fingerprint of the configuration that serves; None if nothing of ours does.
+        words: what the program said since about a configuration that it gave up; "" for nothing.
         testable: False while the test cannot pass yet; then the file is only written.
     """
 
@@ -36,6 +37,7 @@ class Installation:
     test: Callable[[], Result]
     reload: Callable[[], Result]
     loaded: Callable[[], str | None]
+    words: Callable[[], str] = str
     testable: bool = True
 
     def run(self) -> list[str]:
@@ -85,9 +87,10 @@ class Installation:
             )
         # A reload returns 0 while the old configuration keeps serving; only asking tells.
         if not self._proven():
+            said = self.words() or f"Does it read {self.config}? `mina-ops traffic check` says why."
             raise TrafficError(
                 f"{self.name} took the reload but does not serve the new configuration, the "
-                f"earlier one is back. Its error log says why; does it read {self.config}?"
+                f"earlier one is back. {said}"
             )
         return f"{self.name} serves configuration {self.rendering.fingerprint}"
 
@@ -107,7 +110,7 @@ class Installation:
                 steady_since = now
             elif now - steady_since >= _STEADY_SECONDS:
                 return True
-            if now > deadline:
+            if now > deadline or self.words():
                 return False
             time.sleep(_POLL_SECONDS)
 

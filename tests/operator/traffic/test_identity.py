@@ -26,10 +26,11 @@ ALL_BLUE = Split({"blue": 100, "green": 0})
 
 
 def swapped(balancer: Balancer) -> Path:
-    """The settings with the addresses of blue and green exchanged."""
-    text = balancer.toml.read_text()
-    text = text.replace("[colours.blue]", "[x]").replace("[colours.green]", "[colours.blue]")
-    balancer.toml.write_text(text.replace("[x]", "[colours.green]"))
+    """The settings with the addresses of blue and green exchanged; the tables keep their order."""
+    head, blue, green = re.split(r"(?m)^\[colours\.\w+\]\n", balancer.toml.read_text())
+    green, _, rest = green.partition("[traffic]")
+    tables = f"[colours.blue]\n{green}\n[colours.green]\n{blue}\n[traffic]{rest}"
+    balancer.toml.write_text(head + tables)
     return balancer.toml
 
 
@@ -54,7 +55,7 @@ def test_swapped_addresses_are_told_before_anything_moves(nginx: Balancer) -> No
         done = programs.run([MINA_OPS, "--config", str(nginx.toml), *words], timeout_seconds=60)
         assert done.code != 0, words
         assert "where mina-ops.toml has" in done.stdout, words
-    switch = ["switch", "green", "blue", "--instant"]
+    switch = ["switch", "blue", "green", "--instant"]
     done = programs.run([MINA_OPS, "--config", str(nginx.toml), *switch])
     assert (done.code, "swapped" in done.stderr) == (3, True)
 

@@ -54,7 +54,8 @@ class HaproxyDriver(TrafficDriver):
         try:
             served = self.read()
         except TrafficError as error:
-            return [*problems, str(error)]
+            start = f" Start it: `haproxy -W -f {self._options.config}`, as systemd does."
+            return [*problems, f"{error}{start if is_local else ''}"]
         if self._runtime.loaded() != self._rendering().fingerprint:
             problems.append(
                 f"HAProxy {self.name} runs another configuration than mina-ops.toml asks for: "

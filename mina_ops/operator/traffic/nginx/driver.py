@@ -13,6 +13,7 @@ from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.installation import Installation
 from mina_ops.operator.traffic.model import Split, require_colours
 from mina_ops.operator.traffic.nginx.control import NginxControl
+from mina_ops.operator.traffic.nginx.dump import ErrorLog, NginxDump
 from mina_ops.operator.traffic.nginx.options import NginxOptions, read_options
 from mina_ops.operator.traffic.nginx.store import SplitStore
 from mina_ops.operator.traffic.state_lock import StateLock
@@ -49,17 +50,23 @@ class NginxDriver(TrafficDriver):
             problems.append(f"nginx refuses its configuration: {test.reason()}")
         if not os.access(self._options.state, os.W_OK):
             problems.append(f"{self._options.state} cannot be written; traffic could not change.")
+        loaded = self.control.loaded()
+        if loaded is None and test.ok:
+            return [*problems, self._why_silent()]
+        if loaded not in (None, self._rendering().fingerprint):
+            problems.append(
+                "nginx serves another configuration than mina-ops.toml asks for: run "
+                "`mina-ops traffic install`."
+            )
         try:
-            loaded = self.control.fingerprint()
-            if loaded != self._rendering().fingerprint:
-                problems.append(
-                    "nginx serves another configuration than mina-ops.toml asks for: run "
-                    "`mina-ops traffic install`."
-                )
             self._served_and_stored()
         except TrafficError as error:
             problems.append(str(error))
         return problems
+
+    def sessions(self) -> int | None:
+        """Websockets that nginx can carry at once, as its configuration says."""
+        return self._dump().sessions()
 
     def read(self) -> Reading:
         """The split as nginx's workers see it: generation, every bucket, every user by name."""
@@ -121,6 +128,7 @@ class NginxDriver(TrafficDriver):
             test=lambda: programs.run(self._command("-t")),
             reload=lambda: programs.run(self._command("-s", "reload")),
             loaded=self.control.loaded,
+            words=ErrorLog(self._dump().error_log()).words,
             testable=main is None or main.exists(),
         )
         with self._store.lock():
@@ -160,13 +168,35 @@ class NginxDriver(TrafficDriver):
         self._store.activate(self._store.write(split))
         return [f"first split: {split.describe()}"]
 
+    def _dump(self) -> NginxDump:
+        dump = programs.run(self._command("-T")).stdout
+        built_in = programs.run(self._command("-V")).stderr
+        return NginxDump(dump, built_in, self._options.prefix)
+
+    def _main(self) -> str:
+        return str(self._options.main or "nginx.conf")
+
+    def _why_silent(self) -> str:
+        """Why nobody answers at the control address although the configuration is fine."""
+        config = self._options.config
+        if self._rendering().fingerprint not in self._dump().text:
+            return (
+                f"{self._main()} does not include {config}, as this site wants it: add the line "
+                f"`include {config};` inside its `http {{ }}`, and run `mina-ops traffic install`."
+            )
+        return (
+            f"nginx does not answer at its control address {self.control.address}: it is not "
+            "running, or was not reloaded since. Start it, as `systemctl start nginx`."
+        )
+
     def _rendering(self) -> Rendering:
         return render("mina.conf.j2", self._settings, self._options, {})
 
     def _command(self, *action: str) -> list[str]:
-        own = self._options.test if action == ("-t",) else self._options.reload
-        if own:
-            return list(own)
+        if action == ("-t",) and self._options.test:
+            return list(self._options.test)
+        if action == ("-s", "reload") and self._options.reload:
+            return list(self._options.reload)
         argv = [programs.find(self._options.program, _ADVICE)]
         argv += ["-p", str(self._options.prefix)] if self._options.prefix else []
         argv += ["-c", str(self._options.main)] if self._options.main else []
