@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 _DATABASE = """
 SELECT d.oid::pg_catalog.text AS oid, pg_catalog.pg_is_in_recovery() AS standby
 FROM pg_catalog.pg_database AS d
 WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
 """
-# A managed server may forbid this one.
-_CLUSTER = "SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()"
+# A managed server may forbid the second.
+_MAY_ASK = """
+SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
+"""
+_CLUSTER = "SELECT c.system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system() AS c"
 
 
 def same(one: Connection, other: Connection) -> bool:
@@ -67,13 +69,9 @@ def _file(connection: Connection) -> str:
 
 
 def _cluster(connection: Connection) -> str | None:
-    savepoint = connection.begin_nested()
-    try:
-        return str(connection.exec_driver_sql(_CLUSTER).scalar_one())
-    except DBAPIError:
+    if not connection.exec_driver_sql(_MAY_ASK).scalar_one():
         return None
-    finally:
-        savepoint.rollback()
+    return str(connection.exec_driver_sql(_CLUSTER).scalar_one())
 
 
 def _database(connection: Connection) -> Any:

@@ -14,8 +14,9 @@ from sqlalchemy.engine import make_url
 
 from mina_ops.app.downgrade_guard import DowngradeRefused, production_reason
 from mina_ops.operator.database.connection.connect import parse
-from tests.operator.database.conftest import ask
+from tests.operator.database.conftest import ask, run
 from tests.operator.database.migrations.test_lint import write
+from tests.support.postgres import Postgres
 
 REPOSITORY = Path(__file__).parents[2]
 _ENV = """
@@ -99,7 +100,8 @@ def test_commands_are_refused_on_production(
         check=False,
     )
     assert done.returncode != 0
-    assert "Refused to downgrade" in done.stderr
+    assert "Refused to downgrade" in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
     assert _revision(database_url) == "r2"
 
 
@@ -134,7 +136,8 @@ def test_line_typed_into_a_shell_is_refused_on_production(
         check=False,
     )
     assert done.returncode != 0
-    assert "Refused to downgrade" in done.stderr, done.stderr
+    assert "Refused to downgrade" in done.stderr + done.stdout, done.stderr
+    assert "Traceback" not in done.stderr
     assert "DROP TABLE" not in done.stdout
     assert _revision(database_url) == "r2"
 
@@ -147,6 +150,59 @@ def test_production_url_is_refused_even_when_the_environment_says_staging(
     monkeypatch.setenv("PRODUCTION_DATABASE_URL", plain)
     with pytest.raises(DowngradeRefused, match="PRODUCTION_DATABASE_URL"):
         command.downgrade(upgraded, "base")
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "{scheme}://mina@127.1:{port}/{name}",
+        "{scheme}://mina@0.0.0.0:{port}/{name}",
+        "{scheme}://mina@/{name}?host=127.0.0.1&port={port}",
+        "postgres://mina@127.0.0.1:{port}/{name}?application_name=other",
+    ],
+)
+def test_production_is_known_by_any_of_its_names(
+    upgraded: Config, database_url: str, monkeypatch: pytest.MonkeyPatch, spelling: str
+) -> None:
+    url = make_url(database_url)
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    monkeypatch.setenv(
+        "PRODUCTION_DATABASE_URL",
+        spelling.format(scheme="postgresql", port=url.port, name=url.database),
+    )
+    with pytest.raises(DowngradeRefused, match="PRODUCTION_DATABASE_URL"):
+        command.downgrade(upgraded, "base")
+    assert _revision(database_url) == "r2"
+
+
+def test_other_database_of_the_production_server_is_not_production(
+    upgraded: Config, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    other = postgres.new_database().replace("127.0.0.1", "127.1")
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", other)
+    command.downgrade(upgraded, "-1")
+
+
+def test_database_that_bears_the_mark_is_production_without_any_variable(
+    upgraded: Config, database_url: str
+) -> None:
+    name = make_url(database_url).database
+    run(parse(database_url), f"ALTER DATABASE {name} SET mina_ops.environment = 'production'")
+    with pytest.raises(DowngradeRefused, match="says that it is production"):
+        command.downgrade(upgraded, "-1")
+    assert _revision(database_url) == "r2"
+
+
+def test_production_that_cannot_be_asked_stops_a_downgrade_of_nobody_knows_what(
+    upgraded: Config, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", "postgresql://mina@127.0.0.1:1/mina")
+    with pytest.raises(DowngradeRefused, match="cannot be asked"):
+        command.downgrade(upgraded, "-1")
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    command.downgrade(upgraded, "-1")
+    assert _revision(database_url) == "r1"
 
 
 def test_staging_rehearses_down_and_up_again(
@@ -208,4 +264,5 @@ def test_guard_imports_neither_flask_nor_anything_else_of_ours() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
     )
     names = ["mina_ops", "mina_ops.app", "mina_ops.app.downgrade_guard", "mina_ops.errors"]
+    names.append("mina_ops.same_database")
     assert done.stdout.strip() == f"{names} False"
