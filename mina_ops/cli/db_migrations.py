@@ -34,6 +34,8 @@ def _options(session: Session) -> DatabaseOptions:
 )
 @click.option("--dialect", type=click.Choice(["postgresql", "sqlite"]), help="Without a database.")
 @click.option("--reviewed", multiple=True, metavar="REVISION", help="Judged by hand; repeatable.")
+@click.option("--rules-only", is_flag=True, help="Do not try them in a scratch copy.")
+@click.option("--bind", default="", metavar="NAME", help="Which database of a --multidb host.")
 @_FOLDER
 @_URL
 @output.json_option
@@ -45,39 +47,44 @@ def check(
     mapped_file: Path | None,
     dialect: str | None,
     reviewed: tuple[str, ...],
+    rules_only: bool,
+    bind: str,
     migrations: Path | None,
     url_env: str | None,
     as_json: bool,
 ) -> None:
     """Is the coming migration compatible with the code that is running?
 
-    Judges the migrations between the database's revision (or --from) and the head, on the SQL
-    that Alembic makes of them. Exit code 11 if one would break or block the running code.
+    Runs the migrations between the database's revision and the head in a scratch copy of its
+    schema, under a role without rights, and looks at what they do. Beside it the rules judge the
+    SQL that Alembic makes of them; alone with --from, --dialect or --rules-only. Exit code 11 if
+    one would break or block the running code.
     """
     from mina_ops.operator.database.connection import connect
     from mina_ops.operator.database.connection.errors import FaultsFound
     from mina_ops.operator.database.migrations import checking, facts, revisions
 
     chosen = _options(session)
-    folder = migrations or chosen.migrations
     at: list[str] = [lower] if lower else []
-    found_there = None
+    found_there = database = None
     if lower is None and dialect is None:
         database = connect.from_variable(url_env or chosen.url_env)
         with database.connect() as connection:
             at = revisions.current(connection, chosen.version_table)
             found_there = facts.read(connection)
         dialect = database.kind
-    found = checking.check(
-        folder,
-        lower=at,
-        upper=upper,
-        mapped_file=mapped_file or chosen.mapped,
-        dialect=dialect or "postgresql",
-        timeouts_set=chosen.timeouts_set,
-        facts=found_there,
-        reviewed=reviewed,
+    asked = checking.Question(
+        migrations or chosen.migrations,
+        at,
+        upper,
+        mapped_file or chosen.mapped,
+        dialect or "postgresql",
+        chosen.version_table,
+        chosen.timeouts_set,
+        reviewed,
+        bind,
     )
+    found = checking.check(asked, facts=found_there, database=None if rules_only else database)
     output.data(found.as_json(), found.as_text(), as_json=as_json)
     if not found.compatible:
         raise FaultsFound("The coming migrations are not safe beside the running code.")

@@ -125,15 +125,16 @@ class Preflight:
         with database.connect() as connection:
             at = revisions.current(connection, self.database.version_table)
             there = facts.read(connection)
-        found = checking.check(
+        question = checking.Question(
             folder,
-            lower=at,
+            at,
             mapped_file=self.database.mapped,
             dialect=database.kind,
+            version_table=self.database.version_table,
             timeouts_set=self.database.timeouts_set,
-            facts=there,
             reviewed=self.reviewed,
         )
+        found = checking.check(question, facts=there, database=database)
         number = len(found.revisions)
         if found.compatible:
             return OK, f"{number} to run" if number else "none to run"

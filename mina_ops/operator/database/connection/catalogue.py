@@ -104,6 +104,11 @@ LEFT JOIN pg_index AS pk ON (pk.indrelid = c.oid) AND pk.indisprimary
 WHERE (c.relkind = 'r') AND (a.attnum > 0) AND (NOT a.attisdropped) AND ({_OWN})
 ORDER BY 1, a.attnum
 """)  # noqa: S608
+_SQLITE_COLUMNS = """
+SELECT m.name AS "table", '' AS schema, m.name AS bare, c.name AS "column", c.type,
+  c.pk > 0 AS is_key
+FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table'
+"""
 _AMCHECK = sealed("SELECT 1 FROM pg_extension AS e WHERE e.extname = 'amcheck'")
 
 
@@ -134,7 +139,8 @@ def disabled_triggers(connection: Connection) -> list[Any]:
 
 def columns(connection: Connection) -> list[Any]:
     """Every column of every table, with its type and whether it is in the primary key."""
-    return rows(connection, _COLUMNS)
+    sqlite = connection.dialect.name == "sqlite"
+    return rows(connection, _SQLITE_COLUMNS if sqlite else _COLUMNS)
 
 
 def has_amcheck(connection: Connection) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.migrations import failure as failures
 from mina_ops.operator.database.migrations import lint, lint_rules, mapped, render, squawk, verdict
 from mina_ops.operator.database.migrations.facts import Facts
+from mina_ops.operator.database.migrations.rehearsal.rehearse import Play, Rehearsed, rehearse
 from mina_ops.operator.database.migrations.revisions import Tree
 
 _NO_GUARD = (
@@ -23,51 +24,91 @@ _NO_GUARD = (
 )
 
 
+# What PostgreSQL itself answers better; the rules' word on it counts only where it was not asked.
+_ANSWERED = {
+    *("rename_table", "rename_column", "set_not_null", "change_type", "drop_view", "drop_default"),
+    *("attach_partition", "unjudged", "timeout", "in_a_view", "on_partitions", "add_column"),
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What `db check` is asked.
+
+    Attributes:
+        at: the revisions that the database is at; none: all migrations run.
+        upper: the revision to reach; None: every head.
+        mapped_file: what the running code maps.
+        timeouts_set: lock and statement timeouts come from elsewhere, as from the role.
+        reviewed: revisions that somebody has judged by hand.
+        bind: which of several databases, for migrations of Flask-Migrate's --multidb.
+    """
+
+    folder: Path
+    at: Sequence[str] = ()
+    upper: str | None = None
+    mapped_file: Path | None = None
+    dialect: str = "postgresql"
+    version_table: str = "alembic_version"
+    timeouts_set: bool = False
+    reviewed: Sequence[str] = ()
+    bind: str = ""
+
+
 def check(
-    folder: Path,
-    *,
-    lower: str | Sequence[str] | None,
-    upper: str | None = None,
-    mapped_file: Path | None = None,
-    dialect: str = "postgresql",
-    timeouts_set: bool = False,
-    facts: Facts | None = None,
-    reviewed: Sequence[str] = (),
+    asked: Question, *, facts: Facts | None = None, database: Database | None = None
 ) -> lint.Verdict:
-    """The verdict on the migrations that would run from `lower` up to `upper` (None: the head).
+    """The verdict on the migrations that would run.
 
     Args:
-        lower: the revision, or those of all branches, that the database is at; none: all run.
         facts: what the database says, if there is one to ask.
+        database: where they are tried in a scratch copy of the schema; None: the rules alone.
 
     Raises:
         ConfigurationError: the folder, a revision or the mapped file cannot be used.
     """
+    folder = asked.folder
     tree = Tree(folder)
-    at = (lower,) if isinstance(lower, str) else tuple(lower or ())
-    for revision in (*at, *((upper,) if upper else ())):
+    for revision in (*asked.at, *((asked.upper,) if asked.upper else ())):
         if not tree.knows(revision):
             raise ConfigurationError(
                 f"The revision {revision} is in no migration of {folder}; is this the code of the "
                 "coming release?"
             )
-    steps = render.render(tree.between(at, upper or tree.head()), dialect)
-    known = mapped.read(mapped_file) if mapped_file else None
+    upper = (asked.upper,) if asked.upper else tuple(tree.heads)
+    steps = render.render(tree.between(asked.at, upper), asked.dialect)
+    known = mapped.read(asked.mapped_file) if asked.mapped_file else None
+    apart = _env_says(folder, "transaction_per_migration=True")
+    timeouts = asked.timeouts_set or _env_says(folder, "lock_timeout", "statement_timeout")
     found = lint.judge(
         steps,
         known,
-        dialect=dialect,
-        timeouts_set=timeouts_set or _env_says(folder, "lock_timeout", "statement_timeout"),
-        apart=_env_says(folder, "transaction_per_migration=True"),
+        dialect=asked.dialect,
+        timeouts_set=timeouts,
+        apart=apart,
         facts=facts,
-        reviewed=reviewed,
+        reviewed=asked.reviewed,
     )
     if (folder / "env.py").is_file() and not _env_says(folder, "refuse_downgrade"):
         found = replace(found, remarks=(*found.remarks, _NO_GUARD))
-    if dialect != "postgresql":
+    if asked.dialect != "postgresql":
         return found
-    more, remarks = squawk.look([step for step in steps if step.revision not in reviewed])
+    if database is not None and steps:
+        play = Play(
+            *(tree, asked.at, upper, asked.version_table, apart, timeouts, asked.bind, known)
+        )
+        found = together(found, rehearse(database, play), asked.reviewed)
+    more, remarks = squawk.look([step for step in steps if step.revision not in asked.reviewed])
     return replace(found, dangers=(*found.dangers, *more), remarks=(*found.remarks, *remarks))
+
+
+def together(found: lint.Verdict, shown: Rehearsed, reviewed: Sequence[str] = ()) -> lint.Verdict:
+    """The rules' verdict with what the rehearsal showed."""
+    kept = [d for d in found.dangers if not (d.revision in shown.done and d.rule in _ANSWERED)]
+    known = {(danger.revision, danger.rule, danger.subject) for danger in kept}
+    new = [d for d in shown.dangers if (d.revision, d.rule, d.subject) not in known]
+    new = [replace(d, level=lint_rules.NOTE) if d.revision in reviewed else d for d in new]
+    return replace(found, dangers=(*kept, *new), remarks=(*found.remarks, *shown.remarks))
 
 
 def decide(

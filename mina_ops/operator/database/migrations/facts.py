@@ -8,21 +8,24 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from mina_ops.operator.database.connection.queries import rows
+from mina_ops.operator.database.connection.sealed import sealed
 from mina_ops.operator.database.migrations.change import Change
 from mina_ops.operator.database.migrations.lint_rules import BLOCKING, Danger
 
-_PARTITIONED = "SELECT relname AS name FROM pg_class WHERE relkind = 'p'"
-_VIEWS = """
+_PARTITIONED = sealed("SELECT c.relname AS name FROM pg_class AS c WHERE c.relkind = 'p'")
+_VIEWS = sealed("""
 SELECT DISTINCT t.relname AS table, coalesce(a.attname, '') AS column, v.relname AS view
-FROM pg_depend d
-JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
-JOIN pg_class v ON v.oid = r.ev_class
-JOIN pg_class t ON t.oid = d.refobjid AND d.refclassid = 'pg_class'::regclass AND t.oid <> v.oid
-LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid AND a.attnum > 0
-JOIN pg_namespace n ON n.oid = t.relnamespace
-WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
+FROM pg_depend AS d
+JOIN pg_rewrite AS r ON (r.oid = d.objid) AND (d.classid = 'pg_rewrite'::regclass)
+JOIN pg_class AS v ON v.oid = r.ev_class
+JOIN pg_class AS t ON (t.oid = d.refobjid)
+  AND ((d.refclassid = 'pg_class'::regclass) AND (t.oid <> v.oid))
+LEFT JOIN pg_attribute AS a ON (a.attrelid = t.oid)
+  AND ((a.attnum = d.refobjsubid) AND (a.attnum > 0))
+JOIN pg_namespace AS n ON n.oid = t.relnamespace
+WHERE n.nspname <> ALL (ARRAY['pg_catalog', 'information_schema'])
 ORDER BY 1, 2, 3
-"""
+""")
 
 
 @dataclass(frozen=True)

@@ -8,27 +8,29 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection
 
 from mina_ops.errors import ConfigurationError, OperatorError
 from mina_ops.operator.database.backup import manifest
 from mina_ops.operator.database.connection import catalogue
 from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.connection.queries import rows
+from mina_ops.operator.database.connection.sealed import sealed
 from mina_ops.operator.database.migrations import changes, render
 from mina_ops.operator.database.migrations.revisions import Tree, current
 from mina_ops.operator.system import programs
 
-_WAITING = """
+_WAITING = sealed("""
 SELECT a.pid, coalesce(a.application_name, '') AS name, a.state,
-  extract(epoch FROM now() - a.xact_start)::int AS seconds,
+  (extract(epoch FROM (now() - a.xact_start)))::int AS seconds,
   cardinality(pg_blocking_pids(a.pid)) > 0 AS waits
-FROM pg_stat_activity a
-WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.xact_start IS NOT NULL
-  AND (a.state = 'idle in transaction' OR cardinality(pg_blocking_pids(a.pid)) > 0)
-  AND now() - a.xact_start > interval '5 seconds'
+FROM pg_stat_activity AS a
+WHERE (a.datname = current_database()) AND ((a.pid <> pg_backend_pid())
+  AND ((a.xact_start IS NOT NULL)
+  AND (((a.state = 'idle in transaction') OR (cardinality(pg_blocking_pids(a.pid)) > 0))
+  AND ((now() - a.xact_start) > CAST('5 seconds' AS pg_catalog.interval)))))
 ORDER BY a.xact_start LIMIT 10
-"""
+""")
 
 
 @dataclass(frozen=True)
@@ -140,15 +142,12 @@ def timeline(migrations: Path, backups: Path, journal: Sequence[tuple[str, str]]
 def _half_done(connection: Connection, first: Sequence[render.Rendered]) -> list[str]:
     """What of the first pending migration is there already, though it counts as not run."""
     found = []
-    inspector = inspect(connection)
-    tables = set(inspector.get_table_names())
+    tables: dict[str, set[str]] = {}
+    for column in catalogue.columns(connection):
+        tables.setdefault(column.bare, set()).add(column.column)
     for rendered in first:
         for change in changes.changes(rendered):
-            columns = (
-                {column["name"] for column in inspector.get_columns(change.table)}
-                if change.table in tables
-                else set()
-            )
+            columns = tables.get(change.table, set())
             if change.kind == "create_table" and change.table in tables:
                 found.append(f"the table {change.table} of {rendered.revision} exists already")
             elif change.kind == "add_column" and change.column in columns:

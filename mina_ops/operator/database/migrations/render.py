@@ -14,6 +14,8 @@ from alembic.operations.ops import MigrateOperation
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script
 
+from mina_ops.operator.database.migrations.revisions import call_upgrade
+
 
 @dataclass
 class Rendered:
@@ -83,16 +85,23 @@ def _render(script: Script, dialect: str) -> Rendered:
     _Recorder(operations, done, buffer)
     operations._install_proxy()
     try:
-        module.upgrade()
+        call_upgrade(module)
     except Exception as exc:  # whatever a migration does when there is no database to ask
-        done.problem = (
-            f"what follows line {_line(exc, module)} asks the database, and cannot be judged "
-            f"without one ({type(exc).__name__})"
-        )
+        line = _line(exc, module)
+        where = f"what follows line {line} cannot be" if line else "it cannot be"
+        done.problem = f"{where} judged without running it ({_reason(exc)})"
     finally:
         operations._remove_proxy()
     done.sql = buffer.getvalue()
     return done
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"it reads the variable or key {error}"
+    if "application context" in str(error):
+        return "it asks the app"
+    return "it asks the database"
 
 
 def _is_reversible(module: Any) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
@@ -48,6 +50,14 @@ def _version_table(connection: Connection, name: str) -> str | None:
     return found[0].sql if found else None
 
 
+def call_upgrade(module: Any, bind: str = "") -> None:
+    """Run a migration's upgrade; those of Flask-Migrate's --multidb are told which database."""
+    if inspect.signature(module.upgrade).parameters:
+        module.upgrade(bind)
+    else:
+        module.upgrade()
+
+
 class Tree:
     """A folder of migrations, read without running its env.py, so no app is needed."""
 
@@ -81,6 +91,12 @@ class Tree:
             )
         return self.heads[0]
 
+    def steps(self, lower: Sequence[str], upper: Sequence[str]) -> list[Any]:
+        """Alembic's own plan of an upgrade, to be run."""
+        with self._told():
+            plan: Any = self._scripts._upgrade_revs
+            return list(plan(tuple(upper), tuple(lower)))
+
     def knows(self, revision: str) -> bool:
         """Whether a revision is in the folder."""
         try:
@@ -88,7 +104,7 @@ class Tree:
         except (CommandError, RevisionError):
             return False
 
-    def between(self, lower: Sequence[str], upper: str) -> list[Script]:
+    def between(self, lower: Sequence[str], upper: str | Sequence[str]) -> list[Script]:
         """The migrations that an upgrade from `lower` to `upper` runs, in their order.
 
         Those of another branch that a merge brings in are among them.
@@ -97,7 +113,8 @@ class Tree:
             ConfigurationError: one of them is not in the folder, or they are not on one line.
         """
         with self._told():
-            steps = list(self._scripts.iterate_revisions(upper, tuple(lower), implicit_base=True))
+            to = upper if isinstance(upper, str) else tuple(upper)
+            steps = list(self._scripts.iterate_revisions(to, tuple(lower), implicit_base=True))
         return list(reversed(steps))
 
     @contextmanager
@@ -107,3 +124,15 @@ class Tree:
         except (CommandError, RevisionError, SyntaxError, ImportError) as exc:
             reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
             raise ConfigurationError(f"The migrations in {self.folder}: {reason}") from exc
+        except KeyError as exc:
+            raise ConfigurationError(
+                f"A migration in {self.folder} reads the variable {exc} when it is loaded; set it "
+                "and run this again."
+            ) from exc
+        except RuntimeError as exc:
+            app = "application context" in str(exc)
+            advice = "move what asks the app into upgrade()" if app else "mend it"
+            raise ConfigurationError(
+                f"A migration in {self.folder} cannot be loaded ({str(exc).splitlines()[0]}); "
+                f"{advice} and run this again."
+            ) from exc

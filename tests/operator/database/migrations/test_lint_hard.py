@@ -9,10 +9,16 @@ import pytest
 
 from mina_ops.errors import ConfigurationError
 from mina_ops.operator.database.connection.connect import Database
-from mina_ops.operator.database.migrations import checking, facts, mapped
+from mina_ops.operator.database.migrations import facts, mapped
 from mina_ops.operator.database.migrations.lint import Verdict
 from tests.operator.database.conftest import run
-from tests.operator.database.migrations.test_lint import CONCURRENT, MAPPED, TIMEOUTS, write
+from tests.operator.database.migrations.test_lint import (
+    CONCURRENT,
+    MAPPED,
+    TIMEOUTS,
+    ask_rules,
+    write,
+)
 
 REPOSITORY = Path(__file__).parents[4]
 _ENUM = "ALTER TYPE mood ADD VALUE 'calm'"
@@ -108,7 +114,7 @@ def judged(folder: Path, *upgrades: str, env: str = "") -> Verdict:
     (migrations / "env.py").write_text(env)
     known = folder / "mapped.json"
     known.write_text(mapped.Mapped.as_json(_known()))
-    return checking.check(migrations, lower=None, mapped_file=known)
+    return ask_rules(migrations, lower=None, mapped_file=known)
 
 
 def _known() -> mapped.Mapped:
@@ -186,7 +192,7 @@ def test_branch_that_a_merge_brings_in_is_judged(tmp_path: Path, alone: bool) ->
     merge = r2.replace('"r2"', '"r3"').replace("'r1'", "('r2', 'r2b')")
     (folder / "versions" / "r3.py").write_text(merge)
     at = ["r2"] if alone else ["r2", "r2b"]
-    verdict = checking.check(folder, lower=at)
+    verdict = ask_rules(folder, lower=at)
     assert verdict.revisions == (("r2b", "r3") if alone else ("r3",))
     assert ("drop_column" in rules(verdict)) is alone
 
@@ -194,15 +200,15 @@ def test_branch_that_a_merge_brings_in_is_judged(tmp_path: Path, alone: bool) ->
 def test_revision_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     folder = write(tmp_path / "m", "pass")
     with pytest.raises(ConfigurationError, match="r9 is in no migration"):
-        checking.check(folder, lower=["r1", "r9"])
+        ask_rules(folder, lower=["r1", "r9"])
 
 
 def test_batches_of_sqlite_are_judged_without_a_database(tmp_path: Path) -> None:
     batch = "with op.batch_alter_table('sessions') as batch:\n        "
     safe = write(tmp_path / "a", f"{batch}batch.alter_column('title', nullable=True)")
     unsafe = write(tmp_path / "b", f"{batch}batch.drop_column('title')")
-    assert checking.check(safe, lower=None, dialect="sqlite").dangers == ()
-    assert rules(checking.check(unsafe, lower=None, dialect="sqlite")) == ["drop_column"]
+    assert ask_rules(safe, lower=None, dialect="sqlite").dangers == ()
+    assert rules(ask_rules(unsafe, lower=None, dialect="sqlite")) == ["drop_column"]
 
 
 def test_database_tells_of_views_and_partitions(mina: Database, tmp_path: Path) -> None:
@@ -215,19 +221,19 @@ def test_database_tells_of_views_and_partitions(mina: Database, tmp_path: Path) 
     folder = write(
         tmp_path / "m", f"{TIMEOUTS}\n    {CONCURRENT}{index}\n    {TIMEOUTS}\n    {wider}"
     )
-    verdict = checking.check(folder, lower=None, facts=found)
+    verdict = ask_rules(folder, lower=None, facts=found)
     assert rules(verdict) == ["on_partitions", "in_a_view"], verdict.as_text()
     assert "titles" in verdict.as_text()
 
     made = "op.execute('CREATE VIEW titles AS SELECT 1')"
     again = write(tmp_path / "n", f"{sql('DROP VIEW titles')}\n    {wider}\n    {made}")
-    assert checking.check(again, lower=None, facts=found).compatible
+    assert ask_rules(again, lower=None, facts=found).compatible
 
 
 @pytest.mark.parametrize("folder", ["migrations", "mina_ops/demo/migrations"])
 @pytest.mark.parametrize("dialect", ["postgresql", "sqlite"])
 def test_trees_of_this_repository_pass(folder: str, dialect: str) -> None:
-    verdict = checking.check(REPOSITORY / folder, lower=None, dialect=dialect)
+    verdict = ask_rules(REPOSITORY / folder, lower=None, dialect=dialect)
     assert verdict.compatible, verdict.as_text()
     assert "refuse_downgrade" not in verdict.as_text()
 
