@@ -15,6 +15,7 @@ from flask_socketio import SocketIO
 from mina_ops import MinaOps
 
 app = Flask(__name__)
+app.secret_key = "the-key-that-both-colours-share"
 socketio = SocketIO(app, async_mode=os.environ.get("ASYNC_MODE", "threading"))
 ops = MinaOps(app, socketio=socketio)
 _faults = Path(os.environ["FAULTS"]) / f"{os.environ['ENVIRONMENT']}.json"
