@@ -74,7 +74,8 @@ def _of_file(did: str, path: Any) -> str:
 def _of_postgresql(statement: str) -> str:
     words = statement.split()
     is_change = words[0] in ("CREATE", "ALTER", "DROP", "REASSIGN")
-    return f"PostgreSQL: {words[0]} {words[1]} ... {words[3]}" if is_change else ""
+    # The role's name is another one each time.
+    return f"PostgreSQL: {' '.join([*words[:2], '...', *words[3:4]])}" if is_change else ""
 
 
 def _of_redis(_: Any, *words: Any) -> str:

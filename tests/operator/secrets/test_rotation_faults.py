@@ -17,6 +17,7 @@ import socket
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -236,12 +237,16 @@ def _in_a_child(site: Site, number: int, server: str, *arguments: str) -> tuple[
 
     pid = os.fork()
     if pid == 0:
-        effects = Effects(number, wait_for_restart if server else None)
-        effects.install()
-        done = site.rotate(*arguments)
-        result = {"labels": effects.labels, "code": done.exit_code, "output": done.output}
-        told.write_text(json.dumps(result))
-        os._exit(0)
+        try:
+            effects = Effects(number, wait_for_restart if server else None)
+            effects.install()
+            done = site.rotate(*arguments)
+            result = {"labels": effects.labels, "code": done.exit_code, "output": done.output}
+            told.write_text(json.dumps(result))
+        except Exception:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
     os.close(asked)
     if server and os.read(asks, 1):
         site.restart(server)
@@ -251,7 +256,7 @@ def _in_a_child(site: Site, number: int, server: str, *arguments: str) -> tuple[
         os.close(descriptor)
     if status == 9:
         return True, []
-    assert status == 0
+    assert told.exists(), "see the traceback on standard error"
     result = json.loads(told.read_text())
     assert result["code"] == 0, result["output"]
     return False, result["labels"]
