@@ -7,6 +7,7 @@
     │   ├── NotAuthenticated      401: nobody is logged in and no valid token came along
     │   ├── Forbidden             403: somebody is, but may not do this
     │   ├── NotFound              404: no such check, flag or outcome
+    │   ├── TooLarge              413: the body is larger than any that makes sense
     │   ├── Conflict              409: refused in the present state; a later try may pass
     │   └── PreconditionFailed    412: the thing changed since the caller read it
     ├── StateUnavailable          503: the shared state cannot be read or written now
@@ -84,6 +85,13 @@ class NotFound(RequestError):
 
     code = "not_found"
     http_status = 404
+
+
+class TooLarge(RequestError):
+    """The body is larger than any that makes sense."""
+
+    code = "too_large"
+    http_status = 413
 
 
 class Conflict(RequestError):

@@ -9,6 +9,7 @@ from flask import Blueprint
 
 from mina_ops.app.process import Kind
 from mina_ops.app.web.answers import Probe
+from mina_ops.app.web.openapi.operations import Contract
 
 
 class Component:
@@ -28,9 +29,9 @@ class Component:
         """Blueprints for what needs Flask (sessions, logins)."""
         return []
 
-    def openapi(self) -> Mapping[str, Any]:
-        """Its part of the OpenAPI document: path -> path item."""
-        return {}
+    def openapi(self) -> Contract:
+        """Its part of the OpenAPI document."""
+        return Contract()
 
     def at_start(self) -> None:
         """Called once in each process, before its first beat."""

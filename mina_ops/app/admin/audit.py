@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from flask import has_request_context, request
 
 from mina_ops.app.admin.archive import Archive
 from mina_ops.app.clock import Clock
@@ -96,7 +99,13 @@ class Audit:
         correlation_id: str = "",
         **_: str,
     ) -> None:
-        """Record one change; never raises, and blocks for the store's timeout at most."""
+        """Record one change; never raises, and blocks for the store's timeout at most.
+
+        Address and correlation id are those of the present request, unless they are given.
+        """
+        if not correlation_id and has_request_context():
+            found = origin()
+            address, correlation_id = address or found[0], found[1]
         entry = Entry(
             id=uuid.uuid4().hex,
             at=self._clock.now(),
@@ -150,6 +159,16 @@ class Audit:
 
     def _recent(self) -> list[dict[str, str]]:
         return [texts for _, texts in self._store.records(keys.AUDIT_LOG, count=MOST_ENTRIES)]
+
+
+def origin() -> tuple[str, str]:
+    """Where the present request came from, and the id that leads to it in other logs.
+
+    The id is the request's `X-Request-ID`, else one that is made for it.
+    """
+    return request.remote_addr or "", request.headers.get("X-Request-ID", "")[:128] or (
+        secrets.token_hex(8)
+    )
 
 
 def _matches(entry: Entry, before: float | None, wanted: Mapping[str, str]) -> bool:

@@ -7,16 +7,16 @@ from typing import Any
 import click
 from flask import Blueprint, request
 
-from mina_ops.app.admin.audit import MOST_ENTRIES
+from mina_ops.app.admin import contract
 from mina_ops.app.admin.tables import upgrade
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
 from mina_ops.app.web.answers import Answer
-from mina_ops.app.web.openapi import document as openapi
+from mina_ops.app.web.openapi.check import query_values
+from mina_ops.app.web.openapi.document import document
+from mina_ops.app.web.openapi.operations import Contract
 from mina_ops.app.web.routing import mount
-from mina_ops.errors import ConfigurationError, InvalidRequest
-
-_FILTERS = ("actor", "action", "subject", "environment", "version", "correlation_id")
+from mina_ops.errors import ConfigurationError
 
 
 class AdminRoutes(Component):
@@ -27,6 +27,9 @@ class AdminRoutes(Component):
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    def openapi(self) -> Contract:
+        return contract.contract()
+
     def blueprints(self) -> list[Blueprint]:
         """The blueprint of `/admin/audit`."""
         blueprint = Blueprint("mina_ops_admin", __name__, cli_group="mina-ops")
@@ -34,27 +37,19 @@ class AdminRoutes(Component):
         blueprint.cli.command("upgrade")(_upgrade)
         identity = self._context.identity.headers
         mount(blueprint, "/admin/audit", {"GET": self._entries}, identity)
-        mount(blueprint, openapi.PATH, {"GET": self._document}, identity)
+        mount(blueprint, contract.DOCUMENT_PATH, {"GET": self._document}, identity)
         return [blueprint]
 
     def _document(self) -> Answer:
-        return Answer(200, openapi.document(self._context.settings))
+        runtime: Any = self._context.app.extensions["mina_ops"]
+        parts = [component.openapi() for component in runtime.components]
+        return Answer(200, document(self._context.identity.version, parts))
 
     def _entries(self) -> Answer:
         self._context.guard.require()
-        given = request.args.to_dict()
-        limit = _number(given.pop("limit", "50"), "limit", 1, MOST_ENTRIES)
-        before = given.pop("before", None)
-        if unknown := set(given) - set(_FILTERS):
-            name = min(unknown)
-            raise InvalidRequest(
-                f"Unknown parameter {name[:80]!r}; known are limit, before, {', '.join(_FILTERS)}.",
-                field=name[:80],
-            )
+        asked = query_values(request.args, contract.QUERY)
         found, sources = self._context.audit.entries(
-            limit=int(limit),
-            before=None if before is None else _number(before, "before", 0, 1e12),
-            **given,
+            limit=asked.pop("limit"), before=asked.pop("before", None), **asked
         )
         body: dict[str, Any] = {"entries": [entry.to_json() for entry in found]}
         return Answer(200, {**body, "sources": sources})
@@ -67,13 +62,3 @@ def _upgrade() -> None:
         click.echo(upgrade())
     except ConfigurationError as exc:
         raise click.ClickException(str(exc)) from exc
-
-
-def _number(text: str, field: str, least: float, most: float) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
-    if not least <= number <= most:
-        raise InvalidRequest(f"Field {field!r} must be {least:g} to {most:g}.", field=field)
-    return number

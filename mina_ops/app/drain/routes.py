@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 from flask import Blueprint
 
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
+from mina_ops.app.drain import contract
 from mina_ops.app.drain.component import Drain
 from mina_ops.app.web.answers import Answer
+from mina_ops.app.web.openapi.operations import Contract
 from mina_ops.app.web.routing import json_body, mount
-from mina_ops.errors import InvalidRequest
-
-LONGEST_GRACE_SECONDS = 86_400.0
 
 
 class DrainRoutes(Component):
@@ -26,6 +23,9 @@ class DrainRoutes(Component):
         self._guard = context.guard
         self._drain = drain
 
+    def openapi(self) -> Contract:
+        return contract.contract()
+
     def blueprints(self) -> list[Blueprint]:
         blueprint = Blueprint("mina_ops_drain", __name__)
         views = {"POST": self._begin, "GET": self._watch, "DELETE": self._cancel}
@@ -34,13 +34,10 @@ class DrainRoutes(Component):
 
     def _begin(self) -> Answer:
         actor = self._guard.require()
-        body = json_body({"grace_seconds": (int, float, type(None)), "force": bool})
-        grace = body.get("grace_seconds")
-        if grace is not None and not (math.isfinite(grace) and 0 <= grace <= LONGEST_GRACE_SECONDS):
-            raise InvalidRequest(
-                f"grace_seconds is 0 to {LONGEST_GRACE_SECONDS:g}.", field="grace_seconds"
-            )
-        new = self._drain.begin(actor, grace_seconds=grace, force=body.get("force", False))
+        body = json_body(contract.ORDER)
+        new = self._drain.begin(
+            actor, grace_seconds=body.get("grace_seconds"), force=body.get("force", False)
+        )
         return Answer(202 if new else 200, self._drain.status())
 
     def _watch(self) -> Answer:

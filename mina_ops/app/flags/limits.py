@@ -1,18 +1,31 @@
-"""What a flag's fields may hold: one check for each field. Pure.
+"""What a flag's fields may hold: one schema for each. Pure.
 
-A value that passes is in its stored form. Numbers are finite, text can be encoded, and nothing
-is so large or deep that one flag could slow all.
+The same schemas stand in the OpenAPI document. A value that passes is brought into its stored
+form. Numbers are finite, text can be encoded, and nothing is so large or deep that one flag could
+slow all.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any, NoReturn
 
-from mina_ops.app.flags.release_number import release_number
+from mina_ops.app.flags.release_number import FORM
+from mina_ops.app.web.openapi.check import require
+from mina_ops.app.web.openapi.forms import (
+    DOUBLE,
+    FLAG,
+    KEY,
+    NAME,
+    NULL,
+    STORED,
+    Schema,
+    keyed,
+    listed,
+    or_null,
+    record,
+    ref,
+)
 from mina_ops.errors import InvalidRequest
 
 OPERATORS = (
@@ -30,19 +43,119 @@ MOST_METADATA = 50
 LARGEST_FLAG = 65_536  # bytes of its stored form
 DEEPEST_VALUE = 10
 
-_KEY = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+_SCALAR: Schema = {
+    "anyOf": [FLAG, STORED, DOUBLE],
+    "description": "true, false, a number or a text of 1 to 256 characters",
+}
+_PERCENT: Schema = {"type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.001}
+_UNITS = listed(STORED, maxItems=MOST_UNITS)
+_RELEASE: Schema = {
+    "type": "string",
+    "maxLength": 64,
+    "pattern": f"^{FORM}$",
+    "description": "a release such as v2.5.0, v2.5.0-rc.1 or v2.5.0-12-gabc1234",
+}
+_DAY = "2[0-9]{3}-[0-9]{2}-[0-9]{2}"
+_CLOCK = "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?"
+_OFFSET = "(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+_EXPIRES: Schema = {
+    "anyOf": [
+        {"type": "string", "format": "date", "pattern": f"^{_DAY}$"},
+        {"type": "string", "format": "date-time", "pattern": f"^{_DAY}{_CLOCK}{_OFFSET}$"},
+        NULL,
+    ],
+    "description": "a day such as 2026-12-31, or a time with its offset, 2026-12-31T10:00:00Z",
+}
+
+
+def _condition(operators: tuple[str, ...], value: Schema) -> Schema:
+    values = listed(value, minItems=1, maxItems=MOST_VALUES)
+    asked = {"attribute": NAME, "operator": {"enum": list(operators)}, "values": values}
+    return record(asked, closed=True)
+
+
+_TEXT_VALUE: Schema = {"type": "string", "maxLength": LARGEST_FLAG, "pattern": "^[^\\x00]*$"}
+
+
+def _value(depth: int) -> Schema:
+    """A JSON value within a variant, nested at most so deep."""
+    more: dict[str, Any] = {"maxItems": 0} if depth == 1 else {}
+    fewer: dict[str, Any] = {"maxProperties": 0} if depth == 1 else {}
+    inner: Schema = {} if depth == 1 else ref(f"FlagValue{depth - 1}")
+    nested = [listed(inner, **more), keyed(inner, propertyNames=STORED, **fewer)]
+    return {"anyOf": [NULL, FLAG, DOUBLE, _TEXT_VALUE, *nested]}
+
+
+def _by_variant(value: Schema) -> Schema:
+    return keyed(value, propertyNames=NAME, maxProperties=MOST_VARIANTS)
+
+
+NAMED: Mapping[str, Schema] = {
+    "FlagCondition": {
+        "anyOf": [
+            _condition(OPERATORS[:2], _SCALAR),
+            _condition(OPERATORS[2:5], STORED),
+            _condition(OPERATORS[5:], DOUBLE),
+        ],
+        "description": "a list of conditions, each with an attribute, an operator "
+        f"({', '.join(OPERATORS)}) and 1 to {MOST_VALUES} values that it compares: texts for "
+        "starts_with and its like, numbers for less and its like",
+    },
+    "FlagRule": record(
+        {
+            "conditions": listed(ref("FlagCondition"), minItems=1, maxItems=MOST_CONDITIONS),
+            "rollout_percent": _PERCENT,
+            "variant": or_null(NAME),
+        },
+        "rollout_percent",
+        "variant",
+        closed=True,
+    ),
+    **{f"FlagValue{depth}": _value(depth) for depth in range(1, DEEPEST_VALUE)},
+}
+"""Schemas that those of the fields refer to."""
+
+SCHEMAS: Mapping[str, Schema] = {
+    "enabled": FLAG,
+    "rollout_percent": _PERCENT,
+    "salt": or_null(STORED),
+    "allow": _UNITS,
+    "deny": _UNITS,
+    "rules": listed(ref("FlagRule"), maxItems=MOST_RULES),
+    "colours": listed(NAME, maxItems=20),
+    "minimum_release": or_null(_RELEASE),
+    "release": or_null(STORED),
+    "owner": or_null(STORED),
+    "description": or_null({**STORED, "maxLength": 1_000}),
+    "expires": _EXPIRES,
+    "metadata": keyed(_SCALAR, propertyNames=NAME, maxProperties=MOST_METADATA),
+    "on_unknown": {"enum": list(ON_UNKNOWN)},
+    "variants": {
+        "anyOf": [
+            _by_variant(FLAG),
+            _by_variant(_TEXT_VALUE),
+            _by_variant(DOUBLE),
+            _by_variant(keyed(ref(f"FlagValue{DEEPEST_VALUE - 1}"), propertyNames=STORED)),
+        ],
+        "description": f"an object of at most {MOST_VARIANTS} variants: all booleans, all texts, "
+        f"all numbers or all objects, none nested deeper than {DEEPEST_VALUE}",
+    },
+    "weights": keyed(
+        {"type": "number", "minimum": 0, "maximum": 1_000_000},
+        propertyNames=NAME,
+        maxProperties=MOST_VARIANTS,
+    ),
+}
+"""Field -> schema of its value."""
+
+FIELDS = tuple(SCHEMAS)
+"""What a flag has besides its key."""
 
 
 def check_key(key: object) -> str:
     """The key, if it may name a flag; raises InvalidRequest."""
-    if not isinstance(key, str) or not _KEY.fullmatch(key):
-        raise InvalidRequest(
-            "A flag's key is 1 to 128 characters of a-z, 0-9, '_', '.' and '-', and begins with "
-            "a letter or digit.",
-            field="key",
-        )
-    return key
+    require(key, KEY, "key")
+    return str(key)
 
 
 def check(name: str, value: Any) -> Any:
@@ -51,216 +164,52 @@ def check(name: str, value: Any) -> Any:
     Raises:
         InvalidRequest: it may not, or there is no such field; names the field.
     """
-    if name not in _CHECKS:
-        known = ", ".join(_CHECKS)
-        raise InvalidRequest(f"Unknown field {_shown(name)}; a flag has {known}.", field=name[:80])
-    return _CHECKS[name](name, value)
+    if name not in SCHEMAS:
+        known = ", ".join(SCHEMAS)
+        shown = ascii(name[:80])
+        raise InvalidRequest(f"Unknown field {shown}; a flag has {known}.", field=name[:80])
+    plain = list(value) if isinstance(value, tuple) else value
+    require(plain, SCHEMAS[name], name, NAMED)
+    stored = _STORED.get(name)
+    return plain if stored is None else stored(plain)
 
 
 def refuse(name: str, rule: str) -> NoReturn:
     """Say which rule a field breaks; raises InvalidRequest."""
-    raise InvalidRequest(f"Field {_shown(name)} {rule}.", field=name)
+    raise InvalidRequest(f"Field {name[:80]!a} {rule}.", field=name)
 
 
-def _shown(text: str) -> str:
-    return ascii(text[:80])
+def _percent(value: float) -> float:
+    return round(float(value), 3)
 
 
-def _bool(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        refuse(name, "must be true or false")
-    return value
+def _set(value: list[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(value)))
 
 
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        refuse(name, "must be a number")
-    if not math.isfinite(value) if isinstance(value, float) else abs(value) > 2**53:
-        refuse(name, "must be finite, and a whole number at most 2^53")
-    return value
+def _sorted(value: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(sorted(value.items()))
 
 
-def _percent(name: str, value: Any) -> float:
-    number = _number(name, value)
-    if not 0 <= number <= 100:
-        refuse(name, "must be 0 to 100")
-    if abs(number * 1000 - round(number * 1000)) > 1e-6:
-        refuse(name, "has at most 3 decimals")
-    return round(float(number), 3)
+def _rules(value: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {
+            "conditions": rule["conditions"],
+            "rollout_percent": _percent(rule.get("rollout_percent", 100)),
+            "variant": rule.get("variant"),
+        }
+        for rule in value
+    )
 
 
-def _text(name: str, value: Any, *, most: int = 256) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= most:
-        refuse(name, f"must be text of 1 to {most} characters")
-    if "\0" in value or any(0xD800 <= ord(character) <= 0xDFFF for character in value):
-        refuse(name, "holds a character that cannot be stored")
-    return value
-
-
-def _optional(check_value: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
-    return lambda name, value: None if value is None else check_value(name, value)
-
-
-def _description(name: str, value: Any) -> str:
-    return _text(name, value, most=1_000)
-
-
-def _choice(*allowed: str) -> Callable[[str, Any], str]:
-    def check_choice(name: str, value: Any) -> str:
-        if not isinstance(value, str) or value not in allowed:
-            refuse(name, f"must be one of {', '.join(allowed)}")
-        return value
-
-    return check_choice
-
-
-def _list(name: str, value: Any, most: int) -> list[Any]:
-    if not isinstance(value, list | tuple) or len(value) > most:
-        refuse(name, f"must be a list of at most {most}")
-    return list(value)
-
-
-def _units(name: str, value: Any) -> tuple[str, ...]:
-    return tuple(sorted({_text(name, unit) for unit in _list(name, value, MOST_UNITS)}))
-
-
-def _colours(name: str, value: Any) -> tuple[str, ...]:
-    return tuple(sorted({_name(name, colour) for colour in _list(name, value, 20)}))
-
-
-def _name(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
-        refuse(name, "holds a name that is not 1 to 64 letters, digits, '_', '.' or '-'")
-    return value
-
-
-def _release(name: str, value: Any) -> str:
-    text = _text(name, value, most=64)
-    if release_number(text) is None:
-        refuse(name, "must be a release such as v2.5.0")
-    return text
-
-
-def _time(name: str, value: Any) -> str:
-    text = _text(name, value, most=40)
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        refuse(name, "must be an ISO date or time, such as 2026-12-31")
-    return text
-
-
-def _object(name: str, value: Any, known: tuple[str, ...], needed: tuple[str, ...]) -> Any:
-    if not isinstance(value, Mapping) or not set(needed) <= set(value) <= set(known):
-        refuse(name, f"must hold objects with {', '.join(needed)} (known: {', '.join(known)})")
-    return value
-
-
-def _rules(name: str, value: Any) -> tuple[dict[str, Any], ...]:
-    return tuple(_rule(name, raw) for raw in _list(name, value, MOST_RULES))
-
-
-def _rule(name: str, value: Any) -> dict[str, Any]:
-    raw = _object(name, value, ("conditions", "rollout_percent", "variant"), ("conditions",))
-    conditions = _list(name, raw["conditions"], MOST_CONDITIONS)
-    if not conditions:
-        refuse(name, "must have a condition in each rule")
-    return {
-        "conditions": [_condition(name, condition) for condition in conditions],
-        "rollout_percent": _percent(name, raw.get("rollout_percent", 100)),
-        "variant": _optional(_name)(name, raw.get("variant")),
-    }
-
-
-def _condition(name: str, value: Any) -> dict[str, Any]:
-    raw = _object(name, value, *[("attribute", "operator", "values")] * 2)
-    operator = _choice(*OPERATORS)(name, raw["operator"])
-    values = [_scalar(name, item) for item in _list(name, raw["values"], MOST_VALUES)]
-    if not values:
-        refuse(name, "must have a value in each condition")
-    wanted: tuple[type, ...] = (bool, str, int, float)
-    if operator.startswith(("less", "greater")):
-        wanted = (int, float)
-    elif operator in ("starts_with", "ends_with", "contains"):
-        wanted = (str,)
-    if not all(type(item) in wanted for item in values):
-        refuse(name, f"has a value that {operator!r} cannot compare")
-    return {"attribute": _name(name, raw["attribute"]), "operator": operator, "values": values}
-
-
-def _scalar(name: str, value: Any) -> bool | str | float:
-    if isinstance(value, bool):
-        return value
-    return _text(name, value) if isinstance(value, str) else _number(name, value)
-
-
-def _variants(name: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping) or len(value) > MOST_VARIANTS:
-        refuse(name, f"must be an object of at most {MOST_VARIANTS} variants")
-    found = {_name(name, variant): item for variant, item in sorted(value.items())}
-    if len({_kind(name, item) for item in found.values()}) > 1:
-        refuse(name, "must hold values of one type")
-    return found
-
-
-def _kind(name: str, value: Any) -> str:
-    if not isinstance(value, bool | str | int | float | dict):
-        refuse(name, "holds a value that is no boolean, string, number or object")
-    _check_json(name, value, DEEPEST_VALUE)
-    kinds = {bool: "boolean", str: "string", dict: "object"}
-    return kinds.get(type(value), "number")
-
-
-def _check_json(name: str, value: Any, depth: int) -> None:
-    if depth == 0:
-        refuse(name, f"is nested deeper than {DEEPEST_VALUE}")
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            _text(name, key)
-            _check_json(name, item, depth - 1)
-    elif isinstance(value, list):
-        for item in value:
-            _check_json(name, item, depth - 1)
-    elif isinstance(value, str):
-        if value:
-            _text(name, value, most=LARGEST_FLAG)
-    elif value is not None and not isinstance(value, bool):
-        _number(name, value)
-
-
-def _weights(name: str, value: Any) -> dict[str, float]:
-    if not isinstance(value, Mapping) or len(value) > MOST_VARIANTS:
-        refuse(name, f"must be an object of at most {MOST_VARIANTS} weights")
-    weights = {_name(name, k): _number(name, v) for k, v in sorted(value.items())}
-    if not all(0 <= weight <= 1_000_000 for weight in weights.values()):
-        refuse(name, "must be 0 to 1000000 each")
-    return weights
-
-
-def _metadata(name: str, value: Any) -> dict[str, bool | str | float]:
-    if not isinstance(value, Mapping) or len(value) > MOST_METADATA:
-        refuse(name, f"must be an object of at most {MOST_METADATA} values")
-    return {_name(name, k): _scalar(name, v) for k, v in sorted(value.items())}
-
-
-_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
-    "enabled": _bool,
+_STORED: Mapping[str, Callable[[Any], Any]] = {
     "rollout_percent": _percent,
-    "salt": _optional(_text),
-    "allow": _units,
-    "deny": _units,
+    "allow": _set,
+    "deny": _set,
+    "colours": _set,
     "rules": _rules,
-    "colours": _colours,
-    "minimum_release": _optional(_release),
-    "release": _optional(_text),
-    "owner": _optional(_text),
-    "description": _optional(_description),
-    "expires": _optional(_time),
-    "metadata": _metadata,
-    "on_unknown": _choice(*ON_UNKNOWN),
-    "variants": _variants,
-    "weights": _weights,
+    "metadata": _sorted,
+    "variants": _sorted,
+    "weights": _sorted,
 }
-
-FIELDS = tuple(_CHECKS)
-"""What a flag has besides its key."""
+"""How a field's value is brought into the form in which equal flags are equal bytes."""

@@ -15,9 +15,11 @@ from mina_ops.app.component import Component
 from mina_ops.app.context import Context
 from mina_ops.app.flags.component import Flags
 from mina_ops.app.flags.evaluate import Undecided
+from mina_ops.app.flags.ofrep_contract import ALL_PATH, contract
 from mina_ops.app.flags.openfeature_answers import resolve
 from mina_ops.app.web.answers import Answer
-from mina_ops.app.web.routing import json_body, mount
+from mina_ops.app.web.openapi.operations import Contract
+from mina_ops.app.web.routing import json_object, mount
 from mina_ops.errors import InvalidRequest
 
 _REASONS = {"DEFAULT": "STATIC"}  # OFREP's schema lacks DEFAULT
@@ -41,13 +43,16 @@ class OfrepRoutes(Component):
         self._guard = context.guard
         self._flags = flags
 
+    def openapi(self) -> Contract:
+        return contract() if self._context.settings.ofrep else Contract()
+
     def blueprints(self) -> list[Blueprint]:
         if not self._context.settings.ofrep:
             return []
         blueprint = Blueprint("mina_ops_ofrep", __name__)
         identity = self._context.identity.headers
-        mount(blueprint, "/ofrep/v1/evaluate/flags", {"POST": self.all}, identity)
-        mount(blueprint, "/ofrep/v1/evaluate/flags/<key>", {"POST": self.one}, identity)
+        mount(blueprint, ALL_PATH, {"POST": self.all}, identity)
+        mount(blueprint, f"{ALL_PATH}/<key>", {"POST": self.one}, identity)
         return [blueprint]
 
     def one(self, key: str) -> Answer:
@@ -111,10 +116,14 @@ class OfrepRoutes(Component):
 
 def _context() -> tuple[str, dict[str, Any]]:
     try:
-        body = json_body({"context": dict})
+        # A client of a later protocol may send more than the context.
+        body = json_object()
     except InvalidRequest as exc:
         raise _Failure("PARSE_ERROR", str(exc)) from exc
-    context = dict(body.get("context", {}))
+    given = body.get("context", {})
+    if not isinstance(given, dict):
+        raise _Failure("PARSE_ERROR", "The context must be an object.")
+    context = dict(given)
     unit = context.pop("targetingKey", None)
     if unit is None:
         raise _Failure("TARGETING_KEY_MISSING", "The context lacks a targetingKey.")

@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import math
-import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Blueprint, request
 from flask.sansio.blueprints import BlueprintSetupState
 
+from mina_ops.app.admin.audit import origin
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
-from mina_ops.app.flags import limits
+from mina_ops.app.flags import contract, limits
 from mina_ops.app.flags.answers import change_shown, turns_off
 from mina_ops.app.flags.component import Flags
-from mina_ops.app.flags.confirm import MOST_SECONDS
 from mina_ops.app.flags.editor import Edited, revision, shown
-from mina_ops.app.flags.report import SETTLED_DAYS, findings
+from mina_ops.app.flags.report import findings
 from mina_ops.app.flags.repository import Author, Changed
 from mina_ops.app.web.answers import Answer
+from mina_ops.app.web.openapi.check import query_values
+from mina_ops.app.web.openapi.forms import Schema
+from mina_ops.app.web.openapi.operations import Contract
 from mina_ops.app.web.routing import json_body, mount
-from mina_ops.errors import InvalidRequest
 
 CONFIRM_SECONDS = 2.0
 """How long a change that turns something off waits for every process, unless told otherwise."""
-
-_ANY = (bool, int, float, str, list, dict, type(None))
-_CONFIRM = {"confirm_seconds": (int, float)}
-_SET = {**dict.fromkeys(("key", *limits.FIELDS), _ANY), **_CONFIRM}
-_MOST_RECORDS = 1_000
 
 
 class FlagRoutes(Component):
@@ -47,6 +42,9 @@ class FlagRoutes(Component):
         self._identity = context.identity
         self._flags = flags
         self._editor = flags.editor
+
+    def openapi(self) -> Contract:
+        return contract.contract()
 
     def blueprints(self) -> list[Blueprint]:
         blueprint = Blueprint("mina_ops_flags", __name__)
@@ -104,7 +102,8 @@ class FlagRoutes(Component):
     def all(self) -> Answer:
         """All flags, or those whose key begins with `prefix`, or that `release` brought."""
         self._guard.require()
-        prefix, release = request.args.get("prefix", ""), request.args.get("release")
+        asked = _query(contract.LIST_QUERY)
+        prefix, release = asked["prefix"], asked.get("release")
         chosen = [
             flag.to_json()
             for flag in self._editor.flags()
@@ -120,21 +119,20 @@ class FlagRoutes(Component):
 
     def set(self) -> Answer:
         """Set fields of a flag."""
-        author, values = self._author(), json_body(_SET)
-        if "key" not in values:
-            raise InvalidRequest("Name the flag: field 'key' is missing.", field="key")
-        key, seconds = values.pop("key"), _confirm_seconds(values.pop("confirm_seconds", None))
+        author, values = self._author(), json_body(contract.FLAG_INPUT, limits.NAMED)
+        key, seconds = values.pop("key"), values.pop("confirm_seconds", None)
         return self._one(self._editor.set(key, values, author, expect=_expected()), seconds)
 
     def delete(self, key: str) -> Answer:
         """Delete a flag; `confirm_seconds` may be in the query."""
-        author, seconds = self._author(), _confirm_seconds(request.args.get("confirm_seconds"))
+        author = self._author()
+        seconds = _query(contract.DELETE_QUERY).get("confirm_seconds")
         return self._one(self._editor.delete(key, author, expect=_expected()), seconds)
 
     def history(self, key: str | None = None) -> Answer:
         """The newest changes first, `limit` of them."""
         self._guard.require()
-        count = _whole(request.args.get("limit", "50"), "limit", _MOST_RECORDS)
+        count = _query(contract.HISTORY_QUERY)["limit"]
         return Answer(
             200,
             {
@@ -146,19 +144,18 @@ class FlagRoutes(Component):
 
     def undo(self, key: str | None = None) -> Answer:
         """Undo the last change of a flag, or the `change` of that id."""
-        author, body = self._author(), json_body({"change": str, **_CONFIRM})
-        if key is None and "change" not in body:
-            raise InvalidRequest("Name the change: field 'change' is missing.", field="change")
+        author, body = (
+            self._author(),
+            json_body(contract.UNDO_CHANGE if key is None else contract.UNDO),
+        )
         changed = self._editor.undo(author, key=key, change=body.get("change"))
-        return self._many(changed, _confirm_seconds(body.get("confirm_seconds")))
+        return self._many(changed, body.get("confirm_seconds"))
 
     def disable_for_release(self) -> Answer:
         """Turn off all flags of a release."""
-        author, body = self._author(), json_body({"release": str, **_CONFIRM})
-        if not body.get("release"):
-            raise InvalidRequest("Name the release: field 'release' is missing.", field="release")
+        author, body = self._author(), json_body(contract.RELEASE)
         changed = self._editor.disable_for_release(body["release"], author)
-        return self._many(changed, _confirm_seconds(body.get("confirm_seconds")))
+        return self._many(changed, body.get("confirm_seconds"))
 
     def export(self) -> Answer:
         """All flags as `import` takes them."""
@@ -169,16 +166,14 @@ class FlagRoutes(Component):
     def load(self) -> Answer:
         """Make flags what an export says; other fields of an export are not looked at."""
         author = self._author()
-        body = json_body({"flags": list, **_CONFIRM, **dict.fromkeys(self._freshness(), _ANY)})
-        if "flags" not in body:
-            raise InvalidRequest("Field 'flags' is missing.", field="flags")
+        body = json_body(contract.IMPORT)
         changed = self._editor.load(body["flags"], author)
-        return self._many(changed, _confirm_seconds(body.get("confirm_seconds")))
+        return self._many(changed, body.get("confirm_seconds"))
 
     def findings(self) -> Answer:
         """Flags that somebody should look at."""
         self._guard.require()
-        days = _number(request.args.get("days", str(SETTLED_DAYS)), "days", 36_500)
+        days = _query(contract.REPORT_QUERY)["days"]
         found = findings(
             self._editor.flags(),
             self._editor.changed_at(),
@@ -190,9 +185,7 @@ class FlagRoutes(Component):
 
     def recover(self) -> Answer:
         """Settle a loss of the store: `restore` what was known, or `discard` it."""
-        author, body = self._author(), json_body({"action": str})
-        if body.get("action") not in ("restore", "discard"):
-            raise InvalidRequest("Field 'action' must be restore or discard.", field="action")
+        author, body = self._author(), json_body(contract.RECOVER)
         changed = self._editor.recover(author, restore=body["action"] == "restore")
         return self._many(changed, 0)
 
@@ -232,9 +225,7 @@ class FlagRoutes(Component):
         return 200 if found.complete else 202, more
 
     def _author(self) -> Author:
-        actor = self._guard.require()
-        correlation = request.headers.get("X-Request-ID", "")[:128] or secrets.token_hex(8)
-        return Author(actor, request.remote_addr or "", correlation)
+        return Author(self._guard.require(), *origin())
 
 
 def _expected() -> set[str] | None:
@@ -244,22 +235,5 @@ def _expected() -> set[str] | None:
     return {"*"} if request.if_match.star_tag else request.if_match.as_set(include_weak=True)
 
 
-def _confirm_seconds(value: Any) -> float | None:
-    return None if value is None else _number(value, "confirm_seconds", MOST_SECONDS)
-
-
-def _number(value: Any, field: str, most: float) -> float:
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        number = math.nan
-    if not 0 <= number <= most:
-        raise InvalidRequest(f"Field {field!r} must be a number from 0 to {most:g}.", field=field)
-    return number
-
-
-def _whole(value: str, field: str, most: int) -> int:
-    number = _number(value, field, most)
-    if number != int(number) or number < 1:
-        raise InvalidRequest(f"Field {field!r} must be a whole number from 1.", field=field)
-    return int(number)
+def _query(known: Mapping[str, Schema]) -> dict[str, Any]:
+    return query_values(request.args, known)

@@ -12,10 +12,12 @@ from mina_ops.app.component import Component
 from mina_ops.app.context import Context
 from mina_ops.app.health import caller, report
 from mina_ops.app.health.component import Health
+from mina_ops.app.health.contract import contract
 from mina_ops.app.health.model import UNHEALTHY, UNKNOWN
 from mina_ops.app.health.monitor import Monitor
 from mina_ops.app.health.report import HEALTH_JSON, fit_answer
-from mina_ops.app.web.answers import Answer, Probe, ProbeRequest
+from mina_ops.app.web.answers import Answer, Probe, ProbeRequest, wants
+from mina_ops.app.web.openapi.operations import Contract
 from mina_ops.errors import NotFound
 
 PREFIX = "/api/health"
@@ -46,6 +48,9 @@ class HealthRoutes(Component):
         self._started_at = time.monotonic()
         identity = context.identity
         self._identity = {"version": identity.version, "environment": identity.environment}
+
+    def openapi(self) -> Contract:
+        return contract()
 
     def probes(self) -> Mapping[str, Probe]:
         fixed: dict[str, Probe] = {
@@ -162,7 +167,7 @@ class HealthRoutes(Component):
 
 def wish_of(request: ProbeRequest) -> Wish:
     """Read `?verbose`, `?exclude=name` (repeated, or a list with commas), `?group=`, `Accept`."""
-    ietf = HEALTH_JSON in (request.header("Accept") or "")
+    ietf = wants(request.header("Accept"), HEALTH_JSON)
     query = request.environ.get("QUERY_STRING")
     if not query:
         return Wish(ietf=ietf)

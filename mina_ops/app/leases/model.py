@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mina_ops.app.web.openapi.forms import Schema
-from mina_ops.app.web.openapi.leases import ID, NAME, PID, SAYING, TTL_SECONDS
-from mina_ops.errors import InvalidRequest
+from mina_ops.app.leases.contract import ID, NAME, TTL_SECONDS
+from mina_ops.app.web.openapi.check import require
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class Lease:
 
 
 def lease_of(name: str, body: Mapping[str, Any], since: float) -> Lease:
-    """The lease that a request's body asks for.
+    """The lease that a request's body asks for, which its schema has allowed.
 
     Raises:
         InvalidRequest: a value is not of the form that it must have; names the field.
@@ -52,36 +49,22 @@ def lease_of(name: str, body: Mapping[str, Any], since: float) -> Lease:
     return Lease(
         name=lease_name(name),
         id=lease_id(body.get("id", "")),
-        purpose=_text("purpose", body.get("purpose", ""), SAYING),
-        user=_text("user", body.get("user", ""), SAYING),
-        host=_text("host", body.get("host", ""), SAYING),
-        pid=int(_number("pid", body.get("pid", 0), PID)),
-        ttl_seconds=float(
-            _number("ttl_seconds", body.get("ttl_seconds", TTL_SECONDS["default"]), TTL_SECONDS)
-        ),
+        purpose=body.get("purpose", ""),
+        user=body.get("user", ""),
+        host=body.get("host", ""),
+        pid=int(body.get("pid", 0)),
+        ttl_seconds=float(body.get("ttl_seconds", TTL_SECONDS["default"])),
         since=since,
     )
 
 
 def lease_name(value: str) -> str:
     """The value, if a lease may have it as its name; else raises InvalidRequest."""
-    return _text("name", value, NAME)
+    require(value, NAME, "name")
+    return value
 
 
 def lease_id(value: str) -> str:
     """The value, if a holder may have it as its id; else raises InvalidRequest."""
-    return _text("id", value, ID)
-
-
-def _text(field: str, value: str, form: Schema) -> str:
-    # `$` would let a line feed at the end pass.
-    if not re.fullmatch(form["pattern"].removesuffix("$"), value):
-        raise InvalidRequest(f"Field {field!r} must match {form['pattern']}.", field=field)
-    return value
-
-
-def _number(field: str, value: float, form: Schema) -> float:
-    least, most = form["minimum"], form["maximum"]
-    if not (math.isfinite(value) and least <= value <= most):
-        raise InvalidRequest(f"Field {field!r} must be {least:g} to {most:g}.", field=field)
+    require(value, ID, "id")
     return value

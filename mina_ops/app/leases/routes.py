@@ -8,14 +8,14 @@ from flask import Blueprint, request
 
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
+from mina_ops.app.leases import contract
 from mina_ops.app.leases.leases import LeaseStore
 from mina_ops.app.leases.model import Lease, lease_id, lease_name, lease_of
 from mina_ops.app.web.answers import Answer, problem
+from mina_ops.app.web.openapi.check import query_values
+from mina_ops.app.web.openapi.operations import Contract
 from mina_ops.app.web.routing import json_body, mount
 from mina_ops.errors import Conflict, PreconditionFailed
-
-_TIMES: dict[str, type | tuple[type, ...]] = {"id": str, "ttl_seconds": (int, float)}
-_FIELDS = {**_TIMES, "purpose": str, "user": str, "host": str, "pid": int}
 
 
 class LeaseRoutes(Component):
@@ -28,6 +28,9 @@ class LeaseRoutes(Component):
         self._guard = context.guard
         self._leases = LeaseStore(context.store)
 
+    def openapi(self) -> Contract:
+        return contract.contract()
+
     def blueprints(self) -> list[Blueprint]:
         blueprint = Blueprint("mina_ops_leases", __name__)
         views = {"POST": self.take, "GET": self.look, "PUT": self.renew, "DELETE": self.free}
@@ -37,7 +40,9 @@ class LeaseRoutes(Component):
     def take(self, name: str) -> Answer:
         """Take the lease, unless somebody else holds it."""
         self._guard.require()
-        wanted = lease_of(name, json_body(_FIELDS), self._context.clock.now())
+        wanted = lease_of(
+            name, json_body(contract.SCHEMAS["LeaseWanted"]), self._context.clock.now()
+        )
         held, is_new = self._leases.take(wanted)
         if held.id != wanted.id:
             return _refusal(Conflict(f"{name} is held by somebody else: see `lease`."), held)
@@ -51,7 +56,9 @@ class LeaseRoutes(Component):
     def renew(self, name: str) -> Answer:
         """Hold it for longer."""
         self._guard.require()
-        wanted = lease_of(name, json_body(_TIMES), self._context.clock.now())
+        wanted = lease_of(
+            name, json_body(contract.SCHEMAS["LeaseRenewed"]), self._context.clock.now()
+        )
         held = self._leases.renew(name, wanted.id, wanted.ttl_seconds)
         if held is None:
             return _refusal(_not_yours(name), self._leases.holder(name))
@@ -60,9 +67,9 @@ class LeaseRoutes(Component):
     def free(self, name: str) -> Answer:
         """Let go of it; one that somebody else breaks goes on record."""
         actor = self._guard.require()
-        mine = lease_id(request.args.get("id", ""))
-        freed = self._leases.free(lease_name(name), mine)
-        if freed is not None and _is_break():
+        asked = query_values(request.args, contract.QUERY)
+        freed = self._leases.free(lease_name(name), lease_id(asked.get("id", "")))
+        if freed is not None and asked["break"]:
             self._record_break(name, freed, actor)
         holder = self._leases.holder(name)
         if freed is None and holder is not None:
@@ -81,13 +88,7 @@ class LeaseRoutes(Component):
             subject=name,
             before=freed.to_json(),
             after=None,
-            address=request.remote_addr or "",
-            correlation_id=request.headers.get("X-Request-ID", ""),
         )
-
-
-def _is_break() -> bool:
-    return request.args.get("break", "false") == "true"
 
 
 def _not_yours(name: str) -> PreconditionFailed:

@@ -9,11 +9,14 @@ from mina_ops.app.context import Context
 from mina_ops.app.metrics import answers, windows
 from mina_ops.app.metrics.answers import Body
 from mina_ops.app.metrics.component import Metrics
+from mina_ops.app.metrics.contract import contract, query
 from mina_ops.app.metrics.figures import Figures
 from mina_ops.app.metrics.prometheus import Exposition
 from mina_ops.app.metrics.views import View
 from mina_ops.app.web.answers import Answer, Probe, ProbeRequest
-from mina_ops.errors import InvalidRequest, NotFound
+from mina_ops.app.web.openapi.check import query_values
+from mina_ops.app.web.openapi.operations import Contract
+from mina_ops.errors import NotFound
 
 _OUTCOMES = "/api/metrics/outcomes/"
 
@@ -26,6 +29,10 @@ class MetricRoutes(Component):
     def __init__(self, context: Context, metrics: Metrics) -> None:
         self._prometheus_path = context.settings.prometheus_path
         self._metrics = metrics
+
+    def openapi(self) -> Contract:
+        identity = self._metrics.figures.identity
+        return contract(identity.colours, identity.environment, self._prometheus_path)
 
     def probes(self) -> Mapping[str, Probe]:
         found = json_probes(self._metrics.figures)
@@ -96,16 +103,6 @@ def _active(figures: Figures) -> Probe:
 
 def _asked(request: ProbeRequest, figures: Figures) -> tuple[str, int]:
     """The colour and window that a request asks for; raises `InvalidRequest`."""
-    query = request.query
-    for name in query:
-        if name not in ("environment", "window"):
-            raise InvalidRequest(
-                "Unknown parameter; known are 'environment' and 'window'.", field=name
-            )
-    colour = query.get("environment", figures.identity.environment)
-    if colour not in figures.identity.colours:
-        raise InvalidRequest(
-            f"'environment' must be one of {', '.join(figures.identity.colours)}.",
-            field="environment",
-        )
-    return colour, windows.parse_window(query.get("window"))
+    identity = figures.identity
+    asked = query_values(request.query, query(identity.colours, identity.environment))
+    return asked["environment"], int(asked["window"])

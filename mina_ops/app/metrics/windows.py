@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mina_ops.errors import InvalidRequest
-
 SHORTEST_SECONDS = 1
 LONGEST_SECONDS = 3600
 DEFAULT_SECONDS = 300
@@ -41,20 +39,3 @@ def span(now: float, window_seconds: int) -> Span:
 def slice_start(moment: float, step_seconds: int) -> int:
     """Where the slice that holds a moment begins."""
     return int(moment // step_seconds) * step_seconds
-
-
-def parse_window(text: str | None) -> int:
-    """Seconds of a query's `window`, whole and from 1 to 3600; 300 without one.
-
-    Raises:
-        InvalidRequest: it is no such number.
-    """
-    if text is None:
-        return DEFAULT_SECONDS
-    seconds = int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 0
-    if not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
-        raise InvalidRequest(
-            f"'window' must be whole seconds from {SHORTEST_SECONDS} to {LONGEST_SECONDS}.",
-            field="window",
-        )
-    return seconds

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint
 
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
+from mina_ops.app.releases import contract
 from mina_ops.app.releases.reports import Body, ReleaseReports
 from mina_ops.app.web.answers import Answer
-from mina_ops.app.web.openapi.leases import SAYING
-from mina_ops.app.web.openapi.releases import ENDS, ID, KINDS
-from mina_ops.app.web.routing import json_body, mount
-from mina_ops.errors import InvalidRequest, NotFound
-
-_TEXTS = ("version", "from", "to", "who", "host", "phase", "response")
-_NUMBERS = ("pid", "percent", "started_at", "seconds")
-_FIELDS: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(_TEXTS, str),
-    **dict.fromkeys(_NUMBERS, (int, float)),
-    **dict.fromkeys(("verdicts", "lines", "reasons"), list),
-    **dict.fromkeys(("colours", "draining", "request"), dict),
-    "ended": bool,
-}
-_NEEDED = ("version", "from", "to", "phase", "percent", "ended")
-_REQUEST = ("kind", "why", "who")
+from mina_ops.app.web.openapi.check import require, require_body
+from mina_ops.app.web.openapi.operations import Contract
+from mina_ops.app.web.routing import json_object, mount
+from mina_ops.errors import NotFound
 
 
 class ReleaseRoutes(Component):
@@ -38,6 +26,9 @@ class ReleaseRoutes(Component):
     def __init__(self, context: Context) -> None:
         self._context = context
         self._reports = ReleaseReports(context.store, context.clock)
+
+    def openapi(self) -> Contract:
+        return contract.contract()
 
     def blueprints(self) -> list[Blueprint]:
         blueprint = Blueprint("mina_ops_releases", __name__)
@@ -55,7 +46,8 @@ class ReleaseRoutes(Component):
     def one(self, release_id: str) -> Answer:
         """One release."""
         self._context.guard.require()
-        found = self._reports.one(_known_form(release_id))
+        require(release_id, contract.ID, "id")
+        found = self._reports.one(release_id)
         if found is None:
             raise NotFound(f"No release {release_id} was reported here.")
         return Answer(200, found)
@@ -63,28 +55,17 @@ class ReleaseRoutes(Component):
     def put(self, release_id: str) -> Answer:
         """A controller's report, or somebody's request to it."""
         actor = self._context.guard.require()
-        body = json_body(_FIELDS)
-        _known_form(release_id)
+        require(release_id, contract.ID, "id")
+        body = json_object()
         if "request" in body:
+            require_body(body, contract.REQUEST)
             return self._ask(release_id, body["request"], actor)
-        for name in _NEEDED:
-            if name not in body:
-                raise InvalidRequest(f"Field {name!r} is missing.", field=name)
-        if not 0 <= body["percent"] <= 100:
-            raise InvalidRequest("Field 'percent' must be 0 to 100.", field="percent")
+        require_body(body, contract.REPORT)
         before, now = self._reports.put(release_id, body)
         self._record_changes(before, now, actor)
         return Answer(200, {**now, "requests": self._reports.requests(release_id)})
 
     def _ask(self, release_id: str, asked: Mapping[str, Any], actor: str) -> Answer:
-        for name, value in asked.items():
-            form = SAYING["pattern"].removesuffix("$")
-            if name not in _REQUEST:
-                raise InvalidRequest("'request' has kind, why and who alone.", field="request")
-            if not isinstance(value, str) or not re.fullmatch(form, value):
-                raise InvalidRequest(f"{name!r} must match {SAYING['pattern']}.", field=name)
-        if asked.get("kind") not in KINDS:
-            raise InvalidRequest(f"'kind' must be one of {', '.join(KINDS)}.", field="kind")
         found = self._reports.one(release_id)
         if found is None:
             raise NotFound(f"No release {release_id} was reported here.")
@@ -108,7 +89,7 @@ class ReleaseRoutes(Component):
                 for share in (was.get("percent", 0), now["percent"])
             )
             self._record("switch", now["id"], actor, (shares[0], {**shares[1], "who": told["who"]}))
-        if was.get("phase") != now["phase"] and now["phase"] in ENDS:
+        if was.get("phase") != now["phase"] and now["phase"] in contract.ENDS:
             reasons = now.get("reasons", [])
             ended = {**told, "reasons": reasons}
             self._record(f"release.{now['phase']}", now["id"], actor, (None, ended))
@@ -120,12 +101,4 @@ class ReleaseRoutes(Component):
             subject=subject,
             before=change[0],
             after=change[1],
-            address=request.remote_addr or "",
-            correlation_id=request.headers.get("X-Request-ID", ""),
         )
-
-
-def _known_form(release_id: str) -> str:
-    if not re.fullmatch(ID["pattern"].removesuffix("$"), release_id):
-        raise InvalidRequest(f"'id' must match {ID['pattern']}.", field="id")
-    return release_id

@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mina_ops.app.component import Component
+from mina_ops.app.metrics.contract import query
 from mina_ops.app.sessions.component import Connections
+from mina_ops.app.sessions.contract import contract
 from mina_ops.app.web.answers import Answer, Probe, ProbeRequest
-from mina_ops.errors import InvalidRequest
+from mina_ops.app.web.openapi.check import query_values
+from mina_ops.app.web.openapi.operations import Contract
 
 SCRIPT_PATH = "/mina-ops/mina-stream.js"
 
 _SCRIPT = Path(__file__).parents[1] / "clients" / "mina-stream.js"
-_KNOWN = ("environment", "window")
 
 
 class ConnectionRoutes(Component):
@@ -25,18 +27,19 @@ class ConnectionRoutes(Component):
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
+    def openapi(self) -> Contract:
+        identity = self._connections.identity
+        return contract(identity.colours, identity.environment)
+
     def probes(self) -> Mapping[str, Probe]:
         return {"/api/metrics/connections": self._count, SCRIPT_PATH: _script}
 
     def _count(self, request: ProbeRequest) -> Answer:
-        query, identity = request.query, self._connections.identity
-        for name in query:
-            if name not in _KNOWN:
-                raise InvalidRequest(f"Unknown parameter {name!r}.", field=name)
-        colour = query.get("environment") or identity.environment
-        if colour not in identity.colours:
-            known = ", ".join(identity.colours)
-            raise InvalidRequest(f"No colour {colour[:64]!r}; known: {known}.", field="environment")
+        identity = self._connections.identity
+        known = query(identity.colours, identity.environment)
+        # The window is that of the other metrics, so that one request line fits all of them;
+        # a count of connections is that of now.
+        colour = query_values(request.query, known)["environment"]
         return Answer(200, self._connections.figures(colour))
 
 

@@ -100,6 +100,19 @@ class AnyMethod:
         return self.probe(request)
 
 
+def wants(accept: str | None, media_type: str) -> bool:
+    """Whether an `Accept` header names a media type, and not with the weight 0.
+
+    `*/*` does not name it: only who asks for it by name gets what is not the default.
+    """
+    for part in (accept or "").split(","):
+        named, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        if named == media_type:
+            weights = (p.removeprefix("q=") for p in parameters if p.startswith("q="))
+            return not any(weight.strip("0.") == "" for weight in weights)
+    return False
+
+
 def problem(error: MinaOpsError) -> Answer:
     """The problem details of an error; holds its code and message, never a cause's text."""
     status = HTTPStatus(error.http_status)

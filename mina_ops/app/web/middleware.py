@@ -13,7 +13,14 @@ from flask import Request, request
 from werkzeug.wsgi import ClosingIterator
 
 from mina_ops.app.heartbeat import Heartbeat
-from mina_ops.app.web.answers import AnyMethod, Probe, ProbeRequest, StartResponse, wrong_method
+from mina_ops.app.web.answers import (
+    Answer,
+    AnyMethod,
+    Probe,
+    ProbeRequest,
+    StartResponse,
+    wrong_method,
+)
 from mina_ops.app.web.own_app import OwnApp
 from mina_ops.app.web.routing import guarded
 
@@ -27,6 +34,7 @@ Log = Callable[[Mapping[str, Any]], None]
 
 _current_request: Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
 
+_PROBE_METHODS = ("GET", "HEAD", "OPTIONS")
 _FORM = "application/x-www-form-urlencoded"
 _ESCAPED = "500"  # the status of a request whose exception nobody turned into a response
 _UNANSWERED: Served = ("", None, _ESCAPED)
@@ -149,8 +157,11 @@ class Middleware:
     def _answer(
         self, probe: Probe, path: str, environ: Environ, start: StartResponse
     ) -> Iterable[bytes]:
-        methods = probe.methods if isinstance(probe, AnyMethod) else ("GET", "HEAD")
-        if environ.get("REQUEST_METHOD") not in methods:
+        methods = probe.methods if isinstance(probe, AnyMethod) else _PROBE_METHODS
+        method = environ.get("REQUEST_METHOD")
+        if method == "OPTIONS" and not isinstance(probe, AnyMethod):
+            answer = Answer(204, headers={"Allow": ", ".join(methods)})
+        elif method not in methods:
             answer = wrong_method(methods)
         else:
             answer = guarded(lambda: probe(ProbeRequest(path, environ)))

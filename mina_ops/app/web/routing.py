@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,7 +13,9 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from mina_ops.app.web.answers import PROBLEM, Answer, problem, wrong_method
-from mina_ops.errors import InvalidRequest, MinaOpsError
+from mina_ops.app.web.openapi.check import require_body
+from mina_ops.app.web.openapi.forms import Schema
+from mina_ops.errors import InvalidRequest, MinaOpsError, TooLarge
 
 _log = logging.getLogger(__name__)
 
@@ -59,33 +62,42 @@ def guarded(view: Callable[[], Answer]) -> Answer:
         return Answer(500, {**body, "status": 500}, content_type=PROBLEM)
 
 
-def json_body(known: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
-    """The request's body as an object whose fields and types are as `known` says.
+def json_body(schema: Schema, named: Mapping[str, Schema] | None = None) -> dict[str, Any]:
+    """The request's body, if the schema of an object allows it.
 
     An empty body is `{}`. Its content type does not matter: curl sends JSON as a form.
 
+    Args:
+        named: schemas that a `$ref` may name.
+
     Raises:
-        InvalidRequest: not an object, an unknown field, or a wrong type; names the field.
+        InvalidRequest: not an object, or not what the schema allows; names the field.
+        TooLarge: it is larger than 1 MiB.
     """
+    body = json_object()
+    require_body(body, schema, named)
+    return body
+
+
+def json_object() -> dict[str, Any]:
+    """The request's body as an object, whatever is in it; raises as `json_body` does."""
     raw = _bounded_body()
     try:
-        body = json.loads(raw or b"{}")
+        body = json.loads(raw or b"{}", parse_constant=_no_number)
     except (ValueError, RecursionError) as exc:
         raise InvalidRequest("The body is not JSON. Send an object, e.g. {}.") from exc
     if not isinstance(body, dict):
         raise InvalidRequest("The body is not a JSON object.")
-    for name, value in body.items():
-        if name not in known:
-            shown = name[:80]  # it may be as long as the body
-            raise InvalidRequest(
-                f"Unknown field {shown!r}; known are {', '.join(known)}.", field=shown
-            )
-        _check_type(name, value, known[name])
     return body
 
 
+def _no_number(text: str) -> float:
+    # NaN and Infinity are no JSON; as a value they are refused by the field's name.
+    return math.nan
+
+
 def _bounded_body() -> bytes:
-    too_large = InvalidRequest(f"The body is larger than {_LARGEST_BODY} bytes.")
+    too_large = TooLarge(f"The body is larger than {_LARGEST_BODY} bytes.")
     if (request.content_length or 0) > _LARGEST_BODY:
         raise too_large
     try:
@@ -98,11 +110,3 @@ def _bounded_body() -> bytes:
     if len(raw) > _LARGEST_BODY:
         raise too_large
     return raw
-
-
-def _check_type(name: str, value: Any, kinds: type | tuple[type, ...]) -> None:
-    wanted = kinds if isinstance(kinds, tuple) else (kinds,)
-    is_bool = isinstance(value, bool) and bool not in wanted
-    if is_bool or not isinstance(value, wanted):
-        names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in wanted)
-        raise InvalidRequest(f"Field {name!r} must be {names}.", field=name)

@@ -6,6 +6,8 @@ that restarted or an undo that was cut off may have left any mixture.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mina_ops.errors import OperatorError
 from mina_ops.operator.config.incident import SecretOptions
 from mina_ops.operator.database.connection.connect import Database, parse
@@ -13,6 +15,7 @@ from mina_ops.operator.secrets import database_role, redis_user
 from mina_ops.operator.secrets.journal import Journal
 
 UNUSED_SECONDS = 15.0
+_TRIES = 3
 
 
 class Logins:
@@ -87,19 +90,30 @@ class Logins:
         if "redis" not in self._journal.kinds:
             return []
         key = self._options.redis_key
-        password = redis_user.password_of(of[key]) or ""
         other = self._journal.old if of is self._journal.new else self._journal.new
-        is_kept = redis_user.add((of[key], other[key]), password)
-        if not redis_user.works(of[key]):
-            raise OperatorError("Redis does not take the password that it was just given.")
+        password = redis_user.password_of(of[key]) or ""
+        is_kept = False
+
+        def add() -> bool:
+            nonlocal is_kept
+            is_kept = redis_user.add((of[key], other[key]), password)
+            return redis_user.works(of[key])
+
+        _insist(add, "Redis does not take the password that it was just given.")
         return [] if is_kept else [redis_user.UNKEPT]
 
     def _end_password(self, of: dict[str, str], *, keep: dict[str, str]) -> list[str]:
         if "redis" not in self._journal.kinds:
             return []
         key = self._options.redis_key
-        remarks = self._add_password(keep)  # never end the last one that works
-        redis_user.remove(keep[key], redis_user.password_of(of[key]) or "")
+        remarks: list[str] = []
+
+        def end() -> bool:
+            remarks[:] = self._add_password(keep)  # never end the last one that works
+            redis_user.remove(keep[key], redis_user.password_of(of[key]) or "")
+            return not redis_user.works(of[key])
+
+        _insist(end, "Redis still takes the password that was ended.")
         return remarks
 
     def _database_admin(self) -> Database | None:
@@ -108,3 +122,15 @@ class Logins:
     def _databases(self) -> tuple[Database, Database]:
         key = self._options.database_key
         return parse(self._journal.old[key], key), parse(self._journal.new[key], key)
+
+
+def _insist(act: Callable[[], bool], otherwise: str) -> None:
+    """Do it until it holds: a restart between a command and its save forgets the command."""
+    for left in reversed(range(_TRIES)):
+        try:
+            if act():
+                return
+        except OperatorError:
+            if not left:
+                raise
+    raise OperatorError(otherwise)

@@ -89,6 +89,7 @@ def add(urls: tuple[str, ...], password: str) -> bool:
 
 def remove(url: str, password: str) -> bool:
     """End a password of the URL's user. Idempotent; returns and raises as `add` does."""
+    url = _first_that_works((url,))
     with _told(url) as client:
         try:
             client.execute_command("ACL", "SETUSER", _user(url), f"<{password}")

@@ -78,6 +78,18 @@ def test_a_change_of_a_flag_is_on_record_with_who_when_and_from_where(
     assert began <= entry["at"] <= time.time()
 
 
+def test_an_order_to_drain_is_on_record_with_where_it_came_from(
+    make_app: Callable[..., Flask],
+) -> None:
+    client = make_app().test_client()
+    client.post("/admin/drain", headers={**BEARER, "X-Request-ID": "r-7"})
+    client.delete("/admin/drain", headers=BEARER)
+    cancelled, begun = ask(client)["entries"]
+    assert (begun["address"], begun["correlation_id"]) == ("127.0.0.1", "r-7")
+    assert cancelled["address"] == "127.0.0.1"
+    assert len(cancelled["correlation_id"]) == 16
+
+
 def test_only_admins_may_read_the_record(make_app: Callable[..., Flask]) -> None:
     assert make_app().test_client().get("/admin/audit").status_code == 401
 

@@ -220,3 +220,9 @@ def test_the_stock_provider_resolves_every_kind_of_flag(
     for n in range(20):
         unit = EvaluationContext(str(n))
         assert client.get_boolean_value("half", False, unit) == flags.is_enabled("half", n)
+
+
+def test_fields_that_a_later_protocol_adds_are_not_looked_at(client: FlaskClient) -> None:
+    body = {**USER, "telemetry": {"session": 1}, "version": 2}
+    assert client.post(f"{ALL}/plain", json=body, headers=BEARER).status_code == 200
+    assert client.post(ALL, json=body, headers=BEARER).status_code == 200

@@ -85,7 +85,6 @@ def test_a_kill_is_confirmed_unless_told_otherwise(client: FlaskClient) -> None:
         ('{"key": "audio", "confirm_seconds": 31}', "confirm_seconds"),
         ('{"key": "audio", "confirm_seconds": -1}', "confirm_seconds"),
         ('{"key": "audio", "confirm_seconds": true}', "confirm_seconds"),
-        ('{"key": "audio", "owner": "' + "x" * 2_000_000 + '"}', None),
     ],
 )
 def test_a_hostile_body_is_a_clear_400_and_stores_nothing(
@@ -271,3 +270,28 @@ def test_every_path_answers_a_wrong_method_with_405(client: FlaskClient) -> None
     answer = client.put("/admin/flags", headers=BEARER)
     assert answer.status_code == 405
     assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
+
+
+def test_a_body_that_is_too_large_is_413_and_stores_nothing(
+    client: FlaskClient, flags: Flags
+) -> None:
+    answer = post(client, "/admin/flags", '{"key": "audio", "owner": "' + "x" * 2_000_000 + '"}')
+    assert answer.status_code == 413
+    assert flags.editor.flags() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/admin/flags?prefx=a", "prefx"),
+        ("/admin/flags/-/history?limit=0", "limit"),
+        ("/admin/flags/-/history?limit=1e1", "limit"),
+        ("/admin/flags/-/report?days=-1", "days"),
+        ("/admin/flags/-/report?days=nan", "days"),
+    ],
+)
+def test_a_query_that_makes_no_sense_is_400_by_its_name(
+    client: FlaskClient, path: str, field: str
+) -> None:
+    answer = client.get(path, headers=BEARER)
+    assert (answer.status_code, (answer.json or {}).get("field")) == (400, field)

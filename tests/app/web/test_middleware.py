@@ -251,7 +251,10 @@ def test_probes_are_answered_without_the_host() -> None:
     assert wrapped.get("/api/health", REQUEST_METHOD="HEAD") == b""
     wrapped.get("/api/health", REQUEST_METHOD="POST")
     assert wrapped.status == "405 Method Not Allowed"
-    assert ("Allow", "GET, HEAD") in wrapped.headers
+    assert ("Allow", "GET, HEAD, OPTIONS") in wrapped.headers
+    assert wrapped.get("/api/health", REQUEST_METHOD="OPTIONS") == b""
+    assert wrapped.status == "204 No Content"
+    assert ("Allow", "GET, HEAD, OPTIONS") in wrapped.headers
     assert wrapped.served() == []
 
 

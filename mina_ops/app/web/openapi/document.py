@@ -1,36 +1,83 @@
-"""`GET /admin/openapi.json`: the HTTP contract as an OpenAPI 3.1 document.
+"""The HTTP contract as one OpenAPI 3.1 document, put together from what each component brings.
 
 Served to everyone: it holds no secret, and tools that read it seldom log in.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mina_ops.app.settings import Settings
-from mina_ops.app.web.openapi.paths import paths
-from mina_ops.app.web.openapi.schemas import SCHEMAS
-
-PATH = "/admin/openapi.json"
+from mina_ops.app.web.openapi.forms import TEXT, Schema, record
+from mina_ops.app.web.openapi.operations import Contract
 
 _ABOUT = """\
-Errors are problem details (RFC 9457). GET endpoints answer HEAD. Rates are percent; what has no
-data is null, with `samples` 0. A JSON body is read as JSON whatever its content type says.
+Errors are problem details (RFC 9457). GET endpoints answer HEAD and OPTIONS. Rates are percent;
+what has no data is null, with `samples` 0. A JSON body is read as JSON whatever its content type
+says.
 """
+_TAGS = {
+    "health": "Is it well? For probes and people.",
+    "metrics": "What it does, over all processes of a colour.",
+    "flags": "Feature flags that both colours share.",
+    "ofrep": "Flags for other services (OpenFeature Remote Evaluation Protocol).",
+    "drain": "Let live sessions go.",
+    "releases": "What controllers report of releases, and requests to them.",
+    "leases": "One controller at a time.",
+    "admin": "What was done, and this document.",
+}
+SCHEMAS: Mapping[str, Schema] = {
+    "Problem": record(
+        {
+            "type": {"type": "string", "format": "uri"},
+            "title": TEXT,
+            "status": {"type": "integer", "minimum": 400, "maximum": 599},
+            "code": TEXT,
+            "detail": TEXT,
+            "field": TEXT,
+            "correlation_id": TEXT,
+        },
+        "field",
+        "correlation_id",
+    ),
+}
 
 
-def document(settings: Settings) -> dict[str, Any]:
-    """The document of an app with these settings."""
-    colours = list(dict.fromkeys((*settings.colours, settings.environment)))
+def document(version: str, contracts: Iterable[Contract]) -> dict[str, Any]:
+    """The document of an app.
+
+    Args:
+        version: the release that the app runs.
+        contracts: what its components bring.
+    """
+    paths: dict[str, dict[str, Any]] = {}
+    schemas = dict(SCHEMAS)
+    for contract in contracts:
+        schemas |= contract.schemas
+        for path, operations in contract.paths.items():
+            paths[path] = {
+                method: {"operationId": operation_id(method, path), **operation}
+                for method, operation in operations.items()
+            }
+    used = {tag for item in paths.values() for operation in item.values()
+            for tag in operation["tags"]}  # fmt: skip
     return {
         "openapi": "3.1.0",
-        "info": {"title": "mina_ops", "version": settings.version, "description": _ABOUT},
-        "paths": paths(colours, settings.prometheus_path),
+        "info": {"title": "mina_ops", "version": version, "description": _ABOUT},
+        "tags": [{"name": tag, "description": _TAGS.get(tag, "")} for tag in sorted(used)],
+        "paths": paths,
         "components": {
-            "schemas": dict(SCHEMAS),
+            "schemas": schemas,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
+                "ofrepKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
                 "session": {"type": "apiKey", "in": "cookie", "name": "session"},
             },
         },
     }
+
+
+def operation_id(method: str, path: str) -> str:
+    """A name that stays the same as long as method and path do, as `post_admin_flags_key_undo`."""
+    return "_".join([method, *re.findall(r"[A-Za-z0-9]+", path)])

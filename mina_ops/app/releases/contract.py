@@ -1,19 +1,11 @@
-"""Releases: the limits of their fields, and the bodies of `/admin/releases`."""
+"""`/admin/releases` in the OpenAPI document, and the limits of a report's fields."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mina_ops.app.web.openapi.forms import (
-    FLAG,
-    NUMBER,
-    TEXT,
-    Schema,
-    listed,
-    record,
-    ref,
-)
-from mina_ops.app.web.openapi.leases import SAYING
+from mina_ops.app.web.openapi.forms import FLAG, NUMBER, SAYING, TEXT, Schema, listed, record, ref
+from mina_ops.app.web.openapi.operations import ADMIN, Contract, in_path, operation
 
 ID: Schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"}
 KINDS = ("abort", "pause", "resume", "promote")
@@ -47,15 +39,35 @@ _ASKED = record(
     {"kind": {"enum": list(KINDS)}, "why": SAYING, "who": SAYING}, "why", "who", closed=True
 )
 
-RELEASES: Mapping[str, Schema] = {
-    "ReleaseReport": {
-        "anyOf": [
-            record({**_REPORT}, *_OPTIONAL, closed=True),
-            record({"request": _ASKED}, closed=True),
-        ]
-    },
+REPORT = record({**_REPORT}, *_OPTIONAL, closed=True)
+REQUEST = record({"request": _ASKED}, closed=True)
+SCHEMAS: Mapping[str, Schema] = {
+    "ReleaseReport": {"anyOf": [REPORT, REQUEST]},
     "ReportedRelease": record(
         {**_REPORT, **_HEARD, "requests": listed(_ANY)}, *_OPTIONAL, "requests"
     ),
     "ReportedReleases": record({"releases": listed(ref("ReportedRelease"))}),
 }
+
+
+def contract() -> Contract:
+    """What `/admin/releases` takes and answers."""
+    named = (in_path("release_id", ID),)
+    known = (*ADMIN, 503)
+    everyone = operation("The newest releases.", "releases", {200: "ReportedReleases"}, *known)
+    look = operation(
+        "One release.", "releases", {200: "ReportedRelease"}, *(400, 404, *known), parameters=named
+    )
+    report = operation(
+        "A controller's report, or a request to it.",
+        "releases",
+        {200: "ReportedRelease"},
+        *(400, 404, 409, 413, *known),
+        parameters=named,
+        body="ReleaseReport",
+    )
+    paths = {
+        "/admin/releases": {"get": everyone},
+        "/admin/releases/{release_id}": {"get": look, "put": report},
+    }
+    return Contract(paths, SCHEMAS)

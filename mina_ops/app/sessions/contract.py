@@ -1,0 +1,34 @@
+"""The count of connections in the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mina_ops.app.metrics.contract import query
+from mina_ops.app.web.openapi.forms import ABOUT, COUNT, DRAIN_STATES, Schema, keyed, record
+from mina_ops.app.web.openapi.operations import Contract, operation, parameters
+
+SCHEMAS: Mapping[str, Schema] = {
+    "Connections": record(
+        {
+            "active_connections": COUNT,
+            "by_transport": keyed(COUNT),
+            "by_namespace": keyed(COUNT),
+            "by_process": keyed(COUNT),
+            "drain": DRAIN_STATES,
+            **ABOUT,
+        }
+    ),
+}
+
+
+def contract(colours: tuple[str, ...], own: str) -> Contract:
+    """What `/api/metrics/connections` takes and answers."""
+    made = operation(
+        "Live Socket.IO sessions of the colour, as they are now.",
+        "metrics",
+        {200: "Connections"},
+        400,
+        parameters=parameters(query(colours, own)),
+    )
+    return Contract({"/api/metrics/connections": {"get": made}}, SCHEMAS)

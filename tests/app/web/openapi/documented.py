@@ -1,0 +1,31 @@
+"""The document of an app with every component, without starting one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mina_ops.app.admin.contract import contract as admin
+from mina_ops.app.drain.contract import contract as drain
+from mina_ops.app.flags.contract import contract as flags
+from mina_ops.app.flags.ofrep_contract import contract as ofrep
+from mina_ops.app.health.contract import contract as health
+from mina_ops.app.leases.contract import contract as leases
+from mina_ops.app.metrics.contract import contract as metrics
+from mina_ops.app.releases.contract import contract as releases
+from mina_ops.app.sessions.contract import contract as sessions
+from mina_ops.app.web.openapi.document import document
+
+COLOURS = ("blue", "green")
+
+
+def whole(*, with_ofrep: bool = True) -> dict[str, Any]:
+    """The document; `with_ofrep=False` is that of the default settings."""
+    parts = [health(), metrics(COLOURS, "blue", "/metrics"), sessions(COLOURS, "blue")]
+    parts += [flags(), drain(), releases(), leases(), admin(), *([ofrep()] if with_ofrep else [])]
+    return document("v2.4.5", parts)
+
+
+def operations(*, with_ofrep: bool = True) -> list[tuple[str, str]]:
+    """Method and path of each of its operations."""
+    paths = whole(with_ofrep=with_ofrep)["paths"]
+    return [(method, path) for path, item in paths.items() for method in item]
