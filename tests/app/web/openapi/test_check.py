@@ -19,6 +19,7 @@ from mina_ops.app.flags import limits
 from mina_ops.app.flags.model import new_flag
 from mina_ops.app.leases import contract as leases
 from mina_ops.app.metrics.contract import query
+from mina_ops.app.releases import contract as releases
 from mina_ops.app.web.openapi.check import query_values, require_body
 from mina_ops.errors import InvalidRequest
 from tests.app.flags.test_model import CONDITION
@@ -156,4 +157,23 @@ def test_every_request_body_of_the_document_is_one_that_is_tested() -> None:
         if "requestBody" in operation
     }
     # An import is checked flag by flag; OFREP answers in its own words.
-    assert named - set(BODIES) == {"FlagsInput", "OfrepRequest"}
+    assert named - set(BODIES) == {"FlagsInput", "OfrepRequest", "ReleaseReport"}
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.booleans(),
+    st.dictionaries(st.sampled_from([*releases.REPORT["properties"], "request"]), values),
+)
+def test_a_release_is_reported_if_and_only_if_the_document_allows_it(
+    is_whole: bool, odd: dict[str, Any]
+) -> None:
+    texts_ = dict.fromkeys(("version", "from", "to", "phase"), "x")
+    body = {**({**texts_, "percent": 25, "ended": False} if is_whole else {}), **odd}
+    schema = releases.REQUEST if "request" in body else releases.REPORT
+    try:
+        require_body(body, schema)
+        accepted = True
+    except InvalidRequest:
+        accepted = False
+    assert accepted is _allows("ReleaseReport").is_valid(body)
