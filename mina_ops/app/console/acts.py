@@ -12,8 +12,8 @@ from mina_ops.app.drain.orders import Orders
 from mina_ops.app.drain.status import iso
 from mina_ops.app.flags.component import Flags
 from mina_ops.app.flags.repository import Author
+from mina_ops.app.releases.contract import KINDS
 from mina_ops.app.releases.reports import ReleaseReports
-from mina_ops.app.web.openapi.releases import KINDS
 from mina_ops.errors import Conflict, InvalidRequest
 
 _CONFIRM_SECONDS = 2.0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mina_ops.app.admin.audit import Entry
-from mina_ops.app.web.openapi.releases import KINDS
+from mina_ops.app.releases.contract import KINDS
 
 _DRAINS = {
     "drain.begin": "drain of {} begun",
