@@ -123,8 +123,12 @@ class Metrics(Component):
         """Store the last second, as a process that ends in order does."""
         atexit.unregister(self._flush_at_exit)
         self._flush_at_exit()
+        if self.log is not None:
+            self.log.close()
 
     def _flush_at_exit(self) -> None:
+        if self.log is not None:
+            self.log.write()
         with suppress(StateUnavailable):
             self.flush(self._clock.now())
 

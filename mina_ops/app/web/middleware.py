@@ -264,16 +264,22 @@ class _Logged(_Timed):
     __slots__ = ()
 
     def respond(self, line: str, headers: Any, exc_info: Any = None) -> Any:
-        self._tell()
-        return super().respond(line, headers, exc_info)
+        # As in `_tell` and the base's `respond`, without these calls.
+        log, self.log = self.log, None
+        if log is not None:
+            log(self.environ)
+        try:
+            rule = _current_request().url_rule
+        except RuntimeError:
+            rule = None
+        self.served = (self.environ["REQUEST_METHOD"], None if rule is None else rule.rule, line)
+        if exc_info is None:
+            return self.start(line, headers)
+        return self.start(line, headers, exc_info)
 
-    def done(self) -> None:
+    def escape(self) -> None:
         self._tell()
-        super().done()
-
-    def close(self) -> None:
-        self._tell()
-        super().close()
+        super().escape()
 
     def _tell(self) -> None:
         log, self.log = self.log, None
