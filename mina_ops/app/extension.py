@@ -237,12 +237,16 @@ def _wire(app: Flask, runtime: Runtime) -> None:
     heartbeat, presence = runtime.context.heartbeat, runtime.context.presence
     components = runtime.components
     blueprints = [blueprint for one in components for blueprint in one.blueprints()]
-    heartbeat.every_beat("clock", SharedTime(runtime.store, runtime.context.clock).beat)
     for component in components:
         presence.contribute(component.name, component.report, component.merge)
         heartbeat.at_start(component.at_start, component.kinds)
-        heartbeat.every_beat(component.name, component.beat, component.kinds)
+    # Health waits for nobody, so it is first; what presence reads, the others look at.
+    first, *others = components
+    heartbeat.every_beat(first.name, first.beat, first.kinds)
+    heartbeat.every_beat("clock", SharedTime(runtime.store, runtime.context.clock).beat)
     heartbeat.every_beat("presence", presence.beat, {Kind.WEB, Kind.WORKER})
+    for component in others:
+        heartbeat.every_beat(component.name, component.beat, component.kinds)
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
     heartbeat.at_start(lambda: host_extensions.exempt(app, blueprints))

@@ -95,7 +95,10 @@ def _member(url: str, colour: str, number: int) -> MinaOps:
         MINA_OPS_REDIS_TIMEOUT=2.0,
         MINA_OPS_PRESENCE_TTL=60.0,
     )
-    return MinaOps(app)
+    ops = MinaOps(app)
+    # A round over all simulated processes lasts longer than a beat; leases must not lapse for that.
+    ops.runtime.context.presence._summaries._beat_seconds = 120.0
+    return ops
 
 
 @contextmanager

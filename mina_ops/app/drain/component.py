@@ -60,6 +60,8 @@ class Drain(Component):
         self._seen: dict[str, Order | None] = {}
         self._deadlines: dict[Order, float] = {}
         self._refreshed_at = 0.0
+        self._changed_at = 0.0
+        self._presence.watch(keys=self._orders.keys)
         self._holds = Holds()
         self._collector = Collector()
         self._hints: Subscription | None = None
@@ -168,11 +170,11 @@ class Drain(Component):
         }
 
     def _follow_store(self, now: float) -> None:
-        for colour in self._identity.colours:
-            if colour != self._identity.environment:
-                self._seen[colour] = seen = self._orders.read(colour)
-                self._drain_state.ordered(colour, _id_of(seen))
-        ours, found = self._active(), self._orders.read()
+        orders = self._orders.read_all(self._presence.values(asked_after=self._changed_at))
+        ours, found = self._active(), orders.pop(self._identity.environment)
+        self._seen = orders
+        for colour, seen in orders.items():
+            self._drain_state.ordered(colour, _id_of(seen))
         if found is None and ours is not None:
             # A cancelled order would still lie there: the store lost ours.
             self._orders.keep(ours, now)
@@ -193,6 +195,7 @@ class Drain(Component):
         return order.version not in summary.parts["version"]
 
     def _take(self, order: Order | None) -> None:
+        self._changed_at = time.monotonic()
         self._set_order(order)
         now = self._now()
         # Before the first session is told: that makes enough objects for a full collection.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import replace
 
 from mina_ops.app.drain.model import Order, order_from
@@ -23,6 +24,22 @@ class Orders:
         self._store = store
         self._environment = identity.environment
         self._others = [colour for colour in identity.colours if colour != self._environment]
+
+    @property
+    def keys(self) -> list[str]:
+        """Where the orders of all colours are."""
+        return [keys.drain_order(colour) for colour in (self._environment, *self._others)]
+
+    def read_all(self, found: Mapping[str, bytes] | None) -> dict[str, Order | None]:
+        """The last order of each colour, cancelled ones too.
+
+        Args:
+            found: `keys` that exist and their values; None: ask the store.
+        """
+        if found is None:
+            found = self._store.get_all(self.keys)
+        colours = (self._environment, *self._others)
+        return {colour: order_from(found.get(keys.drain_order(colour))) for colour in colours}
 
     def read(self, environment: str | None = None) -> Order | None:
         """The last order of a colour (default: ours), a cancelled one too."""

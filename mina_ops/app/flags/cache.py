@@ -75,12 +75,13 @@ class Cache:
         age = self.age_seconds
         return self._store.shared and (age is None or age > self._stale_seconds)
 
-    def refresh(self, *, hinted: bool = False) -> bool:
+    def refresh(self, *, hinted: bool = False, version: tuple[str, int] | None = None) -> bool:
         """Bring the snapshot up to date; True if it changed. Raises StateUnavailable.
 
         Args:
             hinted: something did change, so that asking for the version first is one round
                 trip too many.
+            version: epoch and version in the store, if they were read just now.
         """
         with self._refreshing:
             asked_at = time.monotonic()
@@ -88,7 +89,7 @@ class Cache:
             if (
                 hinted
                 or asked_at - self._read_at > _REREAD_SECONDS
-                or self._store.read_version(keys.FLAGS) != self.applied
+                or (version or self._store.read_version(keys.FLAGS)) != self.applied
             ):
                 changed = self._apply(self._store.read_register(keys.FLAGS))
                 self._read_at = asked_at

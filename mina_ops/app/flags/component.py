@@ -43,6 +43,8 @@ class Flags(Component):
         store, settings, identity = context.store, context.settings, context.identity
         self._store = store
         self._heartbeat = context.heartbeat
+        self._presence = context.presence
+        self._presence.watch(registers=[keys.FLAGS])
         self._hints: Subscription | None = None
         self._table: Mapping[str, Compiled] = {}
         self._declared: dict[str, str] = {}
@@ -162,7 +164,7 @@ class Flags(Component):
     def beat(self, now: float) -> None:
         """Look whether the flags changed, and keep the last known ones."""
         try:
-            self.cache.refresh()
+            self.cache.refresh(version=self._presence.version(keys.FLAGS))
             self.cache.keep()
         finally:
             self._events.beat()

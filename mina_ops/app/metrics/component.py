@@ -27,6 +27,10 @@ MOST_NAMES = 100
 Reading = Callable[[], float | None]
 
 
+MOST_FLUSH_BEATS = 5
+"""A process of the largest colour stores what it counted every so many beats."""
+
+
 class Metrics(Component):
     """Counts what this process serves; `figures` answers for its whole colour.
 
@@ -40,6 +44,8 @@ class Metrics(Component):
     def __init__(self, context: Context, events: OutcomeEvents) -> None:
         self._heartbeat = context.heartbeat
         self.gauges: list[tuple[str, str, Reading]] = []
+        self._presence = context.presence
+        self._beats = 0
         self._recorder = Recorder()
         self._clock = context.clock
         self._outbox = Outbox(context.store, context.identity.environment, context.identity.version)
@@ -91,11 +97,22 @@ class Metrics(Component):
         if self._heartbeat.process.kind is Kind.WEB:
             self._sessions.beat(now)
         try:
-            self.flush(now)
+            if self._is_turn():
+                self.flush(now)
             self.figures.views.beat(now)
         except StateUnavailable:
             self.figures.views.away = True
             raise
+
+    def _is_turn(self) -> bool:
+        """Whether to store on this beat: on each in a small colour, more rarely in a large one.
+
+        What Redis gets in a second then stays about the same above 200 processes. Processes begin
+        at different moments, so their turns are spread.
+        """
+        self._beats += 1
+        processes = self._presence.summary().processes
+        return self._beats % min(MOST_FLUSH_BEATS, 1 + processes // 200) == 0
 
     def flush(self, now: float) -> None:
         """Store what this process counted; raises `StateUnavailable` and keeps it then.

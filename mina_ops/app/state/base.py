@@ -53,6 +53,14 @@ class Change:
     new_epoch: bool = False
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What was read beside an announcement: values of keys that exist, versions of registers."""
+
+    values: Mapping[str, bytes]
+    versions: Mapping[str, tuple[str, int]]
+
+
 class Subscription(Protocol):
     """A listener on channels."""
 
@@ -107,15 +115,14 @@ class Store(Protocol):
         ttl_seconds: float,
         unchanged: bool = False,
         read: Sequence[str] = (),
-    ) -> dict[str, bytes]:
+        versions: Sequence[str] = (),
+    ) -> Reading:
         """Put a member on a roster for `ttl_seconds`; say it again to stay.
 
         Args:
             unchanged: the value is what was announced last, so it need not travel again.
             read: keys to read in the same round trip.
-
-        Returns:
-            The values of those keys of `read` that exist.
+            versions: registers whose epoch and version to read in it.
         """
 
     def withdraw(self, roster: str, member: str) -> None:

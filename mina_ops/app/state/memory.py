@@ -8,7 +8,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from mina_ops.app.state.base import Change, Message, Register, Subscription
+from mina_ops.app.state.base import Change, Message, Reading, Register, Subscription
 
 
 class _Listener:
@@ -92,10 +92,12 @@ class MemoryStore:
         ttl_seconds: float,
         unchanged: bool = False,
         read: Sequence[str] = (),
-    ) -> dict[str, bytes]:
+        versions: Sequence[str] = (),
+    ) -> Reading:
         with self._lock:
             self._rosters[roster][member] = (value, _expiry(ttl_seconds))
-            return self.get_all(read)
+            found = {register: self.read_version(register) for register in versions}
+            return Reading(self.get_all(read), found)
 
     def withdraw(self, roster: str, member: str) -> None:
         with self._lock:

@@ -11,14 +11,14 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mina_ops.app.identity import Identity
 from mina_ops.app.process import Kind, Process
 from mina_ops.app.state import keys
-from mina_ops.app.state.base import Store
+from mina_ops.app.state.base import Reading, Store
 from mina_ops.app.state.summary import Merge, Summaries, Summary
 from mina_ops.errors import StateUnavailable
 
@@ -75,9 +75,13 @@ class Presence:
         self._components: dict[str, Callable[[], Any]] = {}
         self._summaries = Summaries(store, identity, beat_seconds)
         self._views: dict[str, _View] = {}
-        self._reading = threading.Lock()
+        self._one_reads = threading.Lock()
         self._away = False
         self._announced = b""
+        self._watched_keys: list[str] = []
+        self._watched_registers: list[str] = []
+        self._reading: Reading | None = None
+        self._asked_at = 0.0
         self._started_at = time.time()
         self._left = False
 
@@ -91,6 +95,30 @@ class Presence:
         self._components[name] = say
         if merge is not None:
             self._summaries.merges[name] = merge
+
+    def watch(self, *, keys: Sequence[str] = (), registers: Sequence[str] = ()) -> None:
+        """Read these keys, and the versions of these registers, on each beat as well.
+
+        They come in the round trip in which this process announces itself: with 2,000 processes
+        it is round trips that keep Redis busy.
+        """
+        self._watched_keys += keys
+        self._watched_registers += registers
+
+    def version(self, register: str) -> tuple[str, int] | None:
+        """Epoch and version of a watched register, as of this beat; None: the beat read none."""
+        return None if self._reading is None else self._reading.versions.get(register)
+
+    def values(self, *, asked_after: float) -> Mapping[str, bytes] | None:
+        """Those of the watched keys that exist, as of this beat.
+
+        Args:
+            asked_after: monotonic seconds; None is the answer if the beat asked before that, as
+                who changed a key since must not take the earlier value for news.
+        """
+        if self._reading is None or self._asked_at < asked_after:
+            return None
+        return self._reading.values
 
     def own(self) -> Report:
         """What this process says of itself now."""
@@ -109,13 +137,16 @@ class Presence:
             StateUnavailable: the store is away; what was known stays, and grows old.
         """
         ttl = self._ttl_seconds
+        self._reading = None
         try:
             if self._process.kind is Kind.WORKER:
                 self._announce_worker()
             elif self._left:
                 self._summaries.take(self._store.get_all(self._summaries.keys))
             else:
-                self._summaries.take(self._announce(ttl))
+                self._asked_at = time.monotonic()
+                self._reading = self._announce(ttl)
+                self._summaries.take(self._reading.values)
                 self._summaries.lead(ttl)
         except StateUnavailable:
             self._away = True
@@ -177,7 +208,7 @@ class Presence:
                 roster, self._identity.process_id, own, ttl_seconds=self._ttl_seconds
             )
 
-    def _announce(self, ttl_seconds: float) -> dict[str, bytes]:
+    def _announce(self, ttl_seconds: float) -> Reading:
         own = json.dumps(self.own()).encode()
         changed, self._announced = own != self._announced, b""
         found = self._store.announce(
@@ -186,7 +217,8 @@ class Presence:
             own,
             ttl_seconds=ttl_seconds,
             unchanged=not changed,
-            read=self._summaries.keys,
+            read=[*self._summaries.keys, *self._watched_keys],
+            versions=self._watched_registers,
         )
         self._announced = own
         return found
@@ -194,7 +226,7 @@ class Presence:
     def _read_if_old(self, colour: str) -> None:
         # One thread reads; who comes meanwhile is content with the last view, if there is one.
         first = colour not in self._views
-        if not self._is_old(colour) or not self._reading.acquire(blocking=first):
+        if not self._is_old(colour) or not self._one_reads.acquire(blocking=first):
             return
         try:
             found = self._store.members(keys.presence(colour))
@@ -203,7 +235,7 @@ class Presence:
         except StateUnavailable:
             self._away = True
         finally:
-            self._reading.release()
+            self._one_reads.release()
 
     def _is_old(self, colour: str) -> bool:
         view = self._views.get(colour)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from mina_ops.app.state.base import Change, Message, Register, Store, Subscription
+from mina_ops.app.state.base import Change, Message, Reading, Register, Store, Subscription
 
 DEFAULT = "mina"
 
@@ -64,7 +64,8 @@ class ProductStore:
         ttl_seconds: float,
         unchanged: bool = False,
         read: Sequence[str] = (),
-    ) -> dict[str, bytes]:
+        versions: Sequence[str] = (),
+    ) -> Reading:
         found = self._inner.announce(
             self._there(roster),
             member,
@@ -72,8 +73,10 @@ class ProductStore:
             ttl_seconds=ttl_seconds,
             unchanged=unchanged,
             read=[self._there(key) for key in read],
+            versions=[self._there(register) for register in versions],
         )
-        return self._back(found, read)
+        said = {register: found.versions[self._there(register)] for register in versions}
+        return Reading(self._back(found.values, read), said)
 
     def withdraw(self, roster: str, member: str) -> None:
         self._inner.withdraw(self._there(roster), member)

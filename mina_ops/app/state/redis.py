@@ -13,7 +13,7 @@ import redis
 from redis.exceptions import RedisClusterException
 
 from mina_ops.app.state import scripts
-from mina_ops.app.state.base import Change, Message, Register, Subscription
+from mina_ops.app.state.base import Change, Message, Reading, Register, Subscription
 from mina_ops.app.state.connect import connect
 from mina_ops.app.state.hints import Hints
 from mina_ops.errors import StateUnavailable
@@ -133,7 +133,8 @@ class RedisStore:
         ttl_seconds: float,
         unchanged: bool = False,
         read: Sequence[str] = (),
-    ) -> dict[str, bytes]:
+        versions: Sequence[str] = (),
+    ) -> Reading:
         key, ttl = _member_key(roster, member), _ms(ttl_seconds)
         pipe = self._client.pipeline(transaction=False)
         if unchanged:
@@ -143,12 +144,18 @@ class RedisStore:
         pipe.sadd(roster, member)
         for wanted in read:
             pipe.get(wanted)
-        kept, _, *values = pipe.execute()
+        for register in versions:
+            pipe.hmget(register, [_EPOCH, _VERSION])
+        kept, _, *found = pipe.execute()
         if not kept:
             # It expired meanwhile, or Redis was emptied.
             self._client.set(key, value, px=ttl)
-        found = zip(read, values, strict=True)
-        return {name: value for name, value in found if value is not None}
+        values = zip(read, found[: len(read)], strict=True)
+        pairs = zip(versions, found[len(read) :], strict=True)
+        return Reading(
+            {name: value for name, value in values if value is not None},
+            {register: _version(pair) for register, pair in pairs},
+        )
 
     @_guarded
     def withdraw(self, roster: str, member: str) -> None:
@@ -204,8 +211,7 @@ class RedisStore:
 
     @_guarded
     def read_version(self, key: str) -> tuple[str, int]:
-        epoch, version = self._client.hmget(key, [_EPOCH, _VERSION])
-        return (epoch or b"").decode(), int(version or 0)
+        return _version(self._client.hmget(key, [_EPOCH, _VERSION]))
 
     @_guarded
     def change_register(self, key: str, change: Change) -> Register | None:
@@ -253,6 +259,11 @@ class RedisStore:
     def close(self) -> None:
         self._hints.close()
         self._client.close()
+
+
+def _version(pair: Sequence[bytes | None]) -> tuple[str, int]:
+    epoch, version = pair
+    return (epoch or b"").decode(), int(version or 0)
 
 
 def _member_key(roster: str, member: str) -> str:
