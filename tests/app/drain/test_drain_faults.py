@@ -55,7 +55,7 @@ def test_a_worker_killed_during_the_drain_takes_its_sessions_off_the_count(
 
         processes = eventually(both, 5, "one process is not heard of")
         victim = max(processes, key=lambda process: process["remaining"])
-        kill(int(victim["process"].rsplit(":", 1)[1]))
+        kill(int(victim["process"].split(":")[-2]))
         fleet.blue.drain(grace_seconds=6)
         status = fleet.blue.wait_until_drained(20)
         assert status["remaining"] == 0
