@@ -45,7 +45,7 @@ OPERATOR_LAYERS = (
     {"operator.release"},
     {"operator.flags"},
     {"operator.checklist"},
-    {"operator.setup", "operator.doctor"},
+    {"operator.setup", "operator.doctor", "operator.console"},
     {"cli"},
 )
 BOTH_HALVES = {"errors", "files", "shipped", "fields", "page", "same_database"}

@@ -17,6 +17,7 @@ from mina_ops.errors import MinaOpsError
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("mina_ops.cli.init", "The files of a first site: settings, token, units."),
     "doctor": ("mina_ops.cli.doctor", "Is everything what mina-ops.toml says it is?"),
+    "console": ("mina_ops.cli.console", "The page that shows both colours: open it, or serve it."),
     "status": ("mina_ops.cli.status", "Both colours: health, version, connections, traffic."),
     "switch": ("mina_ops.cli.switch", "Send traffic from one colour to the other."),
     "drain": ("mina_ops.cli.drain", "Move a colour's live sessions to the other colour."),
@@ -35,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "incident": ("mina_ops.cli.incident", "An emergency: call people, keep evidence, tell users."),
     "config": ("mina_ops.cli.config", "mina-ops.toml: check all of it, explain its keys."),
     "notify": ("mina_ops.cli.notify", "Tell people something over every channel."),
+    "logs": ("mina_ops.cli.logs", "Follow the logs of the load balancer and the app."),
     "watch": ("mina_ops.cli.watch", "Watch the colours' health; alert, take out."),
     "demo": ("mina_ops.cli.demo", "Play a whole release on this machine."),
 }

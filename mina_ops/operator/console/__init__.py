@@ -1,0 +1,1 @@
+"""The console from the operator's side: found, or served while both colours are down."""
