@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mina_ops.cli import output
-from mina_ops.cli.release_summary import summary, summary_or_damage
+from mina_ops.cli.release_summary import iso, summary, summary_or_damage
 from mina_ops.cli.session import Session
 from mina_ops.cli.taking_back import take_back
 from mina_ops.errors import ConfigurationError, MinaOpsError
@@ -150,22 +150,46 @@ def unfreeze(session: Session, as_json: bool) -> None:
 
 
 @command.command()
+@click.option("--watch", is_flag=True, help="Live, until the release has ended.")
 @output.json_option
 @click.pass_obj
-def status(session: Session, as_json: bool) -> None:
-    """Where the newest release stands, and who runs it."""
-    from mina_ops.operator.release import lock
+def status(session: Session, watch: bool, as_json: bool) -> None:
+    """Where the newest release stands, why, and who runs it; also one of another machine."""
+    from mina_ops.cli.release_state import state, text
 
-    journal = _newest(session)
-    value = summary(journal)
-    running = lock.is_held(journal.folder.parent)
-    value |= {"running": running, "owner": lock.owner(journal.folder.parent) if running else None}
-    text = f"{value['release']}: {value['phase']}, {value['percent']} % on {value['to']}"
-    if value["reasons"]:
-        text += f"\nbecause: {'; '.join(value['reasons'])}"
-    if not running and not value["ended"]:
-        text += "\nIts controller is gone: `mina-ops release resume` or `mina-ops release abort`."
-    output.data(value, text, as_json=as_json)
+    if watch:
+        from mina_ops.cli import release_watch
+
+        release_watch.watch(lambda: state(session))
+        return
+    value = state(session)
+    if value is None:
+        raise ConfigurationError("No release yet; begin with `mina-ops release start VERSION`.")
+    output.data(value, text(value), as_json=as_json)
+
+
+@command.command()
+@click.argument("release_id", metavar="[ID]", required=False)
+@output.json_option
+@click.pass_obj
+def show(session: Session, release_id: str | None, as_json: bool) -> None:
+    """Tell one release as a story: every phase, share, verdict, command, and who.
+
+    ID is that of `release history`; a version means its newest release. Default: the newest.
+    """
+    from mina_ops.cli import release_story
+    from mina_ops.operator.release import journal as journals
+    from mina_ops.operator.release import plan
+
+    found = journals.history(plan.read(session.settings).folder)
+    named = [j for j in found if release_id in (None, j.release_id, j.version)]
+    if not named:
+        raise ConfigurationError(f"No release {release_id or ''} here; see `release history`.")
+    entries = named[0].entries()
+    story = [release_story.head(entries), *release_story.lines(entries)]
+    listed = [{"at": iso(e.at), "event": e.event, "phase": e.phase, **e.detail} for e in entries]
+    value = {**summary(named[0]), "entries": listed}
+    output.data(value, "\n".join(story), as_json=as_json)
 
 
 @command.command()

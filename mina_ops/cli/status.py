@@ -1,8 +1,10 @@
-"""`mina-ops status`: both colours at a glance."""
+"""`mina-ops status`: both colours at a glance, the release, and who is at it."""
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,38 +15,74 @@ from mina_ops.errors import OperatorError
 
 if TYPE_CHECKING:
     from mina_ops.operator.config.colours import Colour
+    from mina_ops.operator.release.plan import Plan
 
-_WINDOW_SECONDS = 60
+_WINDOW_SECONDS = 300
+_SHARE_SECONDS = 60
+_EVERY_SECONDS = 2.0
+_HEADER = (
+    *("colour", "share", "health", "ready", "version", "live", "drain"),
+    *("errors", "P95", "handshakes"),
+)
 
 
 @click.command(name="status")
+@click.option("--watch", is_flag=True, help="Again every 2 s until Ctrl-C.")
 @output.json_option
 @click.pass_obj
-def command(session: Session, as_json: bool) -> None:
-    """Show both colours: health, version, live connections, and their share of traffic.
+def command(session: Session, watch: bool, as_json: bool) -> None:
+    """Show both colours, their figures of the last 5 minutes, and the release.
 
     A colour without share may still have live connections: those that it had before, until it
     drains. The share that each really got is measured over the last minute.
 
-    Exits 3 if a colour that gets traffic is unhealthy or unreachable, 7 if the load balancer
-    cannot be asked.
+    Exits 3 if a colour that gets traffic is unhealthy, unreachable or over a trigger's limit, 7 if
+    the load balancer cannot be asked.
     """
+    while watch:
+        value = _look(session)
+        if as_json:
+            output.data(value, "", as_json=True)
+        else:
+            click.clear()
+            click.echo(f"{time.strftime('%H:%M:%S')}\n{_text(value)}")
+        time.sleep(_EVERY_SECONDS)
+    value = _look(session)
+    output.data(value, _text(value), as_json=as_json)
+    _judge(value)
+
+
+def _look(session: Session) -> dict[str, Any]:
+    plan = _plan(session)
     colours = list(session.settings.colours.values())
     with ThreadPoolExecutor(max_workers=len(colours)) as pool:
-        states = dict(zip((c.name for c in colours), pool.map(_state, colours), strict=True))
+        found = pool.map(partial(_state, session, plan), colours)
+        states = dict(zip((c.name for c in colours), found, strict=True))
     traffic, problem = _traffic(session)
     for name, state in states.items():
         state["percent"] = traffic["split"]["percent"][name] if traffic else None
         state["serves"] = serves(traffic["split"], name) if traffic else None
     _measure(states)
-    value = {"public": session.settings.public_url, "colours": states, "traffic": traffic}
-    output.data(value, _text(states, traffic), as_json=as_json)
-    if problem:
-        raise problem
-    _judge(states, traffic)
+    return {
+        "public": session.settings.public_url,
+        "colours": states,
+        "traffic": traffic,
+        "traffic_error": problem,
+        "release": _release(session, plan),
+        "freeze": _freeze(plan),
+        "controller": _controller(plan),
+    }
 
 
-def _state(colour: Colour) -> dict[str, Any]:
+def _plan(session: Session) -> Plan:
+    """The plan; its defaults where it cannot be read: whoever looks needs no plan."""
+    from mina_ops.operator.release import way_back
+    from mina_ops.operator.release.release import Site
+
+    return way_back.lenient_plan(Site(session.settings, session.driver), output.say)
+
+
+def _state(session: Session, plan: Plan, colour: Colour) -> dict[str, Any]:
     from mina_ops.operator.api.client import AppClient
     from mina_ops.operator.traffic.identity import stranger
 
@@ -60,11 +98,25 @@ def _state(colour: Colour) -> dict[str, Any]:
             connections = client.connections()
             state |= {"active_connections": connections.active, "drain": connections.drain_state}
             state["stale"] = connections.stale
-            asked = client.metric("errors", window_seconds=_WINDOW_SECONDS)
+            asked = client.metric("errors", window_seconds=_SHARE_SECONDS)
             state["requests_last_minute"] = asked.get("samples")
+            state |= _figures(client, plan)
     except OperatorError as error:
         state["error"] = str(error)
     return state
+
+
+def _figures(client: Any, plan: Plan) -> dict[str, Any]:
+    """The figures that triggers judge, and what is over its limit."""
+    from mina_ops.operator.release.report import shown
+    from mina_ops.operator.release.verdicts.figures import Wanted, figures
+    from mina_ops.operator.release.verdicts.judging import judge
+    from mina_ops.operator.release.verdicts.model import Figures, Verdict
+
+    found = figures(client, _WINDOW_SECONDS, wanted=Wanted.by(plan.triggers))
+    findings = judge(found, Figures(), plan.triggers).findings
+    over = [f.reason for f in findings if f.verdict is Verdict.FAIL]
+    return {"figures": shown(found), "over_limit": over}
 
 
 def _measure(states: dict[str, dict[str, Any]]) -> None:
@@ -87,33 +139,76 @@ def serves(split: dict[str, Any], name: str) -> bool:
     return bool(split["percent"][name]) or name in split["cohorts"].values()
 
 
-def _traffic(session: Session) -> tuple[dict[str, Any] | None, OperatorError | None]:
+def _traffic(session: Session) -> tuple[dict[str, Any] | None, str | None]:
     try:
         return session.driver.read().to_json(), None
     except OperatorError as error:
-        return None, error
+        return None, str(error)
 
 
-def _text(states: dict[str, dict[str, Any]], traffic: dict[str, Any] | None) -> str:
-    rows = [_row(name, state) for name, state in states.items()]
-    header = ("colour", "traffic", "health", "ready", "version", "connections", "drain")
-    lines = [output.table(header, rows)]
-    if traffic and traffic["split"]["cohorts"]:
-        lines.append(f"{len(traffic['split']['cohorts'])} users are sent to a colour by name")
-    lines += [
-        f"{name} has no share; its {state['active_connections']} live connections are those that "
-        "it had before, until it drains"
-        for name, state in states.items()
-        if state["serves"] is False and state.get("active_connections")
-    ]
-    lines += [
-        f"{name}: {state[key]}"
-        for name, state in states.items()
-        for key in ("stranger", "share_problem")
-        if key in state
-    ]
-    lines += [f"{name}: {state['error']}" for name, state in states.items() if "error" in state]
+def _release(session: Session, plan: Plan) -> dict[str, Any] | None:
+    """The newest release of this folder, else the one that another machine reports."""
+    from mina_ops.cli.release_summary import summary_or_damage
+    from mina_ops.operator.release import elsewhere, journal
+
+    try:
+        found = journal.latest(plan.folder)
+    except OperatorError as error:
+        return {"release": "?", "phase": "?", "to": "?", "percent": None, "reasons": [str(error)]}
+    if found is not None:
+        return summary_or_damage(found)
+    reported = elsewhere.newest(session.settings)
+    if reported is None:
+        return None
+    return {**reported.body, "release": reported.id, "elsewhere": reported.who}
+
+
+def _freeze(plan: Plan) -> dict[str, Any] | None:
+    from mina_ops.operator.release import freeze
+
+    found = freeze.read(plan.folder)
+    return None if found is None else {"who": found.who, "why": found.why, "since": found.since}
+
+
+def _controller(plan: Plan) -> dict[str, Any] | None:
+    """Who holds the site, and whether that process was stopped."""
+    from mina_ops.operator.release import lock
+
+    if not lock.is_held(plan.folder):
+        return None
+    owner = lock.owner(plan.folder) or {}
+    return {**owner, "stopped": lock.is_stopped(owner or None)}
+
+
+def _text(value: dict[str, Any]) -> str:
+    states = value["colours"]
+    lines = [output.table(_HEADER, [_row(name, state) for name, state in states.items()])]
+    cohorts = value["traffic"]["split"]["cohorts"] if value["traffic"] else {}
+    if cohorts:
+        lines.append(f"{len(cohorts)} users are sent to a colour by name")
+    for name, state in states.items():
+        lines += [f"{name}: {text}" for text in _problems(state)]
+    if value["release"]:
+        lines.append(_release_line(value["release"]))
+    if value["controller"]:
+        lines.append(_controller_line(value["controller"]))
+    if value["freeze"]:
+        freeze = value["freeze"]
+        why = f": {freeze['why']}" if freeze["why"] else ""
+        lines.append(f"releases are frozen by {freeze['who']}{why}")
     return "\n".join(lines)
+
+
+def _problems(state: dict[str, Any]) -> list[str]:
+    failing = [f"{', '.join(state['failing'])} failing"] if state.get("failing") else []
+    error = [state["error"]] if "error" in state else []
+    told = [state[key] for key in ("stranger", "share_problem") if key in state]
+    if state.get("serves") is False and state.get("active_connections"):
+        told.append(
+            f"has no share; its {state['active_connections']} live connections are those that it "
+            "had before, until it drains"
+        )
+    return [*error, *failing, *told, *state.get("over_limit", [])]
 
 
 def _row(name: str, state: dict[str, Any]) -> tuple[str, ...]:
@@ -122,24 +217,55 @@ def _row(name: str, state: dict[str, Any]) -> tuple[str, ...]:
         return "-" if value is None else str(value)
 
     share = "?" if state["percent"] is None else f"{state['percent']} %"
-    health = state.get("status", "unreachable")
-    if state.get("failing"):
-        health += f" ({', '.join(state['failing'])})"
     ready = "yes" if state["ready"] else "no"
-    connections = shown("active_connections") + (" (stale)" if state.get("stale") else "")
-    return name, share, health, ready, shown("version"), connections, shown("drain")
+    live = shown("active_connections") + (" (stale)" if state.get("stale") else "")
+    health = str(state.get("status", "unreachable"))
+    return name, share, health, ready, shown("version"), live, shown("drain"), *_cells(state)
 
 
-def _judge(states: dict[str, dict[str, Any]], traffic: dict[str, Any] | None) -> None:
-    from mina_ops.errors import AppUnhealthy, AppUnreachable
+def _cells(state: dict[str, Any]) -> tuple[str, str, str]:
+    found = state.get("figures") or {}
+    errors, p95, tried = found.get("error_percent"), found.get("p95_ms"), found.get("handshakes")
+    good = 100 * (1 - found["handshakes_failed"] / tried) if tried else None
+    return (
+        "-" if errors is None else f"{errors:.2f} %",
+        "-" if p95 is None else f"{p95:.0f} ms",
+        "-" if good is None else f"{good:.1f} %",
+    )
 
-    for name, state in states.items():
-        if not (traffic and traffic["split"]["percent"][name]):
+
+def _release_line(release: dict[str, Any]) -> str:
+    line = f"release {release['release']}: {release['phase']}"
+    if release.get("percent") is not None:
+        line += f", {release['percent']} % on {release['to']}"
+    if release.get("elsewhere"):
+        line += f", by {release['elsewhere']}"
+    notes = [release["notice"]] if release.get("notice") else release.get("reasons", [])
+    paused = ", paused" if release.get("paused") else ""
+    return f"{line}{paused}" + (f"\n  because: {'; '.join(notes)}" if notes else "")
+
+
+def _controller_line(owner: dict[str, Any]) -> str:
+    who = f"{owner.get('purpose')}: {owner.get('user')} on {owner.get('host')}"
+    stopped = ", STOPPED: `mina-ops release abort` takes over" if owner.get("stopped") else ""
+    return f"at work: {who}, process {owner.get('pid')}{stopped}"
+
+
+def _judge(value: dict[str, Any]) -> None:
+    from mina_ops.errors import AppUnhealthy, AppUnreachable, TrafficError
+
+    if value["traffic"] is None:
+        raise TrafficError(value["traffic_error"])
+    for name, state in value["colours"].items():
+        if not value["traffic"]["split"]["percent"][name]:
             continue
         if not state["reachable"]:
             raise AppUnreachable(f"{name} gets traffic and cannot be reached at {state['url']}.")
         if not state["ready"]:
             raise AppUnhealthy(f"{name} gets traffic and is not ready.")
-    for state in states.values():
+        if state.get("over_limit"):
+            over = "; ".join(state["over_limit"])
+            raise AppUnhealthy(f"{name} gets traffic and is bad: {over}. See docs/emergency.md.")
+    for state in value["colours"].values():
         if "stranger" in state:
             raise AppUnhealthy(state["stranger"])

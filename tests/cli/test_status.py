@@ -10,6 +10,9 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
+from mina_ops.operator.release.journal import Journal
+from mina_ops.operator.release.lock import ReleaseLock
+from mina_ops.operator.release.model import Phase
 from tests.cli.conftest import Run
 from tests.operator.balancers import Balancer
 from tests.operator.stand_in import TOKEN, StandIns
@@ -21,10 +24,50 @@ def test_both_colours_are_shown_side_by_side(run: Run, apps: StandIns) -> None:
     ran = run("status")
     assert ran.code == 0
     header, blue, green = ran.out.splitlines()
-    assert header.split() == ["colour", "traffic", "health", "ready", "version", "connections",
-                              "drain"]  # fmt: skip
-    assert blue.split() == ["blue", "100", "%", "healthy", "yes", "v1.0.0", "247", "serving"]
-    assert green.split() == ["green", "0", "%", "healthy", "yes", "v1.0.0", "0", "serving"]
+    assert header.split() == ["colour", "share", "health", "ready", "version", "live", "drain",
+                              "errors", "P95", "handshakes"]  # fmt: skip
+    nothing = ["-", "-", "-"]
+    assert blue.split() == [
+        *("blue", "100", "%", "healthy", "yes", "v1.0.0", "247", "serving"),
+        *nothing,
+    ]
+    assert green.split() == [
+        *("green", "0", "%", "healthy", "yes", "v1.0.0", "0", "serving"),
+        *nothing,
+    ]
+
+
+def test_errors_and_failed_handshakes_of_a_serving_colour_are_exit_3(
+    run: Run, apps: StandIns
+) -> None:
+    apps.fleets["blue"].metrics = {
+        "errors": {"requests": 1000, "errors": 300},
+        "websockets": {"attempts": 80, "failures": {"http_500": 80}},
+    }
+    ran = run("status")
+    assert ran.code == 3
+    assert "blue gets traffic and is bad: 300 of 1000 requests failed (30.00 %)" in ran.err
+    blue = ran.out.splitlines()[1].split()
+    assert blue[-5:] == ["30.00", "%", "-", "0.0", "%"]
+
+
+def test_a_release_with_its_reason_a_freeze_and_whoever_is_at_work_are_shown(
+    run: Run, nginx: Balancer
+) -> None:
+    folder = nginx.toml.parent / "releases"
+    journal = Journal.create(folder, "v2")
+    journal.write("note", Phase.CHECKS, version="v2", to="green", **{"from": "blue"})
+    journal.write("begin", Phase.SWITCH)
+    journal.write("step", Phase.SWITCH, percent=25)
+    journal.write("note", Phase.SWITCH, notice="paused", reason="nothing to judge by: p95")
+    assert run("release", "freeze", "--why", "holidays").code == 0
+    with ReleaseLock(folder, "release v2"):
+        shown = run("status").out
+    assert "switch, 25 % on green, paused" in shown
+    assert "because: paused: nothing to judge by: p95" in shown
+    assert "at work: release v2: " in shown
+    assert "releases are frozen by" in shown
+    assert "holidays" in shown
 
 
 def test_status_as_json_has_everything(run: Run, apps: StandIns) -> None:

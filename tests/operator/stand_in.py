@@ -43,6 +43,8 @@ class Fleet:
     files: set[str] = field(default_factory=set)
     drain: dict[str, Any] = field(default_factory=lambda: {"state": "serving"})
     report: dict[str, Any] = field(default_factory=dict)
+    # Bodies of /api/metrics/<name>, where a test wants other figures.
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
     # Each look at a drain takes the next count; the last one stays.
     counts: list[int] = field(default_factory=lambda: [0])
 
@@ -187,6 +189,7 @@ class Instance:
                 "drain": fleet.drain["state"],
                 "stale": False,
                 **who,
+                **fleet.metrics.get(path.removeprefix("/api/metrics/"), {}),
             }
         if path.startswith("/admin/"):
             return self._admin(method, path, query, headers, body)

@@ -75,6 +75,11 @@ class Journal:
         """The folder's name: time of the start and version."""
         return self.folder.name
 
+    @property
+    def version(self) -> str:
+        """The version that it is about, from its id."""
+        return self.release_id.split("-", 2)[-1]
+
     @classmethod
     def create(cls, root: Path, version: str, *, now: float | None = None) -> Journal:
         """A new journal under `root`, with an id made of the time (UTC) and the version.

@@ -75,6 +75,8 @@ class Watch:
                 return
             if not self.paused and elapsed >= seconds:
                 if judgement.conclusive:
+                    reasons = [f"{f.trigger}: {f.reason}" for f in judgement.findings]
+                    release.note(self.phase, passed=round(elapsed, 1), verdicts=reasons)
                     return
                 late = elapsed >= max(seconds, self._waiting_since) + plan.patience_seconds
                 if late and judgement.response is Response.NONE and self._without_data(judgement):

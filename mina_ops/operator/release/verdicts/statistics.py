@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-FAIL_CHANCE = 1e-7
+FAIL_CHANCE = 1e-8
 """Chance of a false alarm that one figure over one window may take at one look, one-sided.
 
 A release is looked at about once a second for an hour or more, at several figures over several

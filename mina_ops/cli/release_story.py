@@ -1,0 +1,71 @@
+"""One release as a story: every phase, share, verdict, command, and who did what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from mina_ops.cli.release_summary import iso
+
+if TYPE_CHECKING:
+    from mina_ops.operator.release.journal import Entry
+
+
+def lines(entries: list[Entry]) -> Iterator[str]:
+    """A line for each thing that happened, in order, with its time."""
+    begun: dict[str, float] = {}
+    for entry in entries:
+        stamp = time.strftime("%H:%M:%S", time.gmtime(entry.at))
+        if entry.event == "begin":
+            begun[entry.phase] = entry.at
+        for text in _texts(entry, begun):
+            yield f"{stamp}  {text}"
+
+
+def head(entries: list[Entry]) -> str:
+    """What was released from where to where, by whom and when; times are UTC."""
+    detail: dict[str, object] = {}
+    for entry in entries:
+        detail |= entry.detail
+    began = iso(entries[0].at) if entries else "?"
+    who = f" by {detail['who']}" if detail.get("who") else ""
+    old = detail.get("old_version")
+    return (
+        f"{detail.get('version')} from {detail.get('from')}{f' ({old})' if old else ''} to "
+        f"{detail.get('to')}{who}, begun {began}"
+    )
+
+
+def _texts(entry: Entry, begun: dict[str, float]) -> Iterator[str]:
+    detail = entry.detail
+    if entry.event == "begin":
+        reasons = "; ".join(map(str, detail.get("reasons", [])))
+        yield f"{entry.phase}" + (f": {reasons}" if reasons else "")
+        yield from (f"  {line}" for line in detail.get("steps", []))
+    elif entry.event == "end":
+        yield f"{entry.phase}: done after {entry.at - begun.get(entry.phase, entry.at):.1f} s"
+    elif entry.event == "request":
+        yield f"  {detail.get('who')}: {detail.get('kind')}"
+    elif entry.event == "step":
+        yield f"  {detail.get('percent')} % are given"
+    else:
+        yield from _noted(entry)
+
+
+def _noted(entry: Entry) -> Iterator[str]:
+    detail = entry.detail
+    if "applied" in detail:
+        yield f"  {detail['applied']} % are served, after {detail.get('milliseconds')} ms"
+    if "notice" in detail:
+        yield f"  {detail['notice']}: {detail.get('reason', '')}"
+    if "could_not" in detail:
+        yield f"  could not {detail['could_not']}: {detail.get('error', '')}"
+    if "passed" in detail:
+        yield f"  passed after {detail['passed']:g} s:"
+        yield from (f"    {reason}" for reason in detail.get("verdicts", []))
+    for key in ("not_clean", "without_data"):
+        if key in detail:
+            yield f"  {key.replace('_', ' ')}: {detail[key]}"
+    if "traffic" in detail:
+        yield f"  traffic is on {detail['traffic']}"
