@@ -50,6 +50,9 @@ def command(
     """
     if cancel and wait:
         raise click.UsageError("Give --wait or --cancel, not both.")
+    if cancel:
+        # A way back: what is wrong in another table must not keep a colour from serving again.
+        session = session.for_the_way_back(output.say)
     name = session.settings.colour(colour).name
     if dry_run:
         action = "DELETE" if cancel else "POST"

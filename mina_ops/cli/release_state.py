@@ -23,13 +23,8 @@ def state(session: Session) -> dict[str, Any] | None:
         reported = elsewhere.newest(session.settings)
         if reported is None:
             return None
-        alive = reported.is_alive
-        return {
-            **reported.body,
-            "release": reported.id,
-            "running": alive,
-            "elsewhere": reported.who,
-        }
+        where = {"running": reported.is_alive, "elsewhere": reported.who}
+        return {**reported.body, "release": reported.id, **where}
     told = report.read(found.folder) or {}
     running = lock.is_held(plan.folder)
     owner = lock.owner(plan.folder) if running else None

@@ -52,6 +52,9 @@ def command(
     """
     if sum((instant, canary is not None, cohort is not None)) != 1:
         raise click.UsageError("Give one of --instant, --canary N and --cohort IDS.")
+    if instant:
+        # A way back: what is wrong in another table must not keep traffic where it is.
+        session = session.for_the_way_back(output.say)
     settings, driver = session.settings, session.driver
     giver, taker = settings.colour(source), settings.colour(target)
     if giver.name == taker.name:
@@ -80,10 +83,10 @@ def command(
 
 def _refuse_during_a_release(session: Session) -> None:
     """A release that runs owns the traffic; two who move it would undo each other's work."""
-    from mina_ops.operator.release import lock, plan
+    from mina_ops.operator.release import lock, way_back
+    from mina_ops.operator.release.release import Site
 
-    folder = plan.read(session.settings).folder
-    if lock.is_held(folder):
+    if lock.is_held(way_back.folder_of(Site(session.settings, session.driver))):
         raise Locked(
             "A release is running and moves traffic itself: see `mina-ops release status`, abort "
             "it, or use --force."
