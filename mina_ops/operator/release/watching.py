@@ -20,9 +20,12 @@ from mina_ops.operator.release.verdicts.model import (
     Streak,
     Verdict,
 )
+from mina_ops.operator.traffic.share import measured_share
 
 # The load balancer is asked by a request, or by a platform's own command.
 _SPLIT_EVERY_SECONDS = 5.0
+# A share that is not what was given must be seen so often in a row, over so long a window.
+_SHARE_SECONDS, _SHARE_LOOKS = 120, 60
 
 
 class Bad(OperatorError):
@@ -49,6 +52,7 @@ class Watch:
     _waiting_since: float = 0.0
     _moved: Finding | None = None
     _asked_at: float = -_SPLIT_EVERY_SECONDS
+    _astray: int = 0
 
     def __post_init__(self) -> None:
         self._pages = Pages(self.release, self.phase)
@@ -93,6 +97,7 @@ class Watch:
         judgement = judge(new, old, release.plan.triggers, self.streaks, self.baseline)
         self.streaks = dict(judgement.streaks)
         judgement = self._with_split(judgement)
+        self._compare_share(new, old)
         release.observer.look(new, old, judgement, elapsed)
         if judgement.response in (Response.INSTANT, Response.GRADUAL):
             raise Bad(judgement.response, judgement.reasons)
@@ -114,6 +119,19 @@ class Watch:
                 self._moved = held if moved else None
         extra = () if self._moved is None else (self._moved,)
         return Judgement((*judgement.findings, *extra))
+
+    def _compare_share(self, new: Figures, old: Figures) -> None:
+        """Page where the new colour does not get the share that it was given, for a while.
+
+        Such a comparison is worth little, however good its figures are.
+        """
+        name = self.release.new.name
+        requests = {name: new.requests, self.release.old.name: old.requests}
+        share = measured_share(requests, name, self._expected())
+        differs = share.differs and new.seconds >= _SHARE_SECONDS and not old.fault
+        self._astray = self._astray + 1 if differs else 0
+        if self._astray >= _SHARE_LOOKS:
+            self._pages.once("share", share.describe(name))
 
     def _expected(self) -> int:
         if self.phase is Phase.ROLLING_BACK:
