@@ -115,6 +115,13 @@ class StateUnavailable(MinaOpsError):
     http_status = 503
 
 
+class UserUnavailable(MinaOpsError):
+    """Somebody has a session, and the host cannot look them up now; retry later."""
+
+    code = "user_unavailable"
+    http_status = 503
+
+
 class OperatorError(MinaOpsError):
     """The operator's half could not do what was asked."""
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import current_app, request
 from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException
 
 from mina_ops.app.settings import Settings
-from mina_ops.errors import Forbidden, NotAuthenticated
+from mina_ops.errors import Forbidden, NotAuthenticated, UserUnavailable
+
+_log = logging.getLogger(__name__)
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -33,6 +37,7 @@ class Guard:
         Raises:
             NotAuthenticated: nobody is logged in and no known token came along.
             Forbidden: the user is no admin, or a write with a cookie came from another site.
+            UserUnavailable: the host cannot look its user up now.
         """
         actor = self.bearer(request.headers.get("Authorization"))
         if actor is not None:
@@ -90,12 +95,24 @@ def refuse_cross_site(headers: Mapping[str, str] | Headers, host: str) -> None:
 
 
 def logged_in_user() -> Any | None:
-    """Flask-Login's user of the present request; None for a guest or without Flask-Login."""
+    """Flask-Login's user of the present request; None for a guest or without Flask-Login.
+
+    Raises:
+        UserUnavailable: the host's user loader failed, as while its database is away.
+    """
     if not hasattr(current_app, "login_manager"):
         return None
     from flask_login import current_user
 
-    return current_user if current_user and current_user.is_authenticated else None
+    try:
+        # Not the proxy, which takes a RuntimeError of the loader for nobody.
+        user = current_user._get_current_object()
+        return user if user and user.is_authenticated else None
+    except HTTPException:
+        raise  # the host's own answer
+    except Exception as exc:
+        _log.warning("The host's user loader failed: %s", type(exc).__name__)
+        raise UserUnavailable("You cannot be looked up now. Retry in a moment.") from exc
 
 
 def _has_admin_mark(user: Any) -> bool:

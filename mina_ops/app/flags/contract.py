@@ -101,7 +101,7 @@ SCHEMAS: Mapping[str, Schema] = {
         "age_seconds",
     ),
     "FlagInput": FLAG_INPUT,
-    "Flag": record({**_FLAG, **_FRESHNESS}),
+    "Flag": record({**_FLAG, **_FRESHNESS, "revision": TEXT}),
     "FlagListed": record(_FLAG),
     "FlagChanged": record({**_FLAG, **_CONFIRMED}, *_MAYBE),
     "FlagDeleted": record(_CONFIRMED, *_MAYBE),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -115,7 +116,8 @@ class FlagRoutes(Component):
         """One flag; its ETag is for `If-Match`."""
         self._guard.require()
         flag, tag = self._editor.flag(key)
-        return Answer(200, flag.to_json() | self._freshness(), {"ETag": f'"{tag}"'})
+        body = {**flag.to_json(), **self._freshness(), "revision": tag}
+        return Answer(200, body, {"ETag": f'"{tag}"'})
 
     def set(self) -> Answer:
         """Set fields of a flag."""
@@ -229,10 +231,14 @@ class FlagRoutes(Component):
 
 
 def _expected() -> set[str] | None:
-    # Weak tags count: a proxy that compresses answers makes ours weak.
+    # Weak tags count: a proxy that compresses answers makes ours weak. Others mark the tag itself,
+    # as `"x:gzip"`, `"x-gzip"` or `"x;br"`; ours are hexadecimal.
     if "If-Match" not in request.headers:
         return None
-    return {"*"} if request.if_match.star_tag else request.if_match.as_set(include_weak=True)
+    if request.if_match.star_tag:
+        return {"*"}
+    given = request.if_match.as_set(include_weak=True)
+    return {re.split(r"[^0-9a-f]", tag or "", maxsplit=1)[0] for tag in given}
 
 
 def _query(known: Mapping[str, Schema]) -> dict[str, Any]:

@@ -15,7 +15,13 @@ from urllib.parse import parse_qsl
 
 from flask import Response
 
-from mina_ops.errors import InvalidRequest, MinaOpsError, NotAuthenticated, StateUnavailable
+from mina_ops.errors import (
+    InvalidRequest,
+    MinaOpsError,
+    NotAuthenticated,
+    StateUnavailable,
+    UserUnavailable,
+)
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -128,7 +134,7 @@ def problem(error: MinaOpsError) -> Answer:
         body["field"] = error.field
     if isinstance(error, NotAuthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="mina_ops"'
-    if isinstance(error, StateUnavailable):
+    if isinstance(error, StateUnavailable | UserUnavailable):
         headers["Retry-After"] = "1"
     return Answer(int(status), body, headers, PROBLEM)
 

@@ -39,6 +39,9 @@ Say = Callable[[str], None]
 _AWAY = (AppUnreachable, AppUnhealthy)
 
 
+_MOST_TAKES = 5
+
+
 @dataclass(frozen=True)
 class RolloutPlan:
     """What is to be done.
@@ -149,13 +152,22 @@ class Rollout:
             self._sleep(self._plan.look_seconds)
 
     def _take(self, left: Mapping[str, Any], percent: float) -> dict[str, Any]:
-        """The flag at its next step, unless somebody changed it since: a kill stays a kill."""
-        while True:
+        """The flag at its next step, unless somebody changed it since: a kill stays a kill.
+
+        Raises:
+            OperatorError: what names the flag's state never fits, though the flag is as it was.
+        """
+        for _ in range(_MOST_TAKES):
             revision = self._refuse_change(left)
             values = {"enabled": True, "rollout_percent": percent}
             taken = self._client.set_if(self._plan.key, values, revision)
             if taken is not None:
                 return taken
+            self._sleep(self._plan.look_seconds)
+        raise OperatorError(
+            f"{self._plan.key} is as it was left, and yet each step is refused as if it had been "
+            "changed: something between here and the app changes the header If-Match."
+        )
 
     def _watch(self, baseline: Figures, flag: Mapping[str, Any], elapsed: float) -> None:
         """Return when the step was watched long enough and every trigger passed."""
