@@ -61,7 +61,8 @@ class _User(UserMixin):
 
 
 def _with_logins(app: Flask, load: Callable[[str], _User]) -> None:
-    LoginManager(app).user_loader(load)
+    # Its own context processor would ask for the user in every template, with mina_ops or without.
+    LoginManager(app, add_context_processor=False).user_loader(load)
 
     @app.get("/in")
     def enter() -> Response:
