@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -143,3 +145,27 @@ def test_the_memory_of_one_process_is_read_at_each_question() -> None:
     views.ask(FIVE_MINUTES, NOW)
     memory.add({keys.metrics_slice("green", 1_700_000_000, 10): {"e": 1}}, ttl_seconds=100)
     assert views.ask(FIVE_MINUTES, NOW).amounts == {"e": 1}
+
+
+def test_many_who_ask_for_windows_that_nobody_asked_for_read_one_after_the_other() -> None:
+    class Slow(Shared):
+        at_once = 0
+        most_at_once = 0
+
+        def totals(self, keys: Sequence[str]) -> dict[str, float]:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+            try:
+                time.sleep(0.02)
+                return super().totals(keys)
+            finally:
+                self.at_once -= 1
+
+    store = Slow()
+    views = Views(store, patience_seconds=3.5)
+    subjects = [Subject("green", 1000 + number) for number in range(60)]
+    with ThreadPoolExecutor(len(subjects)) as threads:
+        found = list(threads.map(lambda subject: views.ask(subject, NOW), subjects))
+    assert store.most_at_once == 1
+    assert store.readings == sum(not view.stale for view in found)
+    assert store.readings < len(subjects) / 2
