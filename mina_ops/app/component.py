@@ -25,6 +25,10 @@ class Component:
         """Paths answered below Flask, out of reach of the host's hooks; `/x/` takes all below."""
         return {}
 
+    def left_to_host(self) -> Set[str]:
+        """Those of its probes' paths that a host's own route at the same path may keep."""
+        return frozenset()
+
     def blueprints(self) -> list[Blueprint]:
         """Blueprints for what needs Flask (sessions, logins)."""
         return []

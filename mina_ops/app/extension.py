@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
 
@@ -12,6 +12,7 @@ from mina_ops.app import settings
 from mina_ops.app.admin.archive import Archive
 from mina_ops.app.admin.audit import Audit
 from mina_ops.app.admin.auth import Guard
+from mina_ops.app.admin.clash_routes import ClashRoutes
 from mina_ops.app.admin.routes import AdminRoutes
 from mina_ops.app.clock import Clock
 from mina_ops.app.component import Component
@@ -49,6 +50,7 @@ from mina_ops.app.state.presence import Presence
 from mina_ops.app.state.shared_time import SharedTime
 from mina_ops.app.streams.streams import Streams
 from mina_ops.app.web import host_extensions, session_keys
+from mina_ops.app.web.clashes import HostRoutes, is_of_host
 from mina_ops.app.web.middleware import Middleware, Paths, Recording
 from mina_ops.app.web.own_app import OwnApp
 from mina_ops.errors import ConfigurationError
@@ -191,7 +193,7 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
         "Live Socket.IO sessions of the process that was asked.",
         lambda: None if binding.server is None else connections.count().total,
     )
-    routes = (
+    routes: tuple[Component, ...] = (
         HealthRoutes(context, health),
         MetricRoutes(context, metrics),
         ConnectionRoutes(connections),
@@ -203,6 +205,7 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
         make_console(context, health, metrics, flags, drain_state),
         AdminRoutes(context),
     )
+    routes = (*routes, ClashRoutes(context, routes))
     return Runtime(context, binding, health, metrics, connections, streams, drain, flags, routes)
 
 
@@ -253,27 +256,31 @@ def _wire(app: Flask, runtime: Runtime) -> None:
     host_extensions.exempt(app, blueprints)
     session_keys.verify_with_fallbacks(app)
     # A bound method, as the one in its place was: Python calls it faster than an object.
-    app.wsgi_app = _wrap(app, runtime, components, blueprints).__call__  # type: ignore[assignment, method-assign]
+    app.wsgi_app = _wrap(app, runtime, blueprints).__call__  # type: ignore[assignment, method-assign]
 
 
-def _wrap(
-    app: Flask, runtime: Runtime, components: Sequence[Component], blueprints: list[Blueprint]
-) -> Middleware:
-    probes = {path: probe for one in components for path, probe in one.probes().items()}
+def _wrap(app: Flask, runtime: Runtime, blueprints: list[Blueprint]) -> Middleware:
+    probes = {path: probe for one in runtime.components for path, probe in one.probes().items()}
     context = runtime.context
     own_app = OwnApp(app.import_name, blueprints, context.guard.bearer)
     return Middleware(
         app.wsgi_app,
-        Paths(probes, _paths_of(app, blueprints), (runtime.socketio.path,), own_app),
+        Paths(
+            probes,
+            own=_paths_of(app),
+            skip=(runtime.socketio.path,),
+            own_app=own_app,
+            left_to_host=frozenset(p for one in runtime.components for p in one.left_to_host()),
+            host_serves=HostRoutes(app).serves,
+        ),
         Recording(runtime.metrics.durations, runtime.metrics.log),
         context.identity.headers,
         context.heartbeat,
     )
 
 
-def _paths_of(app: Flask, blueprints: list[Blueprint]) -> tuple[str, ...]:
+def _paths_of(app: Flask) -> tuple[str, ...]:
     """The paths of our Flask routes, each without what varies: `/admin/flags` for all flags."""
-    names = {blueprint.name for blueprint in blueprints}
-    ours = (r.rule for r in app.url_map.iter_rules() if r.endpoint.partition(".")[0] in names)
+    ours = (rule.rule for rule in app.url_map.iter_rules() if not is_of_host(rule))
     fixed = sorted({rule.partition("/<")[0] for rule in ours})
     return tuple(p for p in fixed if not any(p.startswith(f"{q}/") for q in fixed))

@@ -45,7 +45,14 @@ Recorded from the running demo by `scripts/dev/http_api.py`; the contract in ful
 - Bodies are read as JSON whatever their content type says, as curl sends them as a form.
 - Health, metrics and Prometheus are answered below Flask: no login, limiter, CSRF guard or redirect
   of the host reaches them.
-- `/admin/*` wants a logged-in admin or a bearer token, else 401 or 403.
+- `/admin/*` wants a logged-in admin or a bearer token, else 401 or 403. A request with a token of
+  ours is answered below Flask as well, so no wall of the host stands before it; one with a cookie
+  goes through the host's app.
+- Clashes: where the host has a route at a path of ours, `/admin/clashes`, the log and `mina-ops
+  doctor` name it. Probes win over the host's route, except on the default `/metrics`, which stays
+  the host's until `MINA_OPS_PROMETHEUS_PATH` is set; names below `/api/health/` that are no check
+  are the host's; of two Flask routes the one that was registered first answers those without a
+  token.
 """
 
 _RELEASES, _RELEASE = "/admin/releases/{release_id}", "/admin/releases/20261129-120000-v2.5.0"
@@ -121,6 +128,7 @@ def steps() -> list[Step]:
         Step("GET", "/admin/releases", "/admin/releases", token=True),
         Step("GET", "/admin/audit?limit=2", "/admin/audit", token=True),
         Step("GET", "/admin/audit", "/admin/audit", note="Without a token:"),
+        Step("GET", "/admin/clashes", "/admin/clashes", token=True),
         Step("GET", "/admin/openapi.json", "/admin/openapi.json"),
     ]  # fmt: skip
     return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Set
 
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
@@ -28,6 +29,7 @@ class MetricRoutes(Component):
 
     def __init__(self, context: Context, metrics: Metrics) -> None:
         self._prometheus_path = context.settings.prometheus_path
+        self._app = context.app
         self._metrics = metrics
 
     def openapi(self) -> Contract:
@@ -40,6 +42,12 @@ class MetricRoutes(Component):
             return found
         exposition = Exposition(self._metrics.figures, self._metrics.gauges)
         return {**found, self._prometheus_path: exposition}
+
+    def left_to_host(self) -> Set[str]:
+        """The path of the Prometheus text, unless the setting asks for it: exporters use it too."""
+        key = "MINA_OPS_PROMETHEUS_PATH"
+        asked_for = self._app.config.get(key) is not None or key in os.environ
+        return set() if asked_for or not self._prometheus_path else {self._prometheus_path}
 
 
 def json_probes(figures: Figures) -> Mapping[str, Probe]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
@@ -36,6 +36,7 @@ _current_request: Callable[[], Request] = request._get_current_object  # type: i
 
 _PROBE_METHODS = ("GET", "HEAD", "OPTIONS")
 _FORM = "application/x-www-form-urlencoded"
+_NOT_OURS = (404, 405)
 _ESCAPED = "500"  # the status of a request whose exception nobody turned into a response
 _UNANSWERED: Served = ("", None, _ESCAPED)
 
@@ -49,6 +50,8 @@ class Paths:
         own: paths of our Flask routes, with all below them: not timed, and a JSON body that
             curl labelled as a form is labelled as JSON before anyone reads it as a form.
         skip: prefixes that are not timed, such as the Socket.IO path.
+        left_to_host: probes that a host's route at the same path may keep.
+        host_serves: whether the host has a route for a path and method.
         own_app: answers those requests for `own` that bear a token of ours, below Flask.
     """
 
@@ -56,6 +59,8 @@ class Paths:
     own: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     own_app: OwnApp | None = None
+    left_to_host: Set[str] = frozenset()
+    host_serves: Callable[[str, str], bool] = lambda _path, _method: False
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,8 @@ class Middleware:
         self._below = {path: probe for path, probe in probes.items() if path.endswith("/")}
         self._own_paths = paths.own
         self._own_app = paths.own_app
+        self._host_serves = paths.host_serves
+        self._left_to_host = paths.left_to_host
         self._skip = paths.skip
         self._special = _short_prefixes((*probes, *paths.own, *paths.skip))
         self._identity = dict(identity)
@@ -112,8 +119,9 @@ class Middleware:
         # One look sorts out nearly every request of the host.
         if path.startswith(self._special):
             probe = self._probe(path)
-            if probe is not None:
-                return self._answer(probe, path, environ, start)
+            answer = None if probe is None else self._probed(probe, path, environ)
+            if answer is not None:
+                return answer.to_wsgi(environ, start, self._identity)
             if self._is_own(path):
                 _relabel_form(environ)
                 return self._own_answer(environ, start)
@@ -154,18 +162,20 @@ class Middleware:
             answer = self._own_app.answer(environ, start)
         return self.inner(environ, start) if answer is None else answer
 
-    def _answer(
-        self, probe: Probe, path: str, environ: Environ, start: StartResponse
-    ) -> Iterable[bytes]:
+    def _probed(self, probe: Probe, path: str, environ: Environ) -> Answer | None:
+        """A probe's answer; None: it is the host's, who has a route where we have none."""
         methods = probe.methods if isinstance(probe, AnyMethod) else _PROBE_METHODS
-        method = environ.get("REQUEST_METHOD")
+        method = environ.get("REQUEST_METHOD", "GET")
+        if path in self._left_to_host and self._host_serves(path, method):
+            return None
         if method == "OPTIONS" and not isinstance(probe, AnyMethod):
-            answer = Answer(204, headers={"Allow": ", ".join(methods)})
-        elif method not in methods:
-            answer = wrong_method(methods)
-        else:
+            return Answer(204, headers={"Allow": ", ".join(methods)})
+        if method in methods:
             answer = guarded(lambda: probe(ProbeRequest(path, environ)))
-        return answer.to_wsgi(environ, start, self._identity)
+        else:
+            answer = wrong_method(methods)
+        is_ours = answer.status not in _NOT_OURS or not self._host_serves(path, method)
+        return answer if is_ours else None
 
 
 class _Timed:

@@ -19,6 +19,7 @@ CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 3.0
 
 _UNHEALTHY_IS_AN_ANSWER = (200, 503)
+_IDENTITY = "X-Mina-Environment"
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _CUT = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 
@@ -162,6 +163,8 @@ class AppClient:
         """Like `request`, with headers of its own, and with those of the answer."""
         sent = {**(self._bearer if admin else {}), **(headers or {})}
         response = self._send(method, path, body=body, headers=sent)
+        if admin and response.is_success:
+            self._refuse_stranger(response)
         return response.status_code, self._json(response), response.headers
 
     def _get(
@@ -215,6 +218,7 @@ class AppClient:
     def _expect(self, response: httpx.Response, expected: tuple[int, ...]) -> None:
         status, path = response.status_code, response.request.url.path
         if status in expected:
+            self._refuse_stranger(response)
             return
         if status in (401, 403):
             what = "none was sent" if not self._bearer else "it was refused"
@@ -232,6 +236,15 @@ class AppClient:
                 f"{self.name} has no {path}; does {self.url} run the app with mina_ops in it?"
             )
         raise OperatorError(f"{self.name} answers {status} for {path}: {self._detail(response)}")
+
+    def _refuse_stranger(self, response: httpx.Response) -> None:
+        """Believe no success that mina_ops did not give: the app may have a route of that path."""
+        if _IDENTITY not in response.headers:
+            raise self._nonsense(
+                response.request.url.path,
+                f"is not from mina_ops (no {_IDENTITY}), so nothing was done there; `mina-ops "
+                "doctor` tells whether the app has a route of its own at that path",
+            )
 
     def _detail(self, response: httpx.Response) -> str:
         body = self._json(response)

@@ -14,6 +14,7 @@ from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.doctor.findings import Finding, fault, ok, unknown, warning
 
 _CLOCK_SECONDS = 5.0
+_OK = 200
 _VERBOSE = "/api/health?verbose=1"
 
 
@@ -23,6 +24,9 @@ def examine(settings: OperatorSettings) -> Iterator[Finding]:
     for colour in settings.colours.values():
         yield from _colour(colour, token)
     yield from _token(settings, token)
+    if token is not None:
+        for colour in settings.colours.values():
+            yield from _clashes(colour, token)
 
 
 def _colour(colour: Colour, token: str | None) -> Iterator[Finding]:
@@ -60,6 +64,23 @@ def _colour(colour: Colour, token: str | None) -> Iterator[Finding]:
             colour.name,
             f"runs {', '.join(sorted(versions))}; the file says {colour.version}",
             f"correct colours.{colour.name}.version, or leave it out",
+        )
+
+
+def _clashes(colour: Colour, token: str) -> Iterator[Finding]:
+    """Paths of mina_ops that the app has routes of its own for."""
+    try:
+        with AppClient(colour.name, colour.url, token=token) as client:
+            status, body = client.request("GET", "/admin/clashes", admin=True)
+    except MinaOpsError:
+        return  # said above
+    found = body.get("clashes") if isinstance(body, Mapping) and status == _OK else None
+    for clash in found or ():
+        yield warning(
+            colour.name,
+            f"{clash['path']} is the app's own route {clash['endpoint']}, too; requests without a "
+            f"token get {'the app' if clash['answered_by'] == 'host' else 'mina_ops'}",
+            "move the app's route, or see docs/http-api.md (clashes)",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import socket
 import socketserver
 import threading
@@ -111,7 +112,8 @@ def closing_early() -> Iterator[tuple[str, list[bytes]]]:
         def handle(self) -> None:
             came.append(self.request.recv(65536).split(b" ", 1)[0])
             self.request.sendall(
-                b'HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{"status":"healthy"}'
+                b"HTTP/1.1 200 OK\r\nX-Mina-Environment: blue\r\n"
+                b'Content-Length: 20\r\n\r\n{"status":"healthy"}'
             )
             came.append(self.request.recv(65536).split(b" ", 1)[0])
 
@@ -171,3 +173,37 @@ def test_the_token_is_in_no_repr_and_no_message(client: AppClient, blue: Instanc
     with pytest.raises(OperatorError) as caught:
         client.drain_status()
     assert TOKEN not in str(caught.value)
+
+
+def test_a_success_that_mina_ops_did_not_give_is_not_believed(
+    stranger: str,
+) -> None:
+    with AppClient("blue", stranger, token="secret") as client:
+        with pytest.raises(AppUnreachable, match="not from mina_ops"):
+            client.drain_status()
+        with pytest.raises(AppUnreachable, match="not from mina_ops"):
+            client.request("POST", "/admin/flags", body={"key": "audio"}, admin=True)
+
+
+@pytest.fixture
+def stranger() -> Iterator[str]:
+    """A host whose own routes answer at our paths."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mina_ops.app.admin.clash_routes import contract as clashes
 from mina_ops.app.admin.contract import contract as admin
 from mina_ops.app.drain.contract import contract as drain
 from mina_ops.app.flags.contract import contract as flags
@@ -21,7 +22,15 @@ COLOURS = ("blue", "green")
 def whole(*, with_ofrep: bool = True) -> dict[str, Any]:
     """The document; `with_ofrep=False` is that of the default settings."""
     parts = [health(), metrics(COLOURS, "blue", "/metrics"), sessions(COLOURS, "blue")]
-    parts += [flags(), drain(), releases(), leases(), admin(), *([ofrep()] if with_ofrep else [])]
+    parts += [
+        flags(),
+        drain(),
+        releases(),
+        leases(),
+        admin(),
+        clashes(),
+        *([ofrep()] if with_ofrep else []),
+    ]
     return document("v2.4.5", parts)
 
 

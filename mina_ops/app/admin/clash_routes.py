@@ -1,0 +1,65 @@
+"""Paths that the host wants as well: said at start, and to whoever asks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from flask import Blueprint
+
+from mina_ops.app.component import Component
+from mina_ops.app.context import Context
+from mina_ops.app.web.answers import Answer
+from mina_ops.app.web.clashes import Clash, HostRoutes
+from mina_ops.app.web.openapi.forms import TEXT, Schema, listed, record, ref
+from mina_ops.app.web.openapi.operations import ADMIN, Contract, operation
+from mina_ops.app.web.routing import mount
+
+_SCHEMAS: Mapping[str, Schema] = {
+    "Clashes": record({"clashes": listed(ref("Clash"))}),
+    "Clash": record(dict.fromkeys(("path", "rule", "endpoint", "answered_by"), TEXT)),
+}
+_log = logging.getLogger(__name__)
+
+
+class ClashRoutes(Component):
+    """`GET /admin/clashes`, and a warning for each of them when the process starts to serve.
+
+    Args:
+        others: the components whose probes may clash; routes are found in the app.
+    """
+
+    name = "clashes"
+
+    def __init__(self, context: Context, others: Sequence[Component]) -> None:
+        self._context = context
+        self._others = others
+        self._host_routes = HostRoutes(context.app)
+
+    def openapi(self) -> Contract:
+        return contract()
+
+    def at_start(self) -> None:
+        for clash in self.clashes():
+            _log.warning("Two want one path. %s. See docs/http-api.md.", clash)
+
+    def blueprints(self) -> list[Blueprint]:
+        blueprint = Blueprint("mina_ops_clashes", __name__)
+        mount(blueprint, "/admin/clashes", {"GET": self._show}, self._context.identity.headers)
+        return [blueprint]
+
+    def clashes(self) -> list[Clash]:
+        """What clashes now; a host may add routes after us."""
+        probes = [path for one in self._others for path in one.probes()]
+        left = {path for one in self._others for path in one.left_to_host()}
+        return self._host_routes.clashes(probes, left)
+
+    def _show(self) -> Answer:
+        self._context.guard.require()
+        return Answer(200, {"clashes": [clash.to_json() for clash in self.clashes()]})
+
+
+def contract() -> Contract:
+    """What `/admin/clashes` answers."""
+    show = operation("Paths that the host has too.", "admin", {200: "Clashes"}, *ADMIN)
+    return Contract({"/admin/clashes": {"get": show}}, _SCHEMAS)
