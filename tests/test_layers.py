@@ -37,6 +37,7 @@ APP_LAYERS = (
     {"app.console"},
     {"app.runtime"},
     {"app.extension"},
+    {"testing"},
 )
 OPERATOR_LAYERS = (
     {"errors"},

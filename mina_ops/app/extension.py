@@ -241,7 +241,8 @@ def _wire(app: Flask, runtime: Runtime) -> None:
     components = runtime.components
     blueprints = [blueprint for one in components for blueprint in one.blueprints()]
     for component in components:
-        presence.contribute(component.name, component.report, component.merge)
+        if type(component).report is not Component.report:
+            presence.contribute(component.name, component.report, component.merge)
         heartbeat.at_start(component.at_start, component.kinds)
     # Health waits for nobody, so it is first; what presence reads, the others look at.
     first, *others = components

@@ -122,13 +122,13 @@ class Drain(Component):
 
     def status(self) -> dict[str, Any]:
         """How far the drain of the colour is, over all its processes; see docs/drain.md."""
-        environment = self._identity.environment
+        peers = self._presence.peers(component=COMPONENT)
         return colour_status(
-            environment,
+            self._identity.environment,
             self._active(),
-            self._presence.reports(COMPONENT, environment),
+            {name: report.get(COMPONENT) or {} for name, report in peers.reports.items()},
             now=self._now(),
-            stale=self._presence.peers().stale,
+            stale=peers.stale,
         )
 
     def at_start(self) -> None:

@@ -23,6 +23,7 @@ class Orders:
     def __init__(self, store: Store, identity: Identity) -> None:
         self._store = store
         self._environment = identity.environment
+        self._key = keys.drain_order(identity.environment)
         self._others = [colour for colour in identity.colours if colour != self._environment]
 
     @property
@@ -43,7 +44,8 @@ class Orders:
 
     def read(self, environment: str | None = None) -> Order | None:
         """The last order of a colour (default: ours), a cancelled one too."""
-        return order_from(self._store.get(keys.drain_order(environment or self._environment)))
+        key = self._key if environment is None else keys.drain_order(environment)
+        return order_from(self._store.get(key))
 
     def begin(
         self, now: float, grace_seconds: float, *, version: str, force: bool
@@ -59,7 +61,7 @@ class Orders:
         if not force:
             self._refuse_beside_another()
         for _ in range(_TRIES):
-            raw = self._store.get(keys.drain_order(self._environment))
+            raw = self._store.get(self._key)
             present = order_from(raw)
             if present is not None and not present.cancelled:
                 order, new = present.tightened(now, grace_seconds), False
@@ -72,7 +74,7 @@ class Orders:
     def cancel(self, now: float) -> Order | None:
         """Take back the order of our colour; atomic, idempotent. Returns what was taken back."""
         for _ in range(_TRIES):
-            raw = self._store.get(keys.drain_order(self._environment))
+            raw = self._store.get(self._key)
             present = order_from(raw)
             if present is None or present.cancelled:
                 return None
@@ -83,7 +85,7 @@ class Orders:
     def keep(self, order: Order, now: float) -> None:
         """Write an order that the store lost, unless there is another by now."""
         raw = order.to_bytes()
-        self._store.put_new(keys.drain_order(self._environment), raw, ttl_seconds=_ttl(order, now))
+        self._store.put_new(self._key, raw, ttl_seconds=_ttl(order, now))
 
     def refresh(self, order: Order, now: float) -> None:
         """Put off the day on which an order that is obeyed fades."""
@@ -115,7 +117,7 @@ class Orders:
         )
 
     def _swap(self, old: bytes | None, order: Order, now: float) -> bool:
-        key, raw, ttl = keys.drain_order(self._environment), order.to_bytes(), _ttl(order, now)
+        key, raw, ttl = self._key, order.to_bytes(), _ttl(order, now)
         if old is None:
             return self._store.put_new(key, raw, ttl_seconds=ttl)
         return self._store.replace(key, old, raw, ttl_seconds=ttl)

@@ -179,11 +179,14 @@ class Presence:
             return found
         return self._summaries.alone(self.own(), stale=found.stale)
 
-    def peers(self, environment: str | None = None) -> Peers:
+    def peers(self, environment: str | None = None, *, component: str | None = None) -> Peers:
         """The whole reports of a colour's processes (default: ours); this one as it is now.
 
         Reads the store if the last reading is older than a beat, so it blocks up to the store's
         time limit; while the store is away, or another thread reads, it answers from memory.
+
+        Args:
+            component: of this process only what this one says is asked, which costs less.
         """
         colour = environment or self._identity.environment
         self._read_if_old(colour)
@@ -191,14 +194,16 @@ class Presence:
         reports = {} if view is None else dict(view.reports)
         serves = self._process.kind is Kind.WEB and not self._left
         if colour == self._identity.environment and serves:
-            reports[self._identity.process_id] = self.own()
+            own = self.own() if component is None else {component: self._components[component]()}
+            reports[self._identity.process_id] = own
         age = None if view is None else time.monotonic() - view.read_at
         too_old = age is None or age > self._ttl_seconds
         return Peers(reports, age, stale=too_old and self._store.shared)
 
     def reports(self, component: str, colour: str) -> dict[str, Any]:
         """What each process of a colour says of one component; {} where it says nothing."""
-        return {name: r.get(component) or {} for name, r in self.peers(colour).reports.items()}
+        found = self.peers(colour, component=component).reports
+        return {name: report.get(component) or {} for name, report in found.items()}
 
     def _announce_worker(self) -> None:
         if not self._left:

@@ -1,0 +1,56 @@
+"""The pytest plugin for hosts, used as a host uses it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+CONFTEST = """
+import pytest
+from flask import Flask
+
+from mina_ops import MinaOps
+
+pytest_plugins = ["mina_ops.testing"]
+
+
+@pytest.fixture
+def app():
+    app = Flask("host")
+    ops = MinaOps(app)
+    app.add_url_rule("/", view_func=lambda: str(ops.flags.is_enabled("audio_replay")))
+    return app
+"""
+TESTS = """
+import threading
+
+
+def ours():
+    return [t for t in threading.enumerate() if t.name.startswith("mina_ops-heartbeat")]
+
+
+def test_flags_answer_as_the_test_says(app, mina_flags):
+    client = app.test_client()
+    assert client.get("/").text == "False"
+    with mina_flags(audio_replay=True):
+        assert client.get("/").text == "True"
+    assert client.get("/").text == "False"
+
+
+def test_the_one_before_was_closed():
+    assert ours() == []
+
+
+def test_the_client_is_an_admin(app, mina_admin):
+    assert mina_admin.get("/admin/drain").get_json()["state"] == "serving"
+    assert app.test_client().get("/admin/drain").status_code == 401
+"""
+
+
+def test_a_host_overrides_flags_acts_as_admin_and_leaves_no_thread(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "test_host.py").write_text(TESTS)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
