@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -21,17 +19,11 @@ from mina_ops.app.web.answers import (
     StartResponse,
     wrong_method,
 )
-from mina_ops.app.web.own_app import OwnApp
+from mina_ops.app.web.paths import Durations, Log, Paths, Recording, Served
 from mina_ops.app.web.routing import guarded
 
 Environ = dict[str, Any]
 WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
-Served = tuple[str, str | None, str]
-"""A request as it is counted: method, route (None: no route matched), status line."""
-Durations = Mapping[Served, deque[float]]
-"""Where a request's seconds go: there is a deque for whatever was served."""
-Log = Callable[[Mapping[str, Any]], None]
-
 _current_request: Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
 
 _PROBE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -39,42 +31,6 @@ _FORM = "application/x-www-form-urlencoded"
 _NOT_OURS = (404, 405)
 _ESCAPED = "500"  # the status of a request whose exception nobody turned into a response
 _UNANSWERED: Served = ("", None, _ESCAPED)
-
-
-@dataclass(frozen=True)
-class Paths:
-    """What is not simply a request of the host.
-
-    Attributes:
-        probes: path -> probe; a path that ends in "/" takes all paths below it too.
-        own: paths of our Flask routes, with all below them: not timed, and a JSON body that
-            curl labelled as a form is labelled as JSON before anyone reads it as a form.
-        skip: prefixes that are not timed, such as the Socket.IO path.
-        left_to_host: probes that a host's route at the same path may keep.
-        host_serves: whether the host has a route for a path and method.
-        own_app: answers those requests for `own` that bear a token of ours, below Flask.
-    """
-
-    probes: Mapping[str, Probe]
-    own: tuple[str, ...] = ()
-    skip: tuple[str, ...] = ()
-    own_app: OwnApp | None = None
-    left_to_host: Set[str] = frozenset()
-    host_serves: Callable[[str, str], bool] = lambda _path, _method: False
-
-
-@dataclass(frozen=True)
-class Recording:
-    """Where requests of the host are recorded.
-
-    Attributes:
-        durations: gets what a request took, in seconds, when its response has been closed.
-        log: called with the environ when a response begins, still inside the host's request
-            context if there is one; None: no such call.
-    """
-
-    durations: Durations
-    log: Log | None = None
 
 
 class Middleware:
