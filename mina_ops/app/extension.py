@@ -51,8 +51,9 @@ from mina_ops.app.state.shared_time import SharedTime
 from mina_ops.app.streams.streams import Streams
 from mina_ops.app.web import host_extensions, session_keys
 from mina_ops.app.web.clashes import HostRoutes, is_of_host
-from mina_ops.app.web.middleware import Middleware, Paths, Recording
+from mina_ops.app.web.middleware import Middleware
 from mina_ops.app.web.own_app import OwnApp
+from mina_ops.app.web.paths import Paths, Recording
 from mina_ops.errors import ConfigurationError
 
 

@@ -10,7 +10,8 @@ from mina_ops.app.heartbeat import Heartbeat
 from mina_ops.app.metrics.component import Metrics
 from mina_ops.app.metrics.outcomes import OutcomeEvents
 from mina_ops.app.metrics.routes import json_probes
-from mina_ops.app.web.middleware import Middleware, Paths, Recording
+from mina_ops.app.web.middleware import Middleware
+from mina_ops.app.web.paths import Paths, Recording
 from tests.support.context import context_of
 
 REQUESTS = 100_000

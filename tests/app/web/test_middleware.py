@@ -12,7 +12,8 @@ from flask import Flask, Response, request, stream_with_context
 
 from mina_ops.app.heartbeat import Heartbeat
 from mina_ops.app.web.answers import Answer
-from mina_ops.app.web.middleware import Middleware, Paths, Recording, Served
+from mina_ops.app.web.middleware import Middleware
+from mina_ops.app.web.paths import Paths, Recording, Served
 
 Environ = dict[str, Any]
 
