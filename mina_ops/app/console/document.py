@@ -79,7 +79,7 @@ class Document:
         release = self._release()
         body: Body = {
             "at": round(self._context.clock.now(), 3),
-            "product": "mina",
+            "product": self._context.settings.product,
             "served_by": {
                 "environment": identity.environment,
                 "version": identity.version,
