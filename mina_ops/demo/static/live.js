@@ -12,6 +12,9 @@ const stream = new MinaStream(socket, { event: "audio:chunk", window: 3, onChang
 let connects = 0;
 let sessionId;
 let timer;
+// Which colour acknowledged a chunk that no transcript has named yet.
+const handled = new Map();
+let transcribed = 0;
 
 function showState(state, text) {
   const element = document.getElementById("state");
@@ -42,6 +45,7 @@ async function sendChunk() {
     const chunk = { data: new Uint8Array(CHUNK_BYTES), session_id: sessionId };
     const ack = await stream.send(chunk);
     cell.dataset.colour = ack.environment;
+    handled.set(ack.seq, ack.environment);
     show("latency", Math.round(performance.now() - startedAt));
   } catch {
     cell.dataset.colour = "lost";
@@ -70,17 +74,29 @@ socket.on("connect", () => {
   document.getElementById("toggle").disabled = false;
   const [tag, untagged] = socket.io.engine.id.split("~");
   showState("on", untagged ? `connected to ${tag}` : "connected");
+  show("live-on", untagged ? `, live on ${tag.split(".")[0]}` : "");
   const showTransport = () => show("transport", socket.io.engine.transport.name);
   showTransport();
   socket.io.engine.on("upgrade", showTransport);
   showCounts();
 });
-socket.on("disconnect", () => showState("off", "reconnecting…"));
+socket.on("disconnect", () => {
+  showState("off", "reconnecting…");
+  show("live-on", ", live on none");
+});
 socket.on("connect_error", (error) => showState("off", error.message));
 socket.on("server:draining", () => showState("moving", "server is draining"));
 socket.on("transcript", ({ first_seq: first, last_seq: last, environment }) => {
-  const line = document.createElement("li");
-  line.dataset.colour = environment;
-  line.textContent = `chunks ${first} to ${last}, transcribed by ${environment}`;
-  document.getElementById("transcript").prepend(line);
+  // A colour that is left keeps what it has of a segment, and nobody is there to be told.
+  if (first > transcribed + 1) addLine(transcribed + 1, first - 1, handled.get(first - 1), "kept at the hand-over by");
+  addLine(first, last, environment, "transcribed by");
+  for (const seq of handled.keys()) if (seq <= last) handled.delete(seq);
+  transcribed = Math.max(transcribed, last);
 });
+
+function addLine(first, last, colour, how) {
+  const line = document.createElement("li");
+  line.dataset.colour = colour ?? "";
+  line.textContent = `chunks ${first} to ${last}, ${how} ${colour ?? "the colour before"}`;
+  document.getElementById("transcript").prepend(line);
+}

@@ -45,7 +45,8 @@ def dashboard() -> dict[str, Any]:
 
 
 def expressions() -> list[str]:
-    shown = [t["expr"] for panel in dashboard()["panels"] for t in panel["targets"]]
+    shown = [t["expr"] for panel in dashboard()["panels"] for t in panel.get("targets", ())]
+    shown += [mark["expr"] for mark in dashboard()["annotations"]["list"]]
     rules = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
     return shown + [rule["expr"] for rule in rules]
 
