@@ -40,6 +40,7 @@ class Console(Component):
         self._document = document
         self._acts = acts
         self._watching = watching
+        self._ready = False
         self._path = _path(context.settings.console_path)
         self._viewers = Viewers(context, self._path or "/")
 
@@ -50,12 +51,14 @@ class Console(Component):
         return {self._path.rstrip("/"): self._to_the_page, self._path: below}
 
     def beat(self, now: float) -> None:
+        self._ready = self._health.readiness.answer().status == 200
         environment = self._context.identity.environment
         self._watching.history.sample(now, environment, self._sessions)
         self._watching.beat(now)
 
     def report(self) -> Any:
-        return {"ready": self._health.readiness.answer().status == 200}
+        # Not asked here: readiness looks at what all peers report, this report among them.
+        return {"ready": self._ready}
 
     def _sessions(self) -> int:
         reports = self._context.presence.reports("drain", self._context.identity.environment)
