@@ -185,20 +185,14 @@ def logs(
         value = {"dry_run": True, "since": begin.isoformat(), "logs": names}
         output.data(value, f"Would read {', '.join(names)} since {begin:%F %T}.", as_json=as_json)
         return
-    review = access_logs.review(
-        (access_lines.access(line) for path in found for line in access_lines.lines(path)),
-        (
-            entry
-            for path in audited
-            for line in access_lines.lines(path)
-            if (entry := access_lines.audit(line)) is not None
-        ),
-        begin,
-        now,
-    )
+    reading = access_lines.Reading()
+    review = access_logs.of_files(reading, found, audited, begin, now)
+    access_lines.require_one(reading, found)
     output.data(review.as_json(), review.as_text(), as_json=as_json)
     if review.suspicions:
         raise FaultsFound("Somebody should look at these addresses.")
+    if not review.is_whole:
+        raise FaultsFound("A part of the logs could not be read.")
 
 
 @command.command(name="notify-users")

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from mina_ops.operator.logs.lines import Access
+from mina_ops.operator.logs.formats import Access
+from mina_ops.operator.logs.lines import Reading
+from mina_ops.operator.logs.lines import audit as audit_entry
+from mina_ops.operator.logs.report import Review, Suspicion, printable
 
 # More than a person who forgot a password tries; fewer than any dictionary.
 DENIED = 10
@@ -41,55 +45,6 @@ _SCANNERS = re.compile(
 )
 _LOGIN = re.compile(r"/(login|signin|auth|token)(/|\?|$)", re.I)
 _ODD_METHODS = frozenset({"TRACE", "TRACK", "CONNECT", "PROPFIND", "DEBUG"})
-
-
-@dataclass(frozen=True)
-class Suspicion:
-    """One pattern of one address: how often, between when and when, with examples."""
-
-    pattern: str
-    address: str
-    count: int
-    first: str
-    last: str
-    examples: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Review:
-    """What the logs of a time hold."""
-
-    since: str
-    requests: int
-    addresses: int
-    unreadable: int
-    suspicions: tuple[Suspicion, ...]
-    admin_actions: tuple[str, ...]
-    audit: Mapping[str, int] = field(default_factory=dict)
-    gaps: tuple[str, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """The review as JSON's types."""
-        return asdict(self)
-
-    def as_text(self) -> str:
-        """The review as lines for a terminal."""
-        lines = [
-            f"Since {self.since}: {self.requests} requests of {self.addresses} addresses, "
-            f"{self.unreadable} lines that are no log lines."
-        ]
-        for found in self.suspicions:
-            lines.append(
-                f"{found.address}  {found.pattern}  {found.count} times, "
-                f"{found.first} to {found.last}"
-            )
-            lines += [f"    {example}" for example in found.examples]
-        lines += [f"Admin: {line}" for line in self.admin_actions]
-        lines += [f"Audit: {who} changed {number} things" for who, number in self.audit.items()]
-        lines += [f"Gap: no line {gap}; was the log cut?" for gap in self.gaps]
-        number = len(self.suspicions)
-        lines.append(f"{number} suspicious patterns." if number else "No suspicious pattern.")
-        return "\n".join(lines)
 
 
 @dataclass
@@ -149,8 +104,8 @@ def review(
         if access.path.startswith("/admin") and access.method not in ("GET", "HEAD", "OPTIONS"):
             line = f"{access.address} {access.method} {access.path} {access.status}"
             if len(admin) < 200:
-                admin[f"{access.at:%Y-%m-%d %H:%M:%S} {line}"] = None
-    actors = Counter(str(entry.get("actor", "?")) for entry in audit)
+                admin[f"{access.at:%Y-%m-%d %H:%M:%S} {printable(line)}"] = None
+    actors = Counter(printable(str(entry.get("actor", "?"))[:100]) for entry in audit)
     return Review(
         since=_iso(since),
         requests=number,
@@ -160,6 +115,27 @@ def review(
         admin_actions=tuple(admin),
         audit=dict(actors.most_common(20)),
         gaps=tuple(_gaps(times)),
+    )
+
+
+def of_files(
+    reading: Reading,
+    logs: Sequence[Path],
+    audited: Sequence[Path],
+    since: datetime,
+    until: datetime,
+) -> Review:
+    """The review of files; what `reading` could not read is named in it."""
+    entries = (
+        entry for path in audited for text in reading.lines(path)
+        if (entry := audit_entry(text)) is not None
+    )  # fmt: skip
+    found = review(reading.requests(logs), entries, since, until)
+    return replace(
+        found,
+        unreadable=reading.unreadable,
+        connections=reading.connections,
+        damaged=tuple(reading.damaged),
     )
 
 
@@ -213,7 +189,9 @@ def _suspicions(addresses: Mapping[str, _Address]) -> list[Suspicion]:
             if _is_enough(pattern, address, seen):
                 found.append(_suspicion(pattern, name, seen))
         if address.bytes > max(LARGE_BYTES, 20 * usual):
-            found.append(Suspicion("large download", name, address.bytes, "", "", ("bytes",)))
+            found.append(
+                Suspicion("large download", printable(name), address.bytes, "", "", ("bytes",))
+            )
     return sorted(found, key=lambda item: (-item.count, item.address, item.pattern))[:200]
 
 
@@ -227,11 +205,11 @@ def _suspicion(pattern: str, address: str, seen: _Seen) -> Suspicion:
     first, last = seen.first, seen.last
     return Suspicion(
         pattern,
-        address,
+        printable(address),
         seen.count,
         _iso(first) if first else "",
         _iso(last) if last else "",
-        tuple(_printable(example) for example in seen.examples),
+        tuple(printable(example) for example in seen.examples),
     )
 
 
@@ -253,8 +231,3 @@ def _gaps(times: list[datetime]) -> list[str]:
 
 def _iso(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S}"
-
-
-def _printable(text: str) -> str:
-    """What an attacker wrote, without control characters that would act on a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

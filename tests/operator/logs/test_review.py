@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from mina_ops.cli import main
 from mina_ops.errors import ConfigurationError
@@ -160,12 +162,135 @@ def test_command_reads_rotated_logs_and_ends_with_11(tmp_path: Path) -> None:
     assert value["suspicions"][0]["pattern"] == "secrets and foreign software"
 
 
-def test_truncated_archive_and_missing_log_are_named(tmp_path: Path) -> None:
-    whole = gzip.compress(line().encode() * 100)
-    (tmp_path / "access.log.gz").write_bytes(whole[:-20])
-    done = CliRunner().invoke(main, ["incident", "logs", "--log", f"{tmp_path}/access.log.gz"])
-    assert done.exit_code == 2
-    assert "is damaged" in done.stderr
-    done = CliRunner().invoke(main, ["incident", "logs", "--log", f"{tmp_path}/none*"])
+def command(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["incident", "logs", *arguments])
+
+
+def attack(form: str, at: datetime) -> str:
+    """The same request, an SQL injection, as each server logs it."""
+    day, path = f"{at:%d/%b/%Y:%H:%M:%S}", "/api/sessions?id=1%20union%20select%20password"
+    request = f"GET {path} HTTP/1.1"
+    fields = {"remote_addr": "203.0.113.9", "time_iso8601": at.isoformat(), "request": request,
+              "status": "200", "body_bytes_sent": "12", "http_user_agent": "x"}  # fmt: skip
+    caddy = {
+        "ts": at.timestamp(),
+        "request": {"remote_ip": "203.0.113.9", "method": "GET", "uri": path,
+                    "headers": {"User-Agent": ["x"]}},
+        "status": 200,
+        "size": 12,
+    }  # fmt: skip
+    local = f"{at.astimezone():%d/%b/%Y:%H:%M:%S}.123"
+    timers = "10/0/30/69/109 200 2750 - - ---- 1/1/1/1/0 0/0"
+    return {
+        "combined": f'203.0.113.9 - - [{day} +0000] "{request}" 200 12 "-" "x"',
+        "virtual host": f'mina.org:443 203.0.113.9 - - [{day} +0000] "{request}" 200 12 "-" "x"',
+        "gunicorn": f'203.0.113.9 - - [{day} +0000] "{request}" 200 - "-" "x"',
+        "JSON": json.dumps(fields),
+        "JSON of Caddy": json.dumps(caddy),
+        "JSON behind syslog": f"Oct 25 11:00:00 lb nginx: {json.dumps(fields)}",
+        "HAProxy httplog": f"Oct 25 11:00:00 lb haproxy[14389]: 203.0.113.9:33317 [{local}] "
+        f'http-in static/srv1 {timers} {{1wt.eu}} {{}} "{request}"',
+        "HAProxy without syslog": f'203.0.113.9:33 [{local}] in app/<NOSRV> {timers} "{request}"',
+        "HAProxy httpslog": f"<134>Oct 25 11:00:00 haproxy[1]: 203.0.113.9:333 [{local}] in~ app/a "
+        f'{timers} "{request}" 0/0000000000000000/0/0/0 mina/TLSv1.3/TLS_AES',
+        "our own": f"[{at.astimezone():%Y-%m-%d %H:%M:%S}] REQUEST GET /.env user_id=7",
+    }[form]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("combined", "virtual host", "gunicorn", "JSON", "JSON of Caddy", "JSON behind syslog"),
+        *("HAProxy httplog", "HAProxy without syslog", "HAProxy httpslog", "our own"),
+    ],
+)
+def test_an_attack_is_found_in_every_known_form(tmp_path: Path, form: str) -> None:
+    now = datetime.now(UTC) - timedelta(minutes=5)
+    (tmp_path / "log").write_text(f"{attack(form, now)}\n" * 200)
+    done = command("--log", str(tmp_path / "log"), "--json")
+    assert done.exit_code == 11
+    value = json.loads(done.stdout)
+    assert (value["requests"], value["unreadable"]) == (200, 0)
+    (found,) = value["suspicions"]
+    assert found["count"] == 200
+    assert found["address"] == ("user 7" if form == "our own" else "203.0.113.9")
+    wanted = "secrets and foreign software" if form == "our own" else "SQL injection"
+    assert found["pattern"] == wanted
+
+
+@pytest.mark.parametrize("text", ["this is no log line", "[1] {not json", '{"a": 1}'])
+def test_unreadable_lines_are_never_no_suspicious_pattern(tmp_path: Path, text: str) -> None:
+    (tmp_path / "log").write_text(f"{text}\n" * 200)
+    done = command("--log", str(tmp_path / "log"))
+    assert done.exit_code == 11
+    assert "200 lines are of no known form" in done.stdout
+    assert "No suspicious pattern" not in done.stdout
+
+
+def test_haproxys_default_format_is_told_to_hold_no_request(tmp_path: Path) -> None:
+    line_ = (
+        "Oct 25 11:00:00 lb haproxy[1]: Connect from 10.0.1.2:33312 to 10.0.3.31:8012 (www/HTTP)\n"
+    )
+    notice = "Oct 25 11:00:00 lb haproxy[1]: Server app/a is UP, reason: Layer7 check passed\n"
+    (tmp_path / "log").write_text(line_ * 3 + notice)
+    done = command("--log", str(tmp_path / "log"))
+    assert done.exit_code == 11
+    assert "set `option httplog`" in done.stdout
+    assert "3 lines tell of connections alone" in done.stdout
+    assert "0 lines that could not be read" in done.stdout
+
+
+def test_what_the_app_logs_beside_its_requests_is_not_unreadable(tmp_path: Path) -> None:
+    now = datetime.now() - timedelta(minutes=5)
+    lines = [f"[{now:%Y-%m-%d %H:%M:%S}] REQUEST GET /live", "Traceback (most recent call last):"]
+    (tmp_path / "app.log").write_text("\n".join(lines))
+    done = command("--log", str(tmp_path / "app.log"))
+    assert (done.exit_code, "No suspicious pattern." in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("ending", ["gz", "xz", "bz2"])
+def test_a_cut_archive_is_named_and_everything_else_is_read(tmp_path: Path, ending: str) -> None:
+    at = datetime.now(UTC) - timedelta(minutes=5)
+    good = f"{attack('combined', at)}\n".encode()
+    noise = "".join(f"{attack('JSON', at)}{n * 7919}\n" for n in range(2000)).encode()
+    pack = {"gz": gzip.compress, "xz": lzma.compress, "bz2": bz2.compress}[ending]
+    whole = pack(good * 50 + noise)
+    (tmp_path / f"a.log.1.{ending}").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "a.log").write_bytes(good)
+    done = command("--log", f"{tmp_path}/a.log*", "--json")
+    assert done.exit_code == 11
+    value = json.loads(done.stdout)
+    assert value["requests"] >= 1
+    (told,) = value["damaged"]
+    assert f"a.log.1.{ending} cannot be read to its end" in told
+
+
+def test_a_packed_log_that_nothing_here_unpacks_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.log.1.zst").write_bytes(b"\x28\xb5\x2f\xfd")
+    (tmp_path / "a.log").write_text("")
+    done = command("--log", f"{tmp_path}/a.log*")
+    assert done.exit_code == 11
+    assert "a.log.1.zst cannot be read" in done.stdout
+
+
+def test_nothing_of_a_log_reaches_a_terminal_raw(tmp_path: Path) -> None:
+    at = datetime.now(UTC) - timedelta(minutes=5)
+    day = f"{at:%d/%b/%Y:%H:%M:%S +0000}"
+    evil = "\x1b]0;x\x07\x1b[2J\u202e"
+    lines = [
+        f'10.0.0.1{evil} - - [{day}] "POST /admin/flags{evil} HTTP/1.1" 200 1 "-" "sqlmap{evil}"',
+        json.dumps(
+            {"ip": f"1{evil}", "time": at.isoformat(), "method": "GET", "path": f"/.env{evil}"}
+        ),
+    ]
+    (tmp_path / "log").write_text("\n".join(lines))
+    (tmp_path / "app").write_text(f"AUDIT {json.dumps({'actor': f'user:{evil}'})}\n")
+    done = command("--log", str(tmp_path / "log"), "--audit-log", str(tmp_path / "app"))
+    assert done.exit_code == 11
+    assert [c for c in done.stdout if not c.isprintable() and c != "\n"] == []
+
+
+def test_a_missing_log_is_named(tmp_path: Path) -> None:
+    done = command("--log", f"{tmp_path}/none*")
     assert done.exit_code == 2
     assert "No log matches" in done.stderr

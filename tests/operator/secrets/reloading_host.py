@@ -83,7 +83,7 @@ class Reloaded:
     def reload(self) -> None:
         old, self.app = self.app, build(self.colour)
         # As the end of its process would do.
-        old.extensions["mina_ops"].heartbeat.stop()
+        old.extensions["mina_ops"].close()
         old.extensions["pool"].dispose()
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
