@@ -14,8 +14,8 @@
 #
 # Example: ./scripts/notify_users.sh --template security_breach --set what="..." --set data="..."
 #
-# Exit codes: 0 all told, 1 some letters failed (run it again), 2 usage, 4 it runs already, 6 no
-# sendmail.
+# Exit codes: 0 all told, 1 some people could not be told and are named, 2 usage, 4 it runs already,
+# 6 no sendmail.
 
 source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from mina_ops.cli.session import Session
 
 if TYPE_CHECKING:
     from mina_ops.operator.config.incident import IncidentOptions
+    from mina_ops.operator.incident.recipients import Aside
     from mina_ops.operator.notify.channels import Delivery, Notifier
 
 _SEVERITIES = click.Choice(["critical", "high", "medium", "low"])
@@ -225,14 +227,16 @@ def notify_users(
     people = mailing.recipients(options, recipients)
     journal = options.folder / f"letters-{template}-{letter.campaign}.jsonl"
     if dry_run:
-        value = {"dry_run": True, "recipients": len(people), "subject": letter.subject}
-        text = f"Would write {letter.subject!r} to {len(people)} people.\n\n{letter.body}"
+        value = {"dry_run": True, "recipients": len(people.recipients), "subject": letter.subject}
+        value["aside"] = [str(one) for one in people.aside]
+        text = f"Would write {letter.subject!r} to {len(people.recipients)} people."
+        text = "\n".join([text, *_named(people.aside), "", letter.body])
         output.data(value, text, as_json=as_json)
         return
     with optional.unwinding():
         done = letters.post(
             letter,
-            people,
+            people.recipients,
             journal,
             send=options.send,
             sender=options.sender,
@@ -240,15 +244,23 @@ def notify_users(
             pause_seconds=pause,
             retry_unknown=retry_unknown,
             say=lambda p: output.say(
-                f"{p.before + p.sent} of {p.total} written, {p.failed} failed"
+                f"{p.before + p.sent} of {p.total} written, {p.failed} refused"
             ),
         )
+    aside = [*people.aside, *done.refused]
     value = {"total": done.total, "sent": done.sent, "already": done.before}
-    value |= {"failed": done.failed, "unknown": done.unknown}
+    value |= {"failed": done.failed, "unknown": done.unknown, "aside": [str(one) for one in aside]}
     text = (
-        f"{done.sent} letters sent, {done.before} were sent before, {done.failed} failed, "
+        f"{done.sent} letters sent, {done.before} were sent before, {done.failed} refused, "
         f"{done.unknown} unknown (an earlier run was killed; --retry-unknown sends them)."
     )
-    output.data(value, text, as_json=as_json)
-    if done.failed:
-        raise OperatorError(f"{done.failed} letters failed; run the same command again.")
+    output.data(value, "\n".join([text, *_named(aside)]), as_json=as_json)
+    if aside:
+        raise OperatorError(
+            f"{len(aside)} people could not be told; everybody else was. Tell them otherwise, or "
+            "mend their addresses and run the same command again."
+        )
+
+
+def _named(aside: Sequence[Aside]) -> list[str]:
+    return [f"Cannot be told: {one}" for one in aside]

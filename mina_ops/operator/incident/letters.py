@@ -7,57 +7,45 @@ unless somebody says so. Addresses are kept as digests.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
-import re
 import string
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from pathlib import Path
 
 from mina_ops import files
 from mina_ops.errors import ConfigurationError, OperatorError
-from mina_ops.operator.database.connection.connect import Database
-from mina_ops.operator.database.connection.queries import rows, run
+from mina_ops.operator.incident.recipients import Aside, Recipient
 from mina_ops.operator.system import programs
 from mina_ops.operator.system.locks import held
 
 SEND_SECONDS = 60.0
-# So many in a row mean that the mail server is at fault, not the address.
-_FAILURES_IN_A_ROW = 5
-_ADDRESS = re.compile(r"[^\s@<>\"',;:]+@[^\s@<>\"',;:]+\.[^\s@<>\"',;:]+")
+# So many in a row mean that the mail server is at fault, not the addresses.
+_FAILURES_IN_A_ROW = 25
 _OWN = frozenset({"name", "address"})
 
 
 @dataclass(frozen=True)
-class Recipient:
-    """Somebody to write to."""
-
-    address: str
-    name: str
-
-    @property
-    def digest(self) -> str:
-        """What the journal keeps instead of the address."""
-        return hashlib.sha256(self.address.lower().encode()).hexdigest()
-
-
-@dataclass(frozen=True)
 class Letter:
-    """A template with everything filled in but the recipient."""
+    """A template with everything filled in but the recipient.
+
+    `same_as` is a text that stays the same from day to day, where the letter names the date: a
+    run that goes on tomorrow must not be another letter. Default: the letter's own text.
+    """
 
     subject: str
     body: str
+    same_as: str = ""
 
     @property
     def campaign(self) -> str:
         """Names this very text, so that another one is another letter."""
-        return hashlib.sha256(f"{self.subject}\n{self.body}".encode()).hexdigest()[:12]
+        text = self.same_as or f"{self.subject}\n{self.body}"
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def to(self, recipient: Recipient, sender: str) -> str:
         """The message for one recipient, ready for sendmail."""
@@ -82,6 +70,7 @@ class Progress:
     failed: int = 0
     unknown: int = 0
     before: int = 0
+    refused: list[Aside] = field(default_factory=list)
 
 
 def template(name: str, folder: Path, values: Mapping[str, str]) -> Letter:
@@ -111,37 +100,6 @@ def template(name: str, folder: Path, values: Mapping[str, str]) -> Letter:
     )
 
 
-def from_csv(text: str) -> list[Recipient]:
-    """The recipients in lines `address` or `address,name`; each address once.
-
-    Raises:
-        ConfigurationError: a line holds no address; says which line.
-    """
-    found: dict[str, Recipient] = {}
-    for number, row in enumerate(csv.reader(io.StringIO(text)), 1):
-        if not row or not row[0].strip() or row[0].strip().lower() == "address":
-            continue
-        address = row[0].strip()
-        if not _ADDRESS.fullmatch(address):
-            raise ConfigurationError(f"Recipients, line {number}: there is no address in it.")
-        name = " ".join(row[1].split()) if len(row) > 1 and row[1].strip() else "user"
-        recipient = Recipient(address, name)
-        found.setdefault(recipient.digest, recipient)
-    return list(found.values())
-
-
-def from_query(database: Database, query: str) -> list[Recipient]:
-    """The recipients that a query gives, with the columns `address` and `name`."""
-    with database.connect() as connection:
-        if database.kind == "postgresql":
-            # The query is the operator's own and names tables as the app does.
-            run(connection, 'SET LOCAL search_path = pg_catalog, "$user", public')
-        found = [(str(row.address), str(row.name or "")) for row in rows(connection, query)]
-    buffer = io.StringIO()
-    csv.writer(buffer).writerows(found)
-    return from_csv(buffer.getvalue())
-
-
 def post(
     letter: Letter,
     recipients: Sequence[Recipient],
@@ -168,51 +126,85 @@ def post(
     programs.find(send[0], "Set incident.send to a command that takes a message, as sendmail does.")
     files.make_folder(journal.parent)
     with held(journal.with_suffix(".lock"), wait_seconds=0):
-        state = _states(journal)
-        progress = Progress(len(recipients))
-        todo = []
-        for recipient in recipients:
-            was = state.get(recipient.digest)
-            if was == "sent":
-                progress.before += 1
-            elif was == "begun" and not retry_unknown:
-                progress.unknown += 1
-            else:
-                todo.append(recipient)
-        _post(letter, todo, journal, progress, send, sender, batch, pause_seconds, say)
+        progress, fresh, again = _sorted(recipients, _states(journal), retry_unknown)
+        mail = _Mail(letter, journal, progress, tuple(send), sender)
+        mail.deliver(fresh, batch, pause_seconds, say)
+        # Those whom an earlier run could not tell come last, so that they hold up nobody.
+        mail.deliver(again, batch, pause_seconds, say, is_second_try=True)
+        say(progress)
     return progress
 
 
-def _post(
-    letter: Letter,
-    todo: Sequence[Recipient],
-    journal: Path,
-    progress: Progress,
-    send: Sequence[str],
-    sender: str,
-    batch: int,
-    pause_seconds: float,
-    say: Callable[[Progress], None],
-) -> None:
-    in_a_row = 0
-    for number, recipient in enumerate(todo, 1):
-        _note(journal, recipient, "begun")
-        result = programs.run(
-            list(send), timeout_seconds=SEND_SECONDS, text_in=letter.to(recipient, sender)
-        )
-        _note(journal, recipient, "sent" if result.ok else "failed")
-        progress.sent += result.ok
-        progress.failed += not result.ok
-        in_a_row = 0 if result.ok else in_a_row + 1
-        if in_a_row >= _FAILURES_IN_A_ROW:
-            raise OperatorError(
-                f"`{send[0]}` refused {in_a_row} letters in a row (exit code {result.code}); "
-                f"{progress.sent} were sent. Mend it and run the same command again."
-            )
-        if number % batch == 0 and number < len(todo):
-            say(progress)
-            time.sleep(pause_seconds)
-    say(progress)
+def _sorted(
+    recipients: Sequence[Recipient], state: dict[str, str], retry_unknown: bool
+) -> tuple[Progress, list[Recipient], list[Recipient]]:
+    """Who was never tried, and who is tried again."""
+    progress = Progress(len(recipients))
+    fresh: list[Recipient] = []
+    again: list[Recipient] = []
+    for recipient in recipients:
+        was = state.get(recipient.digest)
+        if was == "sent":
+            progress.before += 1
+        elif was == "begun" and not retry_unknown:
+            progress.unknown += 1
+        else:
+            (fresh if was is None else again).append(recipient)
+    return progress, fresh, again
+
+
+@dataclass
+class _Mail:
+    """One run of one letter."""
+
+    letter: Letter
+    journal: Path
+    progress: Progress
+    send: tuple[str, ...]
+    sender: str
+
+    def deliver(
+        self,
+        todo: Sequence[Recipient],
+        batch: int,
+        pause_seconds: float,
+        say: Callable[[Progress], None],
+        *,
+        is_second_try: bool = False,
+    ) -> None:
+        """Write to each; whom the mail server refuses is set aside."""
+        in_a_row = 0
+        for number, recipient in enumerate(todo, 1):
+            refusal = self._write_to(recipient)
+            in_a_row = 0 if refusal is None else in_a_row + 1
+            if in_a_row >= _FAILURES_IN_A_ROW and not is_second_try:
+                raise OperatorError(
+                    f"`{self.send[0]}` refused {in_a_row} letters in a row ({refusal}); "
+                    f"{self.progress.sent} were sent. Mend it and run the same command again."
+                )
+            if number % batch == 0 and number < len(todo):
+                say(self.progress)
+                time.sleep(pause_seconds)
+
+    def _write_to(self, recipient: Recipient) -> str | None:
+        """Why it was refused; None: it went out."""
+        try:
+            message = self.letter.to(recipient, self.sender)
+        except (ValueError, UnicodeError) as exc:
+            return self._set_aside(recipient, f"no letter can be made for it ({exc})")
+        _note(self.journal, recipient, "begun")
+        result = programs.run(list(self.send), timeout_seconds=SEND_SECONDS, text_in=message)
+        if not result.ok:
+            return self._set_aside(recipient, f"exit code {result.code}: {result.last_line()}")
+        _note(self.journal, recipient, "sent")
+        self.progress.sent += 1
+        return None
+
+    def _set_aside(self, recipient: Recipient, why: str) -> str:
+        _note(self.journal, recipient, "failed")
+        self.progress.failed += 1
+        self.progress.refused.append(Aside(recipient.address, why))
+        return why
 
 
 def _note(journal: Path, recipient: Recipient, state: str) -> None:

@@ -18,7 +18,9 @@ from mina_ops.errors import ConfigurationError, Locked, OperatorError, ToolMissi
 from mina_ops.operator.config.incident import IncidentOptions
 from mina_ops.operator.database.connection.connect import Database, parse
 from mina_ops.operator.incident import letters, mailing
-from mina_ops.operator.incident.letters import Letter, Recipient
+from mina_ops.operator.incident import recipients as people_of
+from mina_ops.operator.incident.letters import Letter
+from mina_ops.operator.incident.recipients import Recipient
 from mina_ops.operator.system import locks
 from tests.operator.database.conftest import run
 from tests.support.wait import eventually
@@ -139,23 +141,114 @@ def test_missing_sendmail_is_named(tmp_path: Path) -> None:
         post(tmp_path / "none", tmp_path / "j")
 
 
-def test_recipients_are_checked_and_each_comes_once() -> None:
-    found = letters.from_csv("address,name\nA@b.co,Ana\na@B.co,Twice\nc@d.org\n\n")
-    assert [(person.address, person.name) for person in found] == [
-        ("A@b.co", "Ana"),
+def told(text: str) -> list[tuple[str, str]]:
+    return [(p.address, p.name) for p in people_of.from_csv(text).recipients]
+
+
+def test_each_recipient_comes_once_and_a_heading_is_none() -> None:
+    text = "address,name\nA@b.co,Ana\na@B.co,Twice\nc@d.org\n\n"
+    assert told(text) == [("A@b.co", "Ana"), ("c@d.org", "user")]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("root@localhost", ("root@localhost", "user")),
+        ("o'brien+news@mail.example.co.uk,Pat", ("o'brien+news@mail.example.co.uk", "Pat")),
+        ('"""ann lee""@example.com",Ann', ('"ann lee"@example.com', "Ann")),
+        ("a@[192.0.2.1],Lit", ("a@[192.0.2.1]", "Lit")),
+        ("jo@b\u00fccher.example,Jo", ("jo@xn--bcher-kva.example", "Jo")),
+        ("Ana Lee <ana@b.co>", ("ana@b.co", "Ana Lee")),
+        ("ana@b.co;Ana", ("ana@b.co", "Ana")),
+        ('ana@b.co,"Lee, Ana"', ("ana@b.co", "Lee, Ana")),
+        ("ana@b.co,Zo\u00eb\tLee", ("ana@b.co", "Zo\u00eb Lee")),
+    ],
+)
+def test_addresses_are_those_of_the_rfcs(line: str, found: tuple[str, str]) -> None:
+    assert told(line) == [found]
+
+
+BAD = [
+    "no address",
+    ",Nobody",
+    "@b.co",
+    "a@",
+    "a b@c.d",
+    "a@b@c.d",
+    '"a@b.co',
+    "Bcc: all@x.org",
+    f"{'a' * 65}@b.co",
+    "j\u00f6rg@b.co",
+    "a\x00@b.co",
+    "a@b..co",
+]
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_line_is_set_aside_and_harms_nobody_else(bad: str) -> None:
+    people_ = people_of.from_csv(f"first@b.co,One\n{bad}\nlast@b.co,Two\n")
+    assert [p.address for p in people_.recipients] == ["first@b.co", "last@b.co"]
+    (aside,) = people_.aside
+    assert aside.what == "line 2"
+    assert str(aside).isprintable()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-8"])
+def test_a_byte_order_mark_is_no_part_of_an_address(encoding: str) -> None:
+    found = people_of.from_bytes("ana@b.co,Ana\r\nben@c.de,Ben\r\n".encode(encoding))
+    assert [(p.address, p.name) for p in found.recipients] == [
+        ("ana@b.co", "Ana"),
+        ("ben@c.de", "Ben"),
+    ]
+
+
+def test_recipients_come_from_a_query_and_one_without_an_address_stops_nobody(
+    database_url: str,
+) -> None:
+    database: Database = parse(database_url)
+    run(
+        database,
+        "CREATE TABLE u (mail text, name text);"
+        "INSERT INTO u VALUES (NULL, 'Nemo'), ('a@b.co', 'Ana'), ('c@d.org', NULL)",
+    )
+    found = people_of.from_query(database, "SELECT mail AS address, name FROM u")
+    assert [(p.address, p.name) for p in found.recipients] == [
+        ("a@b.co", "Ana"),
         ("c@d.org", "user"),
     ]
-    with pytest.raises(ConfigurationError, match="line 2"):
-        letters.from_csv("a@b.co\nno address\n")
-    with pytest.raises(ConfigurationError, match="line 1"):
-        letters.from_csv('"a@b.co\nBcc: all@x.org",Ana\n')
+    assert [str(one) for one in found.aside] == ["row 1: has no address"]
 
 
-def test_recipients_come_from_a_query(database_url: str) -> None:
-    database: Database = parse(database_url)
-    run(database, "CREATE TABLE u (mail text, name text); INSERT INTO u VALUES ('a@b.co', 'Ana')")
-    found = letters.from_query(database, "SELECT mail AS address, name FROM u")
-    assert [(person.address, person.name) for person in found] == [("a@b.co", "Ana")]
+def test_refused_addresses_in_a_row_do_not_keep_the_others_from_being_told(
+    send: Path, mailbox: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "refused").write_text("".join(f"user{n}@\n" for n in range(8)))
+    done = post(send, tmp_path / "j", number=12)
+    assert (done.sent, done.failed) == (4, 8)
+    assert [one.what for one in done.refused] == [f"user{n}@example.com" for n in range(8)]
+    assert addressees(mailbox) == sorted(f"user{n}@example.com" for n in range(8, 12))
+    again = post(send, tmp_path / "j", number=12)
+    assert (again.sent, again.before, again.failed) == (0, 4, 8)
+
+
+def test_a_run_that_stopped_goes_on_with_those_who_were_not_tried(
+    send: Path, mailbox: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "refused").write_text("".join(f"user{n}@\n" for n in range(30)))
+    with pytest.raises(OperatorError, match="25 letters in a row"):
+        post(send, tmp_path / "j", number=40)
+    done = post(send, tmp_path / "j", number=40)
+    assert (done.sent, done.failed) == (10, 30)
+    assert addressees(mailbox) == sorted(f"user{n}@example.com" for n in range(30, 40))
+
+
+def test_a_letter_with_todays_date_is_the_same_letter_tomorrow() -> None:
+    options = IncidentOptions(words={"what": "x"})
+    today = mailing.letter(options, "service_restored", ["date=1 May"])
+    tomorrow = mailing.letter(options, "service_restored", ["date=2 May"])
+    other = mailing.letter(options, "service_restored", ["what=y"])
+    assert today.body != tomorrow.body
+    assert today.campaign == tomorrow.campaign != other.campaign
 
 
 def test_shipped_templates_need_what_only_people_know() -> None:
@@ -175,7 +268,7 @@ def test_command_with_a_file_of_recipients(
     send: Path, mailbox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "people.csv").write_text("a@b.co,Ana\nc@d.org,Ben\n")
+    (tmp_path / "people.csv").write_text("\ufeffa@b.co,Ana\nc@d.org,Ben\n")
     (tmp_path / "mina-ops.toml").write_text(
         'public.url = "http://127.0.0.1:1"\ntraffic.driver = "command"\n'
         '[colours.blue]\nurl = "http://127.0.0.1:1"\n[colours.green]\nurl = "http://127.0.0.1:2"\n'
@@ -189,3 +282,22 @@ def test_command_with_a_file_of_recipients(
     assert json.loads(CliRunner().invoke(main, command).stdout)["sent"] == 2
     assert json.loads(CliRunner().invoke(main, command).stdout)["already"] == 2
     assert len(list(mailbox.iterdir())) == 2
+
+
+def test_command_tells_everybody_else_and_names_who_cannot_be_told(
+    send: Path, mailbox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "refused").write_text("refused@\n")
+    (tmp_path / "people.csv").write_text(
+        "root@localhost\nnobody here\x1b[2J\nrefused@b.co\na@b.co\n"
+    )
+    (tmp_path / "mina-ops.toml").write_text(f'[incident]\nsend = ["{send}"]\n')
+    command = ["incident", "notify-users", "--template", "service_restored", "--set", "what=x"]
+    done = CliRunner().invoke(main, [*command, "--recipients", "people.csv"])
+    assert done.exit_code == 1
+    assert addressees(mailbox) == ["a@b.co", "root@localhost"]
+    assert "Cannot be told: line 2:" in done.stdout
+    assert "Cannot be told: refused@b.co: exit code 75" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert "2 people could not be told; everybody else was" in done.stderr
