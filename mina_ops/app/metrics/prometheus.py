@@ -127,6 +127,7 @@ def _lately(figures: Figures, colour: list[str]) -> Iterator[Metric]:
             quantiles.add_metric([*colour, str(q)], quantile(counts, q) or 0.0)
     yield quantiles
     yield errors
+    yield _recent("requests", "Requests", colour, requests)
     yield from _success(amounts, colour)
 
 
@@ -145,6 +146,7 @@ def _success(amounts: Amounts, colour: list[str]) -> Iterator[Metric]:
         accepted = handshakes.get(fields.ACCEPTED, 0.0)
         websockets.add_metric(colour, accepted / sum(handshakes.values()))
     yield websockets
+    yield _recent("handshakes", "Socket.IO handshakes", colour, sum(handshakes.values()))
     results: dict[str, dict[str, float]] = defaultdict(dict)
     for name, count in fields.below(amounts, fields.OUTCOME):
         outcome, _, result = name.rpartition(":")
@@ -154,9 +156,24 @@ def _success(amounts: Amounts, colour: list[str]) -> Iterator[Metric]:
         "Share of an outcome's attempts that succeeded, last five minutes.",
         labels=(*_COLOUR, "outcome"),
     )
+    attempts = GaugeMetricFamily(
+        "mina_recent_outcomes",
+        "Attempts at an outcome, last five minutes.",
+        labels=(*_COLOUR, "outcome"),
+    )
     for outcome, by_result in sorted(results.items()):
+        attempts.add_metric([*colour, outcome], sum(by_result.values()))
         outcomes.add_metric([*colour, outcome], by_result.get("ok", 0) / sum(by_result.values()))
     yield outcomes
+    yield attempts
+
+
+def _recent(name: str, what: str, colour: list[str], number: float) -> Metric:
+    """How many a ratio is made of: one failure among nine is no reason to wake anybody."""
+    family = GaugeMetricFamily(f"mina_recent_{name}", f"{what}, last five minutes.", labels=_COLOUR)
+    if number:
+        family.add_metric(colour, number)
+    return family
 
 
 def _gauges(figures: Figures, colour: list[str], *, stale: bool) -> Iterator[Metric]:
