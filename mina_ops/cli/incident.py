@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,7 @@ from mina_ops.cli.session import Session
 
 if TYPE_CHECKING:
     from mina_ops.operator.config.incident import IncidentOptions
+    from mina_ops.operator.incident.letters import Progress
     from mina_ops.operator.incident.recipients import Aside
     from mina_ops.operator.notify.channels import Delivery, Notifier
 
@@ -219,7 +220,6 @@ def notify_users(
     as_json: bool,
 ) -> None:
     """Write a letter to users, in batches; run again, it goes on and tells nobody twice."""
-    from mina_ops.errors import OperatorError
     from mina_ops.operator.incident import letters, mailing
 
     options = _options(session)
@@ -247,8 +247,13 @@ def notify_users(
                 f"{p.before + p.sent} of {p.total} written, {p.failed} refused"
             ),
         )
-    aside = [*people.aside, *done.refused]
-    value = {"total": done.total, "sent": done.sent, "already": done.before}
+    _say_who_was_told(done, [*people.aside, *done.refused], as_json=as_json)
+
+
+def _say_who_was_told(done: Progress, aside: Sequence[Aside], *, as_json: bool) -> None:
+    from mina_ops.errors import OperatorError
+
+    value: dict[str, Any] = {"total": done.total, "sent": done.sent, "already": done.before}
     value |= {"failed": done.failed, "unknown": done.unknown, "aside": [str(one) for one in aside]}
     text = (
         f"{done.sent} letters sent, {done.before} were sent before, {done.failed} refused, "
