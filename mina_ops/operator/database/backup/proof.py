@@ -26,7 +26,8 @@ from mina_ops.operator.database.connection.queries import quoted, rows, run
 from mina_ops.operator.database.connection.sealed import sealed
 from mina_ops.operator.database.connection.trust import Code
 
-_BARE = ("--no-owner", "--no-acl")
+_WHOLE = ("--single-transaction",)
+_BARE = (*_WHOLE, "--no-owner", "--no-acl")
 # What needs a superuser, or belongs to the whole server.
 _NOT_A_GUESTS = (" EVENT TRIGGER ", " PUBLICATION ", " PUBLICATION TABLE ", " SUBSCRIPTION ")
 _EXTENSION = " EXTENSION "
@@ -160,7 +161,7 @@ def _fill(
         return needless(line) or (_EXTENSION in line and extension)
 
     schemas = () if known.foreign else known.schemas
-    _load(copy, backup, archive.Loading(_BARE if known.apart else (), leave_out, schemas))
+    _load(copy, backup, archive.Loading(_BARE if known.apart else _WHOLE, leave_out, schemas))
     return remarks
 
 

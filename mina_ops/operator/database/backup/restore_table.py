@@ -68,11 +68,12 @@ def restore_table(
                 "backup instead."
             )
         columns, remarks = _take_out(backup, target, name, shape, situation, file)
-        try:
-            with target.connect() as connection, connection.begin():
-                done = merge.merge(connection, shape, columns, file, exact=exact)
-        except DBAPIError as exc:
-            raise RestoreFailed(_unchanged(table, target, failures.said(exc))) from exc
+        with target.connect() as connection:
+            try:
+                with connection.begin():
+                    done = merge.merge(connection, shape, columns, file, exact=exact)
+            except DBAPIError as exc:
+                raise RestoreFailed(_unchanged(table, target, failures.said(exc))) from exc
     return TableRestored(done.rows, [*remarks, *done.remarks])
 
 

@@ -23,16 +23,23 @@ _EXTENSIONS = sealed("""
 SELECT e.extname::text AS name, n.nspname::text AS schema FROM pg_extension AS e
 JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql' ORDER BY 1
 """)
-# Of the role that began the cluster no dependencies are kept, so owners are asked for as well.
+# Of the role that began the cluster no dependencies are kept, so owners are asked for as well. What
+# an extension made belongs to that role, and comes back with the extension.
 _ROLES = sealed("""
+WITH made AS (SELECT d.objid AS oid FROM pg_depend AS d WHERE d.deptype = 'e'),
+owned AS (
+  SELECT c.oid, c.relowner AS owner FROM pg_class AS c WHERE c.oid >= '16384'::oid
+  UNION SELECT p.oid, p.proowner FROM pg_proc AS p WHERE p.oid >= '16384'::oid
+  UNION SELECT n.oid, n.nspowner FROM pg_namespace AS n WHERE n.oid >= '16384'::oid
+  UNION SELECT t.oid, t.typowner FROM pg_type AS t WHERE (t.oid >= '16384'::oid)
+    AND ((t.typelem = '0'::oid) AND (t.typrelid = '0'::oid))
+)
 SELECT r.rolname::text AS name, r.rolcanlogin AS login FROM pg_roles AS r
 WHERE (r.rolname !~ '^pg_') AND (r.oid = ANY (ARRAY(
-  SELECT c.relowner FROM pg_class AS c WHERE c.oid >= '16384'::oid
-  UNION SELECT p.proowner FROM pg_proc AS p WHERE p.oid >= '16384'::oid
-  UNION SELECT n.nspowner FROM pg_namespace AS n WHERE n.oid >= '16384'::oid
-  UNION SELECT t.typowner FROM pg_type AS t WHERE t.oid >= '16384'::oid
+  SELECT o.owner FROM owned AS o WHERE NOT EXISTS (SELECT 1 FROM made AS m WHERE m.oid = o.oid)
   UNION SELECT s.refobjid FROM pg_shdepend AS s JOIN pg_database AS d ON d.oid = s.dbid
-    WHERE (d.datname = current_database()) AND (s.refclassid = 'pg_authid'::regclass)
+    WHERE (d.datname = current_database()) AND ((s.refclassid = 'pg_authid'::regclass)
+    AND (NOT EXISTS (SELECT 1 FROM made AS m WHERE m.oid = s.objid)))
 )))
 ORDER BY 1
 """)

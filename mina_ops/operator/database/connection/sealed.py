@@ -29,11 +29,16 @@ _GRAMMAR = {
     *("not", "on", "or", "over", "row", "select", "set", "some", "then", "union", "using"),
     *("values", "when", "where", "with", "operator"),
 }
-# Type names that the grammar itself takes from pg_catalog.
-_GRAMMAR_TYPES = {"bigint", "boolean", "int", "integer", "numeric", "smallint", "timestamp"}
+# Functions with a grammar of their own, and type names, which the grammar takes from pg_catalog.
+_GRAMMAR |= {"substring", "overlay", "position", "trim", "normalize", "xmlelement", "xmlforest"}
+_GRAMMAR_TYPES = {
+    *("bigint", "bit", "boolean", "char", "character", "decimal", "double", "int", "integer"),
+    *("interval", "numeric", "real", "smallint", "time", "timestamp", "varchar"),
+}
 _TOKEN = re.compile(
-    r"""(?P<kept>'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\b[aA][sS]\s+\w+\s*\(|:\w+|=>|\*)
-    | ::(?P<type>\w+)(?!\.)
+    r"""(?P<kept>'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\b[aA][sS]\s+\w+\s*\(|:\w+|=>|\*
+        |OPERATOR\([^)]*\))
+    | ::(?P<type>\w+|"char")(?!\.)
     | (?P<operator>[-+/<>=~!@\#%^&|]+)
     | (?P<dotted>[\w]+(?:\.\w+)+)
     | (?P<table>(?<!\.)\bpg_\w+)(?!\w|\s*\()
@@ -50,6 +55,11 @@ def sealed(sql: str) -> str:
     and are not to be used; `= ANY (ARRAY[...])` serves instead of the first.
     """
     return _TOKEN.sub(_qualified, sql)
+
+
+def sealed_expression(sql: str) -> str:
+    """An expression as the server writes it, with all its brackets, made safe in the same way."""
+    return _TOKEN.sub(lambda m: m[0] if m["table"] else _qualified(m), sql)
 
 
 def _qualified(match: re.Match[str]) -> str:

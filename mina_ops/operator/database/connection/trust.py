@@ -28,9 +28,10 @@ _LOADED = """
   WHERE (con.contype = 'c') AND (n.nspname <> ALL (ARRAY['pg_catalog', 'information_schema']))
 UNION ALL
   SELECT 'domain', con.oid, 'a check of the domain ' || quote_ident(t.typname), t.typowner,
-    con.conbin, '0'::oid
+    con.conbin, coalesce(a.attrelid, '0'::oid)
   FROM pg_constraint AS con JOIN pg_type AS t ON t.oid = con.contypid
   JOIN pg_namespace AS n ON n.oid = t.typnamespace
+  LEFT JOIN pg_attribute AS a ON a.atttypid = ANY (ARRAY[t.oid, t.typarray])
   WHERE (con.contype = 'c') AND (n.nspname <> ALL (ARRAY['pg_catalog', 'information_schema']))
 UNION ALL
   SELECT 'generated', d.oid, (('the generated column ' || quote_ident(a.attname)) || ' of ')
@@ -129,7 +130,8 @@ def load_code(connection: Connection) -> list[Code]:
     """All such expressions that loading rows evaluates, with each role behind them."""
     if connection.dialect.name == "sqlite":
         return []
-    return [Code(row.what, row.owner) for row in rows(connection, _LOAD_CODE)]
+    found = {Code(row.what, row.owner): None for row in rows(connection, _LOAD_CODE)}
+    return list(found)
 
 
 def written_code(connection: Connection, table: int) -> list[Code]:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from mina_ops.operator.database.connection import catalogue, failures, trust
 from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.connection.queries import rows
+from mina_ops.operator.database.connection.sealed import sealed_expression
 from mina_ops.operator.database.integrity.affected import affected
 from mina_ops.operator.database.integrity.findings import Finding
 from mina_ops.operator.database.integrity.rules_of_data import Expectations, Skipped
@@ -49,7 +50,7 @@ def check_constraints(connection: Connection, database: Database, expected: Expe
                 connection,
                 "check_constraints",
                 f"ONLY {key.table}",
-                f"NOT ({key.expression})",
+                f"NOT ({sealed_expression(key.expression)})",
                 f"rows break the check {key.name}",
             )
         except DBAPIError as exc:

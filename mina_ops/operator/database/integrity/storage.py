@@ -14,6 +14,7 @@ from mina_ops.operator.database.backup import census
 from mina_ops.operator.database.connection import catalogue, failures, tools, trust
 from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.connection.queries import rows
+from mina_ops.operator.database.connection.sealed import sealed_expression
 from mina_ops.operator.database.integrity.affected import RESTORE
 from mina_ops.operator.database.integrity.findings import Finding
 from mina_ops.operator.database.integrity.rules_of_data import Expectations, Skipped
@@ -64,10 +65,11 @@ def unique_keys(connection: Connection, database: Database, expected: Expectatio
 
 
 def _doubled(connection: Connection, index: Any) -> Finding | None:
-    keys = ", ".join(index.keys)
-    conditions = [f"({index.predicate})"] if index.predicate else []
+    parts = [sealed_expression(key) for key in index.keys]
+    keys = ", ".join(parts)
+    conditions = [f"({sealed_expression(index.predicate)})"] if index.predicate else []
     if not index.nulls_count:
-        conditions += [f"({key}) IS NOT NULL" for key in index.keys]
+        conditions += [f"({key}) IS NOT NULL" for key in parts]
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     doubled = (
         f"SELECT {keys} FROM {index.table} {where} GROUP BY {keys} "  # noqa: S608
@@ -83,7 +85,7 @@ def _doubled(connection: Connection, index: Any) -> Finding | None:
         f"Remove the wrong rows, then REINDEX INDEX CONCURRENTLY {index.name}.",
         rows=len(groups),
         sample=tuple(", ".join(map(str, group)) for group in groups[:_SAMPLE]),
-        where=_among(doubled, index.keys),
+        where=_among(doubled, parts),
     )
 
 
