@@ -10,7 +10,7 @@ import click
 
 from mina_ops.cli import output
 from mina_ops.cli.session import Session
-from mina_ops.errors import DrainTimedOut
+from mina_ops.errors import DrainTimedOut, OperatorError
 
 if TYPE_CHECKING:
     from mina_ops.operator.api.answers import DrainStatus
@@ -61,7 +61,7 @@ def command(
         return
     with session.client(colour) as client:
         if cancel:
-            status = client.cancel_drain()
+            status = _cancel(client)
         else:
             status = client.begin_drain(grace, force=force)
             if wait:
@@ -72,6 +72,15 @@ def command(
             from mina_ops.operator.api.draining import judge
 
             judge(client, status)
+
+
+def _cancel(client: AppClient) -> DrainStatus:
+    try:
+        return client.cancel_drain()
+    except OperatorError as error:
+        raise type(error)(
+            f"{error} Then again: `mina-ops drain {client.name} --cancel`."
+        ) from error
 
 
 def _sentence(name: str, status: DrainStatus) -> str:

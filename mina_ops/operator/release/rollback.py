@@ -110,7 +110,7 @@ def _wait_until_ready(release: Release, why: str) -> None:
     try:
         missing = gate.require_some_ready(release.old)
     except OperatorError as error:
-        text = f"{why}. NOT rolled back: {error} Make {release.old.name} ready, then resume."
+        text = f"{why}. NOT rolled back: {error} {_next(release)}"
         release.tell("alert", f"{release.version}: {text}")
         raise NotRolledBack(text) from error
     if missing:
@@ -120,6 +120,15 @@ def _wait_until_ready(release: Release, why: str) -> None:
         release.tell("alert", f"{release.version}: {text}")
 
 
+def _next(release: Release) -> str:
+    """What to type where the old colour does not answer as ready."""
+    back = f"mina-ops switch {release.new.name} {release.old.name} --instant --force"
+    return (
+        f"Make {release.old.name} ready, then `mina-ops rollback` again; or, if you know that it "
+        f"serves, `{back}`."
+    )
+
+
 def _traffic(release: Release, why: str) -> None:
     deadline = release.clock() + release.plan.ready_seconds
     while True:
@@ -127,7 +136,8 @@ def _traffic(release: Release, why: str) -> None:
             release.take_back()
         except MinaOpsError as error:
             if release.clock() >= deadline:
-                text = f"{why}. NOT rolled back: {error} Mend the load balancer, then resume."
+                again = "Mend the load balancer, then `mina-ops rollback` again."
+                text = f"{why}. NOT rolled back: {error} {again}"
                 release.tell("alert", f"{release.version}: {text}")
                 raise NotRolledBack(text) from error
         else:

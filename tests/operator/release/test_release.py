@@ -51,6 +51,18 @@ def test_each_line_of_a_dry_run_is_a_command_or_a_request_and_nothing_is_done(
     assert stand.share_of_green() == 0
 
 
+def test_the_steps_of_a_run_are_those_that_the_dry_run_printed(stand: Stand) -> None:
+    stand.plan(QUICK + '[release.hooks]\nmigrate = ["true"]\nafter_switch = ["true {version}"]\n')
+    printed = json.loads(stand.run("release", "start", "v2", "--dry-run", "--json").out)["plan"]
+    assert stand.run("release", "start", "v2").code == 0
+    run = [line for e in stand.entries() if e["event"] == "begin" for line in e["steps"]]
+    dry = printed[printed.index("checks:") + 1 :]
+    assert run == [line[2:] for line in dry if line.startswith("  ")]
+    story = stand.run("release", "show", "v2").out
+    assert "50 % are served" in story
+    assert f"POST {stand.colours['blue'].url}/admin/drain" in story
+
+
 def test_green_with_errors_is_rolled_back_at_once(stand: Stand) -> None:
     stand.plan(JUDGED)
     stand.faults("green", error_percent=20)

@@ -1,0 +1,64 @@
+"""The live view of a release from another terminal."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from mina_ops.cli.release_watch import render
+
+STATE: dict[str, Any] = {
+    "version": "v2.5.0",
+    "from": "blue",
+    "to": "green",
+    "phase": "switch",
+    "percent": 25,
+    "ended": False,
+    "who": "ana",
+    "host": "deploy-1",
+    "age_seconds": 1.2,
+    "seconds": 142.0,
+    "colours": {
+        "green": {"requests": 412, "errors": 0, "p95_ms": 91.0, "handshakes": 38,
+                  "handshakes_failed": 0, "database_ms": 2.1},
+        "blue": {"requests": 1240, "errors": 1, "p95_ms": 87.0, "handshakes": 121,
+                 "handshakes_failed": 1, "database_ms": 2.0},
+    },
+    "verdicts": [
+        {"trigger": "error_rate", "verdict": "pass", "reason": "0 of 412 requests failed (0.00 %)"},
+        {"trigger": "p95", "verdict": "pass", "reason": "P95 91 ms against 87 ms"},
+        {"trigger": "websocket_success", "verdict": "no_data",
+         "reason": "0 of 38 WebSocket handshakes failed (0.00 %), 7 more without one would do"},
+    ],
+    "lines": ["12:04:10 switch: begins", "12:14:13 traffic: blue 75 %, green 25 %"],
+}  # fmt: skip
+
+
+def _screen(state: dict[str, Any] | None, width: int) -> list[str]:
+    console = Console(width=width, record=True, force_terminal=True, file=io.StringIO())
+    console.print(render(state))
+    return console.export_text().splitlines()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_share_figures_verdicts_and_the_controller_are_on_screen(width: int) -> None:
+    lines = _screen(STATE, width)
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= width
+    text = " ".join(" ".join(lines).split())
+    assert "v2.5.0 blue to green █████░░░░░░░░░░░░░░░ 25 %" in text
+    assert "ana on deploy-1, heard 1 s ago" in text
+    assert "7 more without one would do" in text
+    assert "142 s after the last change" in text
+
+
+def test_a_controller_that_is_not_heard_is_told_with_what_to_type() -> None:
+    text = "\n".join(_screen({**STATE, "age_seconds": 45.0}, 100))
+    assert "heard 45 s ago: is it stopped? `mina-ops release abort` takes over" in text
+
+
+def test_without_any_release_it_says_so() -> None:
+    assert _screen(None, 80) == ["No release was reported."]
