@@ -275,7 +275,7 @@ def _wrap(app: Flask, runtime: Runtime, blueprints: list[Blueprint]) -> Middlewa
             left_to_host=frozenset(p for one in runtime.components for p in one.left_to_host()),
             host_serves=HostRoutes(app).serves,
         ),
-        Recording(runtime.metrics.durations, runtime.metrics.log),
+        Recording(runtime.metrics.durations, runtime.metrics.log, runtime.drain.requests),
         context.identity.headers,
         context.heartbeat,
     )

@@ -26,6 +26,7 @@ from mina_ops.app.state import keys
 from mina_ops.app.state.base import Subscription
 from mina_ops.app.state.drain_state import COMPONENT, DrainState, State
 from mina_ops.app.web.answers import Answer
+from mina_ops.app.web.in_flight import InFlight
 from mina_ops.errors import StateUnavailable
 
 # The last sessions of a colour have arrived at the other so long after its deadline.
@@ -66,7 +67,11 @@ class Drain(Component):
         self._collector = Collector()
         self._hints: Subscription | None = None
         self._leaving = Leaving(context.settings, is_idle=self._is_idle, end=self._end)
-        self._coordinator = Coordinator(context, connections, self._holds, drain_state)
+        self.requests = InFlight()
+        """Requests of the host that this process serves now."""
+        self._coordinator = Coordinator(
+            context, connections, self._holds, drain_state, self.requests
+        )
 
     @property
     def state(self) -> State:
@@ -163,6 +168,7 @@ class Drain(Component):
             "remaining": self._connections.count().total,
             "initial": coordinator.initial if goal is not None else 0,
             "in_flight": coordinator.in_flight(),
+            "requests": len(self.requests),
             "forced": len(forced),
             "forced_sessions": forced[:MOST_NAMES],
             "unflushed": coordinator.unflushed[:MOST_NAMES],

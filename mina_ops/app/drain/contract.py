@@ -37,7 +37,7 @@ ORDER: Schema = record(
 
 
 def _drain(more: Mapping[str, Schema]) -> Schema:
-    counts = dict.fromkeys(("remaining", "initial", "in_flight", "forced"), COUNT)
+    counts = dict.fromkeys(("remaining", "initial", "in_flight", "requests", "forced"), COUNT)
     names = dict.fromkeys(("forced_sessions", "unflushed", "holds"), listed(TEXT))
     return record({"state": DRAIN_STATES, "order_id": TEXT_OR_NULL, **counts, **names, **more})
 

@@ -15,11 +15,14 @@ from mina_ops.app.drain.holds import Holds
 from mina_ops.app.drain.model import plan
 from mina_ops.app.sessions.component import Connections
 from mina_ops.app.sessions.sessions import Sessions
-from mina_ops.app.state.drain_state import DrainState, State
+from mina_ops.app.state.drain_state import LEAVING, DrainState, State
+from mina_ops.app.web.in_flight import InFlight
 
 _log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.05
+# A request of so many seconds is waited for, however late it came.
+_SHORT_SECONDS = 1.0
 # Clients that were told spread their reconnects over so long.
 JITTER_MS = 1000
 
@@ -45,6 +48,7 @@ class Coordinator:
         connections: Connections,
         holds: Holds,
         drain_state: DrainState,
+        requests: InFlight,
     ) -> None:
         self.initial = 0
         self.unflushed: list[str] = []
@@ -54,6 +58,8 @@ class Coordinator:
         self._connections = connections
         self._holds = holds
         self._drain_state = drain_state
+        self._requests = requests
+        self._began = 0.0
         self._closer: Closer | None = None
         self._abandoned = 0
         self._lock = Lock()
@@ -92,6 +98,7 @@ class Coordinator:
         sessions = self._connections.sessions
         self.unflushed = []
         self._abandoned = 0
+        self._began = time.perf_counter()
         self.initial = 0 if sessions is None else len(sessions.live())
         if self._closer is None or not self._closer.busy:
             self._closer = None if sessions is None else self._new_closer(sessions)
@@ -149,7 +156,18 @@ class Coordinator:
             return True
         if sessions is not None and (sessions.any_live() or self.in_flight()):
             return True
-        return bool(self._holds.active())
+        return bool(self._holds.active()) or self._requests_last()
+
+    def _requests_last(self) -> bool:
+        """Whether requests are waited for: those from before the order, and any long one.
+
+        Not beyond the deadline. A process that leaves for itself has a server that waits for them.
+        """
+        goal = self.goal
+        if goal is None or goal.order_id == LEAVING or time.monotonic() >= goal.deadline:
+            return False
+        moment = max(self._began, time.perf_counter() - _SHORT_SECONDS)
+        return self._requests.begun_before(moment) > 0
 
     def _set_out(self, goal: Goal, *, first: bool) -> None:
         if self._closer is None:

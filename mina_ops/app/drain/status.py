@@ -44,6 +44,7 @@ def colour_status(
         "active_connections": _sum(processes, "remaining"),
         "initial": _sum(processes, "initial"),
         "in_flight": _sum(processes, "in_flight"),
+        "requests": _sum(processes, "requests"),
         "forced": _sum(processes, "forced"),
         "forced_sessions": _names(processes, "forced_sessions"),
         "unflushed": _names(processes, "unflushed"),

@@ -66,6 +66,7 @@ class Middleware:
         self._heartbeat = heartbeat
         self._durations = recording.durations
         self._log = recording.log
+        self._in_flight = recording.in_flight.requests
         self._kind = _Timed if recording.log is None else _Logged
 
     def __call__(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
@@ -90,8 +91,10 @@ class Middleware:
         timed.durations = self._durations
         timed.log = self._log
         timed.served = _UNANSWERED
+        in_flight = timed.in_flight = self._in_flight
         body = None
         timed.began = perf_counter()
+        in_flight.add(timed)
         try:
             body = timed.body = self.inner(environ, timed.respond)
         finally:
@@ -137,12 +140,13 @@ class Middleware:
 class _Timed:
     """A request of the host, from its call to the close of its response; only then is it over."""
 
-    __slots__ = ("began", "body", "durations", "environ", "log", "served", "start")
+    __slots__ = ("began", "body", "durations", "environ", "in_flight", "log", "served", "start")
 
     began: float
     body: Iterable[bytes]
     durations: Durations
     environ: Environ
+    in_flight: set[Any]
     log: Log | None
     served: Served
     start: StartResponse
@@ -182,12 +186,14 @@ class _Timed:
             began = self.began
             if began:
                 self.began = 0.0
+                self.in_flight.discard(self)
                 self.durations[self.served].append(perf_counter() - began)
 
     def done(self) -> None:
         """Count the request; idempotent."""
         began, self.began = self.began, 0.0
         if began:
+            self.in_flight.discard(self)
             self.durations[self.served].append(perf_counter() - began)
 
     def escape(self) -> None:

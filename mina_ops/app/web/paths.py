@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mina_ops.app.web.answers import Probe
+from mina_ops.app.web.in_flight import InFlight
 from mina_ops.app.web.own_app import OwnApp
 
 Served = tuple[str, str | None, str]
@@ -47,7 +48,9 @@ class Recording:
         durations: gets what a request took, in seconds, when its response has been closed.
         log: called with the environ when a response begins, still inside the host's request
             context if there is one; None: no such call.
+        in_flight: holds those that are not over.
     """
 
     durations: Durations
     log: Log | None = None
+    in_flight: InFlight = field(default_factory=InFlight)
