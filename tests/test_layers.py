@@ -32,7 +32,7 @@ APP_LAYERS = (
         "app.releases",
     },
     {"app.health", "app.sessions"},
-    {"app.streams"},
+    {"app.recovery", "app.streams"},
     {"app.drain"},
     {"app.console"},
     {"app.runtime"},

@@ -37,6 +37,7 @@ from mina_ops.app.metrics.outcomes import Outcome, OutcomeEvents
 from mina_ops.app.metrics.routes import MetricRoutes
 from mina_ops.app.native import Native
 from mina_ops.app.process import Kind, Process
+from mina_ops.app.recovery.component import Recovery
 from mina_ops.app.releases.routes import ReleaseRoutes
 from mina_ops.app.runtime import Runtime
 from mina_ops.app.sessions.admissions import Admissions
@@ -185,6 +186,7 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
     connections = Connections(context, binding, admissions, drain_state, metrics.handshake)
     streams = Streams(context.store, connections.current_session)
     binding.when_bound(streams.refusals.wrap)
+    recovery = Recovery(context, binding, connections)
     drain = Drain(context, connections, drain_state)
     flags = Flags(context)
     for admit in (drain.admit, health.readiness.admit, connections.admit):
@@ -207,7 +209,8 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
         AdminRoutes(context),
     )
     routes = (*routes, ClashRoutes(context, routes))
-    return Runtime(context, binding, health, metrics, connections, streams, drain, flags, routes)
+    talk = (connections, streams, recovery, drain)
+    return Runtime(context, binding, health, metrics, *talk, flags, routes)
 
 
 def make_context(app: Flask, chosen: Settings, db: Any = None) -> Context:

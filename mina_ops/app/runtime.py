@@ -12,6 +12,7 @@ from mina_ops.app.flags.component import Flags
 from mina_ops.app.health.component import Health
 from mina_ops.app.heartbeat import Heartbeat
 from mina_ops.app.metrics.component import Metrics
+from mina_ops.app.recovery.component import Recovery
 from mina_ops.app.sessions.component import Connections
 from mina_ops.app.socketio_binding import SocketIOBinding
 from mina_ops.app.state.base import Store
@@ -31,6 +32,7 @@ class Runtime:
     metrics: Metrics
     connections: Connections
     streams: Streams
+    recovery: Recovery
     drain: Drain
     flags: Flags
     routes: tuple[Component, ...]
@@ -39,8 +41,8 @@ class Runtime:
     def components(self) -> tuple[Component, ...]:
         """The features, in the order in which they beat, then what answers for them."""
         # Health never waits for Redis: it is first, so that no other delays its first results.
-        features = (self.health, self.metrics, self.connections, self.streams, self.drain)
-        return (*features, self.flags, *self.routes)
+        talk = (self.connections, self.streams, self.recovery, self.drain)
+        return (self.health, self.metrics, *talk, self.flags, *self.routes)
 
     @property
     def heartbeat(self) -> Heartbeat:

@@ -108,6 +108,12 @@ class Settings:
     sigterm_grace_seconds: float = _key("MINA_OPS_SIGTERM_GRACE", 20.0, NUMBER,
         "Grace of that drain; keep it below the server's graceful timeout.", "seconds",
         least=0.0, most=3600.0)
+    recovery_namespaces: tuple[str, ...] = _key("MINA_OPS_RECOVERY_NAMESPACES", (), TEXTS,
+        "Namespaces whose clients get back their rooms, session and missed events.")
+    recovery_seconds: float = _key("MINA_OPS_RECOVERY_SECONDS", 120.0, NUMBER,
+        "How long a client may be away for that.", "seconds", least=1.0, most=3600.0)
+    recovery_events: int = _key("MINA_OPS_RECOVERY_EVENTS", 2000, WHOLE,
+        "How many events of each room are kept for that.", "events", least=10, most=100_000)
     max_connections: int | None = _key("MINA_OPS_MAX_CONNECTIONS", None, WHOLE,
         "Live Socket.IO sessions that a process accepts; default: the server's limit, where it "
         "can be read, less the reserve.", "sessions", least=1)

@@ -93,7 +93,7 @@
         await Promise.race([connected, late]);
         return next;
       } catch {
-        for (const [one, successor] of next) one._release(successor);
+        for (const one of next.keys()) one._release();
         next.forEach((successor) => successor.disconnect());
         return null;
       }
@@ -121,7 +121,7 @@
       this._any = [];
       this._streams = new Set();
       this._held = null;
-      this._seen = null;
+      this._last = new Set();
       this._underWay = 0;
       this._idle = [];
       this._letGo = Promise.resolve();
@@ -240,10 +240,9 @@
         args.pop();
         this._offset = last;
         const id = last.split("@")[0];
-        if (this._seen) {
-          if (this._seen.has(id)) return;
-          this._seen.add(id);
-        } else this._remember(id);
+        // The next connection may bring late what the old one brought before it ended.
+        if (this._last.has(id)) return;
+        this._remember(id);
       }
       for (const handler of [...this._any]) handler.apply(this, [event, ...args]);
       this._call(event, args);
@@ -251,7 +250,6 @@
 
     /** The last events, so that what comes again over the next connection is known. */
     _remember(id) {
-      this._last = this._last || new Set();
       this._last.add(id);
       if (this._last.size > MOST_REMEMBERED) this._last.delete(this._last.values().next().value);
     }
@@ -259,13 +257,11 @@
     /** Keep what the next socket receives until the present one has nothing more to say. */
     _hold(next) {
       this._held = { socket: next, events: [] };
-      this._seen = this._last || new Set();
       this._watch(next);
     }
 
     _release() {
       this._held = null;
-      this._seen = null;
     }
 
     /** Go on with the next socket; resolves once the present one is gone. */
@@ -285,8 +281,6 @@
         const events = this._held ? this._held.events : [];
         this._held = null;
         events.forEach(([event, args]) => this._deliver(event, args));
-        this._last = this._seen;
-        this._seen = null;
       });
       return this._letGo;
     }

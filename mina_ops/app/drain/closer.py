@@ -141,7 +141,9 @@ class Closer:
         if not addresses:
             departure.is_answered = True
         for namespace, own in addresses:
-            self._emit("session:handoff", payload, own, namespace, acknowledged)
+            pid = session.pids.get(namespace)
+            told = payload if pid is None else {**payload, "pid": pid}
+            self._emit("session:handoff", told, own, namespace, acknowledged)
 
     def _emit(
         self, event: str, payload: dict[str, Any], own: str, namespace: str, callback: Any = None

@@ -59,6 +59,10 @@ class Connections(Component):
         """The session whose event is being handled; None outside of Socket.IO."""
         return None if self.sessions is None else self.sessions.current()
 
+    def session(self, eio_sid: str) -> Session | None:
+        """A session of this process."""
+        return None if self.sessions is None else self.sessions.get(eio_sid)
+
     def count(self) -> Count:
         """Live sessions of this process."""
         return Count() if self.sessions is None else self.sessions.count()

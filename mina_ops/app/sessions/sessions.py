@@ -43,6 +43,8 @@ class Session:
     ended: bool = False
     moving_at: float | None = None
     """When its client said that it is connecting elsewhere, on the monotonic clock."""
+    pids: dict[str, str] = field(default_factory=dict)
+    """Namespace -> the private id by which its client is recovered elsewhere."""
     runs: dict[str, str] = field(default_factory=dict)
     """Stream -> which life of the client sends it, as the client's last chunk said."""
 

@@ -61,6 +61,25 @@ class Reading:
     versions: Mapping[str, tuple[str, int]]
 
 
+@dataclass(frozen=True)
+class LogLine:
+    """A line of a log that fades.
+
+    Args:
+        log: the log's key.
+        fields: what it holds.
+        once: a name for the line; others may write the same, and only the first counts.
+    """
+
+    log: str
+    fields: Mapping[str, bytes]
+    once: str | None = None
+
+
+Line = tuple[float, dict[str, bytes]]
+"""When a line was appended, seconds since the epoch by the store's clock, and its fields."""
+
+
 class Subscription(Protocol):
     """A listener on channels."""
 
@@ -175,6 +194,21 @@ class Store(Protocol):
 
     def advance_all(self, marks: Mapping[str, int], *, ttl_seconds: float) -> None:
         """`advance` many marks (key -> number) in one round trip; each by itself is atomic."""
+
+    def put_many(self, values: Mapping[str, bytes | None], *, ttl_seconds: float) -> None:
+        """Write many values (None: delete), each by itself, in one round trip."""
+
+    def append_lines(self, lines: Sequence[LogLine], *, keep: int, ttl_seconds: float) -> None:
+        """Append lines, in order, in one round trip.
+
+        Each log keeps at least its last `keep` lines, and fades when it got none for so long.
+        """
+
+    def lines_since(self, logs: Sequence[str], since: float) -> dict[str, list[Line]]:
+        """The lines of each log from a moment on: (when, fields), in order, in one round trip.
+
+        Both moments are seconds since the epoch by the store's clock.
+        """
 
     def publish(self, channel: str, message: str) -> None:
         """Send a hint; it may be lost."""

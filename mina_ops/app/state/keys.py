@@ -92,3 +92,17 @@ def lease(name: str) -> str:
 def run_of(mark: str) -> str:
     """Which life of a client sends the stream of this mark."""
     return f"{mark}:run"
+
+
+RECOVERY_EPOCH = "mina:recovery:epoch"
+"""Names this life of what recovery keeps: it is gone with the rest when a store is emptied."""
+
+
+def recovery_state(pid: str) -> str:
+    """Rooms and session of a client that may come back."""
+    return f"mina:recovery:state:{pid}"
+
+
+def room_log(namespace: str, room: str) -> str:
+    """The last events that were sent to a room; "" is everybody in the namespace."""
+    return f"mina:recovery:log:{{{namespace} {room}}}"

@@ -8,7 +8,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from mina_ops.app.state.base import Change, Message, Reading, Register, Subscription
+from mina_ops.app.state.base import Change, Line, LogLine, Message, Reading, Register, Subscription
 
 
 class _Listener:
@@ -34,6 +34,7 @@ class MemoryStore:
         self._tallies: dict[str, tuple[dict[str, float], float]] = {}
         self._registers: dict[str, Register] = {}
         self._logs: dict[str, list[tuple[str, dict[str, str]]]] = defaultdict(list)
+        self._lines: dict[str, list[Line]] = defaultdict(list)
         self._last_id = 0
         self._listeners: set[_Listener] = set()
 
@@ -189,6 +190,34 @@ class MemoryStore:
     def advance_all(self, marks: Mapping[str, int], *, ttl_seconds: float) -> None:
         for key, number in marks.items():
             self.advance(key, number, ttl_seconds=ttl_seconds)
+
+    def put_many(self, values: Mapping[str, bytes | None], *, ttl_seconds: float) -> None:
+        with self._lock:
+            for key, value in values.items():
+                if value is None:
+                    self.delete(key)
+                else:
+                    self.put(key, value, ttl_seconds=ttl_seconds)
+
+    def append_lines(self, lines: Sequence[LogLine], *, keep: int, ttl_seconds: float) -> None:
+        now = time.time()
+        with self._lock:
+            for line in lines:
+                once = f"{line.log}:once:{line.once}"
+                if line.once is not None and not self.put_new(once, b"", ttl_seconds=ttl_seconds):
+                    continue
+                log = self._lines[line.log]
+                log.append((now, dict(line.fields)))
+                del log[:-keep]
+            for name in [n for n, log in self._lines.items() if log[-1][0] < now - 2 * ttl_seconds]:
+                del self._lines[name]
+
+    def lines_since(self, logs: Sequence[str], since: float) -> dict[str, list[Line]]:
+        with self._lock:
+            return {
+                log: [(at, dict(fields)) for at, fields in self._lines.get(log, ()) if at >= since]
+                for log in logs
+            }
 
     def publish(self, channel: str, message: str) -> None:
         for listener in list(self._listeners):

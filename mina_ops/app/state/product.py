@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from mina_ops.app.state.base import Change, Message, Reading, Register, Store, Subscription
+from mina_ops.app.state.base import (
+    Change,
+    Line,
+    LogLine,
+    Message,
+    Reading,
+    Register,
+    Store,
+    Subscription,
+)
 
 DEFAULT = "mina"
 
@@ -123,6 +132,19 @@ class ProductStore:
     def advance_all(self, marks: Mapping[str, int], *, ttl_seconds: float) -> None:
         there = {self._there(key): number for key, number in marks.items()}
         self._inner.advance_all(there, ttl_seconds=ttl_seconds)
+
+    def put_many(self, values: Mapping[str, bytes | None], *, ttl_seconds: float) -> None:
+        there = {self._there(key): value for key, value in values.items()}
+        self._inner.put_many(there, ttl_seconds=ttl_seconds)
+
+    def append_lines(self, lines: Sequence[LogLine], *, keep: int, ttl_seconds: float) -> None:
+        there = [replace(line, log=self._there(line.log)) for line in lines]
+        self._inner.append_lines(there, keep=keep, ttl_seconds=ttl_seconds)
+
+    def lines_since(self, logs: Sequence[str], since: float) -> dict[str, list[Line]]:
+        names = {self._there(log): log for log in logs}
+        found = self._inner.lines_since(list(names), since)
+        return {names[name]: lines for name, lines in found.items()}
 
     def publish(self, channel: str, message: str) -> None:
         self._inner.publish(self._there(channel), message)

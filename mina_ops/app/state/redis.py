@@ -12,8 +12,8 @@ from typing import Any, ParamSpec, TypeVar
 import redis
 from redis.exceptions import RedisClusterException
 
-from mina_ops.app.state import scripts
-from mina_ops.app.state.base import Change, Message, Reading, Register, Subscription
+from mina_ops.app.state import redis_lines, scripts
+from mina_ops.app.state.base import Change, Line, LogLine, Message, Reading, Register, Subscription
 from mina_ops.app.state.connect import connect
 from mina_ops.app.state.hints import Hints
 from mina_ops.errors import StateUnavailable
@@ -246,6 +246,26 @@ class RedisStore:
             # Not `eval`: a cluster's pipeline refuses that by name.
             pipe.execute_command("EVAL", scripts.ADVANCE, 1, key, number, _ms(ttl_seconds))
         pipe.execute()
+
+    @_guarded
+    def put_many(self, values: Mapping[str, bytes | None], *, ttl_seconds: float) -> None:
+        if not values:
+            return
+        pipe = self._client.pipeline(transaction=False)
+        for key, value in values.items():
+            if value is None:
+                pipe.delete(key)
+            else:
+                pipe.set(key, value, px=_ms(ttl_seconds))
+        pipe.execute()
+
+    @_guarded
+    def append_lines(self, lines: Sequence[LogLine], *, keep: int, ttl_seconds: float) -> None:
+        redis_lines.append(self._client, lines, keep=keep, ttl_ms=_ms(ttl_seconds) or 1)
+
+    @_guarded
+    def lines_since(self, logs: Sequence[str], since: float) -> dict[str, list[Line]]:
+        return redis_lines.since(self._client, logs, since)
 
     @_guarded
     def publish(self, channel: str, message: str) -> None:

@@ -35,6 +35,12 @@ end
 return 1
 """
 
+APPEND_ONCE = """
+if not redis.call('SET', KEYS[1], '', 'NX', 'PX', ARGV[1]) then return 0 end
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', unpack(ARGV, 3))
+return 1
+"""
+
 CHANGE = """
 local at = 1
 local function take() at = at + 1; return ARGV[at - 1] end

@@ -11,7 +11,7 @@ import logging
 from contextvars import ContextVar
 from typing import Any
 
-from mina_ops.app.socketio_adapter import Call, wrap_trigger
+from mina_ops.app.socketio_adapter import Call, missing_names, wrap_trigger
 from mina_ops.app.streams.errors import StreamRefused
 
 _log = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ class Refusals:
 
     def wrap(self, server: Any) -> None:
         """Let refusals decide what a `socketio.Server` acknowledges."""
+        if missing_names(server):
+            return
         wrap_trigger(server, lambda trigger: self._judge(server, trigger))
 
     def _judge(self, server: Any, trigger: Call) -> Call:

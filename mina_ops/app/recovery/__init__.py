@@ -1,0 +1,1 @@
+"""Connection state recovery over colours: rooms, session and missed events come back."""
