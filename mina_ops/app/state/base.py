@@ -68,7 +68,8 @@ class LogLine:
     Args:
         log: the log's key.
         fields: what it holds.
-        once: a name for the line; others may write the same, and only the first counts.
+        once: a name for the line; others may write the same, and only the first counts. The
+            log's key then has a hash tag.
     """
 
     log: str

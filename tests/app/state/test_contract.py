@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mina_ops.app.state import Change, MemoryStore, Store
+from mina_ops.app.state.base import LogLine
 from mina_ops.app.state.redis import RedisStore
 from mina_ops.demo import programs
 from tests.support.needs import need
@@ -246,3 +247,28 @@ def test_get_all_gives_the_keys_that_exist(store: Store) -> None:
     store.put("mina:b", b"2", ttl_seconds=60)
     assert store.get_all(["mina:a", "mina:none", "mina:b"]) == {"mina:a": b"1", "mina:b": b"2"}
     assert store.get_all([]) == {}
+
+
+def test_many_values_are_written_and_deleted_each_by_itself(store: Store) -> None:
+    store.put_many({"mina:a": b"1", "mina:b": b"2"}, ttl_seconds=60)
+    store.put_many({"mina:a": None, "mina:c": b"3"}, ttl_seconds=60)
+    found = store.get_all(["mina:a", "mina:b", "mina:c"])
+    assert found == {"mina:b": b"2", "mina:c": b"3"}
+
+
+def test_lines_come_back_in_order_from_a_moment_on(store: Store) -> None:
+    lines = [LogLine("mina:l", {"n": str(number).encode()}) for number in range(3)]
+    store.append_lines([*lines, LogLine("mina:m", {"n": b"x"})], keep=100, ttl_seconds=60)
+    found = store.lines_since(["mina:l", "mina:m", "mina:none"], 0.0)
+    assert [fields for _, fields in found["mina:l"]] == [{"n": b"0"}, {"n": b"1"}, {"n": b"2"}]
+    assert [fields for _, fields in found["mina:m"]] == [{"n": b"x"}]
+    assert found["mina:none"] == []
+    at = found["mina:l"][0][0]
+    assert store.lines_since(["mina:l"], at + 3600) == {"mina:l": []}
+
+
+def test_a_line_that_several_write_under_one_name_counts_once(store: Store) -> None:
+    line = LogLine("mina:{l}", {"n": b"1"}, once="event 1")
+    for _ in range(3):
+        store.append_lines([line], keep=100, ttl_seconds=60)
+    assert len(store.lines_since(["mina:{l}"], 0.0)["mina:{l}"]) == 1
