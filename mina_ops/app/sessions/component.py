@@ -47,6 +47,7 @@ class Connections(Component):
         self.identity = context.identity
         self.sessions: Sessions | None = None
         self.raw_pings: RawPings | None = None
+        self._is_warned = False
         self._capacity: Capacity | None = None
         self._context = context
         self._binding = binding
@@ -58,6 +59,26 @@ class Connections(Component):
     def current_session(self) -> Session | None:
         """The session whose event is being handled; None outside of Socket.IO."""
         return None if self.sessions is None else self.sessions.current()
+
+    def _has_queue(self) -> bool:
+        """Whether events of other processes reach the clients of this one."""
+        server = self._binding.server
+        return server is not None and hasattr(server.manager, "channel")
+
+    def _warn_of_islands(self) -> None:
+        """Say once that two colours run without a message queue."""
+        if self._is_warned or self.sessions is None or self._has_queue():
+            return
+        environment = self.identity.environment
+        for colour in self._context.settings.colours:
+            if colour != environment and self._context.presence.peers(colour).reports:
+                self._is_warned = True
+                _log.warning(
+                    "%s and %s run without a message queue: what one emits never reaches clients "
+                    "of the other. Give SocketIO(message_queue=...); see docs/drain.md.",
+                    environment,
+                    colour,
+                )
 
     def session(self, eio_sid: str) -> Session | None:
         """A session of this process."""
@@ -84,6 +105,7 @@ class Connections(Component):
             "window_seconds": 0,
             "samples": sums.total,
             "reporters": len(counts),
+            "message_queue": self._has_queue(),
             "generated_at": datetime.fromtimestamp(read_at, UTC).isoformat(timespec="milliseconds"),
             "stale": peers.stale,
         }
@@ -94,6 +116,8 @@ class Connections(Component):
     def beat(self, now: float) -> None:
         if self.sessions is not None:
             self.sessions.sweep()
+
+        self._warn_of_islands()
 
     def report(self) -> Any:
         return self.count().as_json()
