@@ -90,7 +90,8 @@ def kill_worker(server: Server) -> None:
     eventually(lambda: worker.pid not in {w.pid for w in workers(server)} and workers(server), 20)
 
 
-@pytest.mark.parametrize("happening", [hang_up, kill_worker])
+# A killed worker is in the short test below, too.
+@pytest.mark.parametrize("happening", [hang_up, pytest.param(kill_worker, marks=pytest.mark.long)])
 def test_whatever_happens_to_a_colour_with_all_the_traffic(
     site: Balancer, apps: RealApps, happening: object, pytestconfig: pytest.Config
 ) -> None:
