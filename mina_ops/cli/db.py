@@ -55,6 +55,19 @@ def the_database(chosen: DatabaseOptions, url_env: str | None) -> Database:
     return connect.from_variable(url_env or chosen.url_env)
 
 
+def warn_of_superuser(database: Database) -> None:
+    """Say on standard error that a lesser role would do; nothing of others runs all the same."""
+    from mina_ops.operator.database.connection import trust
+
+    if database.kind == "postgresql":
+        with database.connect() as connection:
+            if trust.is_superuser(connection):
+                output.say(
+                    "Warning: this URL logs in as a superuser, and a lesser role would do; "
+                    "docs/database.md says which."
+                )
+
+
 @command.command()
 @click.option("--output", "file", type=click.Path(path_type=Path), help="File to write.")
 @click.option("--no-prove", is_flag=True, help="Leave out the restore into a scratch database.")
@@ -85,6 +98,7 @@ def backup(
         text = f"Would back up {database.name} to {target}: {', '.join(steps)}."
         output.data(value, text, as_json=as_json)
         return
+    warn_of_superuser(database)
     with optional.unwinding():
         made = backups.make(
             database,
@@ -160,6 +174,7 @@ def integrity(
         value = {"dry_run": True, "database": database.name, "checks": names}
         output.data(value, f"Would check {database.name}: {', '.join(names)}.", as_json=as_json)
         return
+    warn_of_superuser(database)
     report = checks.check(database, expected, only=only, statement_seconds=timeout)
     output.data(report.as_json(), report.as_text(), as_json=as_json)
     if report.findings:
@@ -192,6 +207,7 @@ def corruption(
         value = {"dry_run": True, "database": database.name}
         output.data(value, f"Would analyse {database.name}; it only reads.", as_json=as_json)
         return
+    warn_of_superuser(database)
     found = damage.analyse(database, expected, chosen.folder)
     output.data(found.as_json(), found.as_text(), as_json=as_json)
     if not found.report.clean:

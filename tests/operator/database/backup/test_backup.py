@@ -368,6 +368,7 @@ class TestCommands:
         run(mina, "SELECT setval('segments_id_seq', 1)")
         code, out, err = self._run("integrity")
         assert code == 11
+        assert "logs in as a superuser" in err
         assert "setval('public.segments_id_seq', 1000)" in out
         assert "1 faults" in err
 
