@@ -6,12 +6,14 @@ import errno
 import fcntl
 import os
 import secrets
+import time
 from pathlib import Path
 
 from mina_ops.errors import OperatorError
 
 PRIVATE = 0o600
 _LONGEST_LINE = 1 << 20
+_LOCK_SECONDS = 3.0
 
 
 class NotWritten(OperatorError):
@@ -66,7 +68,8 @@ def append(path: Path, line: str) -> None:
     """Add a line to a file and wait until it is on the disk; the whole line or nothing.
 
     What a crash left of an unfinished last line is removed first. Callers in several processes
-    wait for each other.
+    wait for each other, for at most 3 seconds: one that was stopped as it wrote (Ctrl-Z) holds
+    the lock for as long as it likes, and must not keep a rollback from being written down.
 
     Raises:
         NotWritten: the disk is full, or the file cannot be written; it is as it was before.
@@ -75,7 +78,7 @@ def append(path: Path, line: str) -> None:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE)
         with os.fdopen(descriptor, "ab", buffering=0) as file:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _lock_patiently(descriptor)
             before = _end_of_lines(descriptor)
             file.truncate(before)
             try:
@@ -85,6 +88,17 @@ def append(path: Path, line: str) -> None:
                 raise
     except OSError as exc:
         raise NotWritten(f"{path} cannot be written: {exc.strerror}.") from exc
+
+
+def _lock_patiently(descriptor: int) -> None:
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _end_of_lines(descriptor: int) -> int:
