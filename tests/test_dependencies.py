@@ -48,6 +48,22 @@ def test_everything_that_is_imported_is_declared() -> None:
     assert undeclared == {}
 
 
+# What the playbook's card names and hosts bring; docs/dependencies.md says what uses each.
+FOR_THE_HOST = {"flask-migrate", "flask-socketio", "openai", "python-engineio"}
+
+
+def test_what_is_always_installed_is_used_outside_the_demo_or_is_the_hosts() -> None:
+    distributions = packages_distributions()
+    tops = {
+        name.partition(".")[0]
+        for module in modules()
+        if module.unit != "demo"
+        for name in module.imports()
+    }
+    used = {_normal(name) for top in tops for name in distributions.get(top, [top])}
+    assert _names(CORE) - used == FOR_THE_HOST
+
+
 def test_the_operators_half_needs_no_extra() -> None:
     distributions = packages_distributions()
     core = _names(CORE) | _names(EXTRAS["notify"])
