@@ -15,6 +15,7 @@ from tests.support.source import Module, circles_of, code_lines, modules
 APP_LAYERS = (
     {"errors"},
     {"files", "shipped", "fields", "page", "same_database", "app.clients"},
+    {"locks"},
     {"app", "app.clock", "app.forks", "app.settings", "app.downgrade_guard", "app.native"},
     {"app.socketio_adapter"},
     {"app.database"},
@@ -42,6 +43,7 @@ APP_LAYERS = (
 OPERATOR_LAYERS = (
     {"errors"},
     {"files", "shipped", "fields", "page", "same_database"},
+    {"locks"},
     {"operator", "operator.system"},
     {"operator.config"},
     {"operator.api", "operator.notify"},
@@ -55,7 +57,7 @@ OPERATOR_LAYERS = (
     {"operator.setup", "operator.doctor", "operator.console"},
     {"cli"},
 )
-BOTH_HALVES = {"errors", "files", "shipped", "fields", "page", "same_database"}
+BOTH_HALVES = {"errors", "files", "locks", "shipped", "fields", "page", "same_database"}
 APP_HALF = set().union(*APP_LAYERS) - BOTH_HALVES
 OPERATOR_HALF = set().union(*OPERATOR_LAYERS) - BOTH_HALVES
 # The demo is a host like any other, and an operator like any other.

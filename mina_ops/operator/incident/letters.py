@@ -19,9 +19,9 @@ from pathlib import Path
 
 from mina_ops import files
 from mina_ops.errors import ConfigurationError, OperatorError
+from mina_ops.locks import held
 from mina_ops.operator.incident.recipients import Aside, Recipient
 from mina_ops.operator.system import programs
-from mina_ops.operator.system.locks import held
 
 SEND_SECONDS = 60.0
 # So many in a row mean that the mail server is at fault, not the addresses.

@@ -15,7 +15,7 @@ from typing import Any
 
 from mina_ops import files
 from mina_ops.errors import ConfigurationError
-from mina_ops.operator.system.locks import held
+from mina_ops.locks import held
 
 STATES: Mapping[str, tuple[str, str]] = {
     "operational": ("All systems operational", "#1a7f37"),

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from mina_ops import files
+from mina_ops import files, locks
 from mina_ops.errors import ConfigurationError, Locked, MinaOpsError
 from mina_ops.operator.config.incident import SecretOptions
 from mina_ops.operator.database.connection.connect import Database
@@ -29,7 +29,6 @@ from mina_ops.operator.secrets import contents, env_file, journal, redis_user, r
 from mina_ops.operator.secrets.journal import Journal, Stage
 from mina_ops.operator.secrets.logins import Logins
 from mina_ops.operator.secrets.reload import Colours
-from mina_ops.operator.system import locks
 
 _SAID = {
     Stage.WIDEN: "Widen: the new secrets become good beside the old ones.",

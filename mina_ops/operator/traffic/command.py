@@ -17,11 +17,11 @@ from pathlib import Path
 
 from mina_ops import files
 from mina_ops.errors import ConfigurationError, OperatorError, ToolMissing, TrafficError
+from mina_ops.locks import exclusive
 from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.config.tables import Table
 from mina_ops.operator.system import programs
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
-from mina_ops.operator.traffic.locking import exclusive
 from mina_ops.operator.traffic.model import Split
 from mina_ops.operator.traffic.state_lock import StateLock
 

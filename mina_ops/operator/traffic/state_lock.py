@@ -14,8 +14,8 @@ from pathlib import Path
 
 from mina_ops import files
 from mina_ops.errors import OperatorError, TrafficError
+from mina_ops.locks import exclusive
 from mina_ops.operator.api.leases import Holder
-from mina_ops.operator.traffic.locking import exclusive
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _READABLE = 0o644

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from mina_ops import locks
 from mina_ops.cli import main
 from mina_ops.errors import ConfigurationError, Locked, OperatorError, ToolMissing
 from mina_ops.operator.config.incident import IncidentOptions
@@ -21,7 +22,6 @@ from mina_ops.operator.incident import letters, mailing
 from mina_ops.operator.incident import recipients as people_of
 from mina_ops.operator.incident.letters import Letter
 from mina_ops.operator.incident.recipients import Recipient
-from mina_ops.operator.system import locks
 from tests.operator.database.conftest import run
 from tests.support.wait import eventually
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from mina_ops import locks
 from mina_ops.errors import ConfigurationError
 from mina_ops.files import NotWritten
 from mina_ops.operator.incident import status_page
-from mina_ops.operator.system import locks
 
 NOW = datetime(2025, 10, 25, 9, 55, tzinfo=UTC)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mina_ops import files
 from mina_ops.errors import ConfigurationError, OperatorError, ToolMissing, TrafficError
+from mina_ops.locks import exclusive
 from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.system import programs
 from mina_ops.operator.system.programs import Result
@@ -17,7 +18,6 @@ from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.haproxy.options import Endpoint, HaproxyOptions
 from mina_ops.operator.traffic.haproxy.runtime import HaproxyRuntime
 from mina_ops.operator.traffic.installation import Installation
-from mina_ops.operator.traffic.locking import exclusive
 from mina_ops.operator.traffic.model import Split, require_colours
 from mina_ops.operator.traffic.state_lock import StateLock
 from mina_ops.operator.traffic.templates import Rendering, render

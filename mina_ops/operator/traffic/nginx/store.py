@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mina_ops.errors import ConfigurationError, TrafficError
-from mina_ops.operator.traffic.locking import exclusive
+from mina_ops.locks import exclusive
 from mina_ops.operator.traffic.model import Split
 
 _KEPT_SPLITS = 5
