@@ -168,7 +168,7 @@ def test_head_has_the_headers_of_get_and_no_body(make_host: MakeHost, path: str)
 
 def test_other_methods_are_405_with_allow(make_host: MakeHost) -> None:
     answer = make_host().client.post("/api/health")
-    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
 def test_excluded_checks_are_neither_shown_nor_counted(make_host: MakeHost) -> None:
