@@ -49,7 +49,7 @@ def test_everything_that_is_imported_is_declared() -> None:
 
 
 # What the playbook's card names and hosts bring; docs/dependencies.md says what uses each.
-FOR_THE_HOST = {"flask-migrate", "flask-socketio", "openai", "python-engineio"}
+FOR_THE_HOST = {"flask-migrate", "flask-socketio", "openai"}
 
 
 def test_what_is_always_installed_is_used_outside_the_demo_or_is_the_hosts() -> None:
