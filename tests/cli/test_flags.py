@@ -119,7 +119,7 @@ def test_the_report_names_flags_without_an_owner(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("flags", "set", "Audio", "--on"), 1, "A flag's key is"),
+        (("flags", "set", "Audio", "--on"), 1, "Field 'key' must match"),
         (("flags", "set", "audio", "--percent", "101"), 2, "101"),
         (("flags", "set", "audio", "nonsense"), 2, "FIELD=VALUE"),
         (("flags", "set", "audio", "colour=blue"), 1, "Unknown field 'colour'"),
