@@ -30,6 +30,10 @@ HOST = "127.0.0.1"
 _POLL_SECONDS = 0.02
 _ADDRESS_IN_USE = re.compile(rb"(address (already )?|connection )in use|EADDRINUSE", re.I)
 _LOG_TAIL_BYTES = 2000
+
+READY_SECONDS = 120.0
+"""How long a server may take to answer: three workers that import their app beside fifteen busy
+processes on two processors take 30 s."""
 _SERVER_PORTS = range(15_000, 32_768)
 _PORT_ATTEMPTS = 100
 
@@ -159,7 +163,7 @@ def start(
     scheme: str = "http",
     environment: Mapping[str, str] | None = None,
     ready: Callable[[Server], bool] = lambda server: True,
-    ready_seconds: float = 20.0,
+    ready_seconds: float = READY_SECONDS,
     stop_seconds: float = 10.0,
     stop_signal: signal.Signals = signal.SIGTERM,
 ) -> Server:
@@ -211,7 +215,8 @@ def _await_ready(
         if server.port and _ADDRESS_IN_USE.search(server.log.read_bytes()[log_start:]):
             raise AddressInUse(f"{server.name}: port {server.port} was taken by another process.")
         if not alive or time.monotonic() > deadline:
-            happened = f"did not answer within {seconds:g} s" if alive else "ended at once"
+            slow = f"did not answer within {seconds:g} s (is this machine busy?)"
+            happened = slow if alive else "ended at once"
             raise ServerFailed(
                 f"{server.name} {happened}. Its log is {server.log}; the end of it:\n"
                 f"{server.log_tail(log_start)}"
