@@ -49,7 +49,7 @@ class Stage:
             f'[public]\nurl = "{self.green.url}"\n[traffic]\ndriver = "command"\n'
             f'[colours.blue]\nurl = "{blue.url}"\n[colours.green]\nurl = "{self.green.url}"\n'
             f"[release]\nlook_seconds = 0.5\npatience_seconds = {patience}\n"
-            "[release.triggers]\nleast_samples = 20\n"
+            "[release.triggers]\n"
             f"p95_increase_ms = {SLOWER_MS if harm == 'slow' else NEVER_MS}\n"
         )
         assert change(self.green, KEY, enabled=False)[0] == 201

@@ -177,7 +177,9 @@ def test_haproxy_hosts_follow_over_tcp_and_keep_it_for_a_restart(two_haproxy: Tw
     assert applied.after.split == green(40, **{"7": "green"})
     assert applied.after.detail == {"generations": {"lb1": 2, "lb2": 2}}
     for name in ("lb1", "lb2"):
-        assert two_haproxy.kept(name) == ".generation 2\n.percent 40\n7 green\n"
+        assert (
+            two_haproxy.kept(name) == ".generation 2\n.percent 40\n.colours blue,green\n7 green\n"
+        )
 
 
 def test_a_haproxy_that_cannot_keep_it_brings_all_back(two_haproxy: TwoHaproxy) -> None:
