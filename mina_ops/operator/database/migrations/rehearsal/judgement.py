@@ -35,7 +35,8 @@ def _of_step(step: Step, old: Picture, version_table: str, *, timeouts: bool) ->
         if oid in old.relations and old.relations[oid].kind in ("r", "m", "i"):
             detail = f"{name(oid)} is written anew, whole, while it is locked: {step.statement}"
             yield Danger(step.revision, "rewrite", BLOCKING, name(oid), detail, RULES["rewrite"][2])
-    read = [oid for oid in sorted(step.scanned) if oid in old.relations]
+    # Alembic's own UPDATE may go through the index of its table, of one row, as well.
+    read = [old.relations[oid].table for oid in sorted(step.scanned) if oid in old.relations]
     read = [oid for oid in read if name(oid) != version_table]
     if read and held:
         yield _scan(step, name(read[0]), sorted(map(name, held)), step.held[held[0]])

@@ -13,7 +13,9 @@ _OWN = """(n.nspname <> ALL (ARRAY['pg_catalog', 'information_schema']))
 _RELATIONS = sealed(
     f"""
 SELECT c.oid, n.nspname, c.relname, c.relkind::text, coalesce(pg_relation_filenode(c.oid), 0),
-  c.relrowsecurity, pg_relation_is_updatable(c.oid, true)
+  c.relrowsecurity,
+  coalesce((SELECT i.indrelid FROM pg_index AS i WHERE (i.indexrelid = c.oid)), c.oid),
+  pg_relation_is_updatable(c.oid, true)
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE ({_OWN}) AND (c.relkind <> ALL (ARRAY['t'::"char", 'c'::"char"]))
 """  # noqa: S608
@@ -47,7 +49,7 @@ SELECT 'function', p.proname::text, pg_get_function_identity_arguments(p.oid) FR
 
 # The bits of INSERT, UPDATE and DELETE in what pg_relation_is_updatable says.
 _ALL_WRITES = 8 | 4 | 16
-_PARTS = ("oid", "schema", "name", "kind", "file", "row_security")
+_PARTS = ("oid", "schema", "name", "kind", "file", "row_security", "table")
 Ask = Callable[[str], list[Any]]
 
 
@@ -64,7 +66,11 @@ class Seen:
 
 @dataclass(frozen=True)
 class Relation:
-    """A table, view or index. `updatable` says that INSERT, UPDATE and DELETE pass through."""
+    """A table, view or index.
+
+    `table` is the oid of an index's table, else its own. `updatable` says that INSERT, UPDATE and
+    DELETE pass through.
+    """
 
     oid: int
     schema: str
@@ -72,6 +78,7 @@ class Relation:
     kind: str
     file: int
     row_security: bool
+    table: int
     updatable: bool
     columns: Mapping[str, Seen] = field(default_factory=dict)
     never_null: frozenset[str] = frozenset()
@@ -103,8 +110,8 @@ def take(ask: Ask) -> Picture:
         never.setdefault(relation, set()).add(name)
     relations = {
         row[0]: Relation(
-            **dict(zip(_PARTS, row[:6], strict=True)),
-            updatable=row[6] & _ALL_WRITES == _ALL_WRITES,
+            **dict(zip(_PARTS, row[:7], strict=True)),
+            updatable=row[7] & _ALL_WRITES == _ALL_WRITES,
             columns=columns.get(row[0], {}),
             never_null=frozenset(never.get(row[0], ())),
         )
