@@ -65,7 +65,7 @@ def test_a_step_that_cannot_be_given_leaves_the_share_and_is_taken_back_later(
         end(stand)
     monkeypatch.setenv("MINA_OPS_PATIENCE", "10")
     assert outcome.code == 7, outcome.err
-    assert "Mend the load balancer, then resume" in outcome.err
+    assert "Mend the load balancer, then `mina-ops rollback` again" in outcome.err
     # It serves what it served before, whatever it was asked while it could not answer.
     assert stand.share_of_green() == 50
     assert stand.run("release", "resume").code == 5
