@@ -16,6 +16,12 @@ from tests.app.drain.fleet import LEDGER, PATIENT, Fleet, colour, losses
 from tests.support.hosts import Hosts
 from tests.support.wait import eventually
 
+# python-engineio leaves the connection of a poll that was in flight to the garbage collector, which
+# may come at any moment of a test.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
+)
+
 EVERY_WORKER = ["gthread", "gevent", "eventlet", "socketio.run"]
 
 
