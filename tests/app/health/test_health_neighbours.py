@@ -43,6 +43,8 @@ def test_wrong_methods_and_unknown_checks_get_our_answer_not_the_hosts(start_hos
         connection.request(method, "/api/health/ready")
         answer = connection.getresponse()
         answer.read()
-        assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+        # HAProxy's own `option httpchk PATH` asks with OPTIONS, so that is no error.
+        status = 204 if method == "OPTIONS" else 405
+        assert (answer.status, answer.headers["Allow"]) == (status, "GET, HEAD, OPTIONS")
     connection.close()
     assert Probing(host).ask("/nope")[0] == 404
