@@ -181,4 +181,4 @@ def test_bad_releases_are_taken_back_and_a_sound_green_stays_to_be_looked_at(
     assert len(verdicts) == 2
     assert "the limit is 5 %" in verdicts[0]
     assert "the limit is +50 %" in verdicts[1]
-    assert all("Traffic is on blue." in verdict for verdict in verdicts)
+    assert all("Traffic is on blue, which runs v2.4.5." in verdict for verdict in verdicts)
