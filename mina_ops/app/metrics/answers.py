@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mina_ops.app.metrics import fields
+from mina_ops.app.metrics import clients, fields
 from mina_ops.app.metrics.fields import Amounts
 from mina_ops.app.metrics.histogram import duration, quantile
 from mina_ops.app.metrics.views import View
@@ -54,16 +54,23 @@ def histogram(amounts: Amounts) -> Body:
 
 
 def websockets(amounts: Amounts) -> Body:
-    """Success of Socket.IO handshakes; those that were only sent elsewhere are no failures."""
+    """Success of Socket.IO handshakes; those that were only sent elsewhere are no failures.
+
+    Failures are told apart by who is to blame: by the server they count one by one, by what
+    clients sent once for each client, since one that fails may try for ever.
+    """
     results = {name: int(amount) for name, amount in fields.below(amounts, fields.WEBSOCKET)}
     accepted = results.pop(fields.ACCEPTED, 0)
     draining = sum(results.pop(reason, 0) for reason in fields.TURNED_AWAY)
     attempts = accepted + sum(results.values())
+    by_server = sum(count for name, count in results.items() if fields.is_by_server(name))
     return {
         "connection_success_rate": percent(accepted, attempts),
         "attempts": attempts,
         "accepted": accepted,
         "failures": results,
+        "failed_by_server": by_server,
+        "failing_clients": min(clients.count(amounts), attempts - accepted - by_server),
         "refused_while_draining": draining,
         "samples": attempts,
     }

@@ -12,7 +12,7 @@ from typing import Any
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
 from mina_ops.app.forks import call_in_children
-from mina_ops.app.metrics import fields
+from mina_ops.app.metrics import clients, fields
 from mina_ops.app.metrics.figures import COMPONENT, PLAYBOOK_OUTCOMES, Figures, merge
 from mina_ops.app.metrics.outbox import Outbox
 from mina_ops.app.metrics.outcomes import Outcome, OutcomeEvents
@@ -23,6 +23,7 @@ from mina_ops.app.process import EVERY_KIND, Kind
 from mina_ops.errors import StateUnavailable
 
 MOST_NAMES = 100
+_NO_FAILURES = (fields.ACCEPTED, *fields.TURNED_AWAY)
 
 Reading = Callable[[], float | None]
 
@@ -53,7 +54,7 @@ class Metrics(Component):
         call_in_children(self._renew_lock)
         self._sessions = ActiveSessions()
         self._outcomes: dict[str, None] = dict.fromkeys(PLAYBOOK_OUTCOMES)
-        self._results: dict[str, None] = dict.fromkeys((fields.ACCEPTED, *fields.TURNED_AWAY))
+        self._results: dict[str, None] = dict.fromkeys(_NO_FAILURES)
         self._events = events
         self.figures = Figures(context, self._outcomes)
         self.durations = self._recorder.durations
@@ -73,13 +74,19 @@ class Metrics(Component):
         self._recorder.count(fields.outcome(name, succeeded))
         self._events.tell(name, succeeded)
 
-    def handshake(self, result: str) -> None:
+    def handshake(self, result: str, client: str = "") -> None:
         """Count a Socket.IO handshake: `accepted`, `draining` (no failure), or why it failed.
+
+        Args:
+            client: the address that it came from, by which failing clients are told apart.
 
         Raises:
             ValueError: the result is not 1 to 64 letters, digits, `_`, `.` and `-`.
         """
-        self._recorder.count(f"{fields.WEBSOCKET}{_admit(self._results, result)}")
+        name = _admit(self._results, result)
+        self._recorder.count(f"{fields.WEBSOCKET}{name}")
+        if name not in _NO_FAILURES and not fields.is_by_server(name):
+            self._recorder.count(clients.place(client))
 
     def active_sessions(self, count: Callable[[], int]) -> Callable[[], int]:
         """Ask `count()` every 5 s how many sessions are active in the colour; a decorator too."""

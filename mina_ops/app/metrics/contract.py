@@ -71,6 +71,7 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             "connection_success_rate": PERCENT_OR_NULL,
             **dict.fromkeys(("attempts", "accepted", "refused_while_draining"), COUNT),
+            **dict.fromkeys(("failed_by_server", "failing_clients"), COUNT),
             "failures": keyed(COUNT),
             **ABOUT,
         }

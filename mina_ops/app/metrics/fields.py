@@ -4,6 +4,7 @@ d:<bucket>                          requests of a duration; see `histogram`
 s                                   seconds that all requests took
 e                                   requests that failed
 w:<result>                          Socket.IO handshakes: `accepted`, or why not
+c:<place>                           handshakes that clients did wrong; see `clients`
 o:<outcome>:ok, o:<outcome>:bad     outcomes that the host recorded
 r:<method>:<status>:<le>:<route>    requests up to the le-th bound; for Prometheus
 t:<method>:<status>:<route>         seconds that these took
@@ -20,6 +21,7 @@ SECONDS = "s"
 ERRORS = "e"
 DURATION = "d:"
 WEBSOCKET = "w:"
+CLIENT = "c:"
 OUTCOME = "o:"
 REQUESTS = "r:"
 TIME = "t:"
@@ -27,6 +29,8 @@ ACCEPTED = "accepted"
 TURNED_AWAY = ("draining", "leaving", "unready")
 """Results of handshakes that were only sent elsewhere, and did not fail."""
 OTHER = "_OTHER"
+
+_BY_SERVER = ("error", "connect_error", "full")
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
@@ -39,6 +43,14 @@ def is_name(name: str) -> bool:
 def outcome(name: str, succeeded: bool) -> str:
     """The field that counts an outcome."""
     return f"{OUTCOME}{name}:{'ok' if succeeded else 'bad'}"
+
+
+def is_by_server(result: str) -> bool:
+    """Whether a handshake's result is a failure of the server, not of what the client sent.
+
+    That is an answer of 5xx, an exception, a handler that raised, or a worker without room.
+    """
+    return result.startswith("http_5") or result in _BY_SERVER
 
 
 def durations(amounts: Amounts) -> dict[int, float]:

@@ -142,7 +142,9 @@ class Recorder:
             recent[fields.SECONDS] = sum(series.seconds for series in self._series.values())
         if self._errors:
             recent[fields.ERRORS] = self._errors
-        return Counted({**recent, **self._counts}, {**total, **self._counts})
+        # Clients are told apart within a window; all that ever failed are of no use.
+        lasting = {n: c for n, c in self._counts.items() if not n.startswith(fields.CLIENT)}
+        return Counted({**recent, **self._counts}, {**total, **lasting})
 
 
 def _taken(waiting: deque[_T]) -> list[_T]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from mina_ops.app.sessions.handshakes import Handshakes
 from mina_ops.app.sessions.model import Count, count_from, sid_prefix, total
 from mina_ops.app.sessions.ping import answer_pings
 from mina_ops.app.sessions.raw_ping import RawPings
-from mina_ops.app.sessions.sessions import Session, Sessions
+from mina_ops.app.sessions.sessions import CountHandshake, Session, Sessions
 from mina_ops.app.socketio_adapter import missing_names
 from mina_ops.app.socketio_binding import SocketIOBinding
 from mina_ops.app.state.drain_state import DrainState
@@ -31,7 +31,7 @@ class Connections(Component):
         binding: finds the app's Socket.IO server.
         admissions: asked whether a new session may come in.
         drain_state: of this colour and the others.
-        count_handshake: told `accepted`, or why a handshake came to nothing.
+        count_handshake: told `accepted`, or why a handshake came to nothing, and the client.
     """
 
     name = "connections"
@@ -42,7 +42,7 @@ class Connections(Component):
         binding: SocketIOBinding,
         admissions: Admissions,
         drain_state: DrainState,
-        count_handshake: Callable[[str], None],
+        count_handshake: CountHandshake,
     ) -> None:
         self.identity = context.identity
         self.sessions: Sessions | None = None

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 
 from mina_ops.app.context import Context
 from mina_ops.app.sessions.admissions import Admissions
+from mina_ops.app.sessions.client import client_of
 from mina_ops.app.sessions.links import link_of
 from mina_ops.app.sessions.raw_ping import RawPings
 from mina_ops.app.sessions.sessions import Sessions
@@ -81,7 +82,7 @@ class Handshakes:
         if refused is None:
             return None
         reason, answer = refused
-        self._count(reason)
+        self._count(reason, client_of(environ))
         headers = {**dict(self._cors(environ)), **answer.headers, REASON_HEADER: reason}
         return Answer(answer.status, answer.body, headers, answer.content_type)
 
@@ -112,11 +113,11 @@ class Handshakes:
             return self._pass_in(environ, keep_status)
         except Exception:
             if "mina_ops.sid" not in environ:
-                self._count("error")
+                self._count("error", client_of(environ))
             raise
         finally:
             if seen[:1] in ("4", "5"):
-                self._count(f"http_{seen[:3]}")
+                self._count(f"http_{seen[:3]}", client_of(environ))
 
     def _hold_link(
         self, environ: Environ, start: StartResponse, sid: str | None

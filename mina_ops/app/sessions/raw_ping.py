@@ -52,7 +52,7 @@ class RawPings:
             return "bad_origin", Answer(403, {"error": "This origin may not use the raw ping."})
         if len(self._open) >= MOST_OPEN:
             answer = Answer(503, {"error": "Too many raw pings are open."}, {"Retry-After": "5"})
-            return "full", answer
+            return "raw_pings", answer
         return None
 
     def serve(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:

@@ -13,12 +13,15 @@ from typing import Any
 
 from flask import has_request_context, request
 
+from mina_ops.app.sessions.client import client_of
 from mina_ops.app.sessions.model import Count
 from mina_ops.app.socketio_adapter import Call, wrap_arrival, wrap_connect, wrap_handling
 
 MOVING = "session:moving"
 """Event by which a client says that it connects elsewhere, so that it gets time for that."""
 MOST_RUNS = 64
+
+CountHandshake = Callable[[str, str], None]
 
 
 @dataclass
@@ -35,6 +38,8 @@ class Session:
     """The socket below its websocket, while a request holds it."""
     polls: int = 0
     """Long polls that wait for something to be sent."""
+    client: str = ""
+    """Where its handshake came from; see `client_of`."""
     joined: bool = False
     leaving: bool = False
     """It was asked to leave and has had its time: streams take nothing more from it here."""
@@ -59,10 +64,11 @@ class Sessions:
 
     Args:
         server: the server.
-        count_handshake: told `accepted`, or why a client that shook hands did not get in.
+        count_handshake: told `accepted`, or why a client that shook hands did not get in, and
+            the client's address.
     """
 
-    def __init__(self, server: Any, count_handshake: Callable[[str], None]) -> None:
+    def __init__(self, server: Any, count_handshake: CountHandshake) -> None:
         self.server = server
         self.count_handshake = count_handshake
         self._known: dict[str, Session] = {}
@@ -167,7 +173,8 @@ class Sessions:
 
         def connected(sid: str, environ: dict[str, Any]) -> Any:
             environ["mina_ops.sid"] = sid
-            self._add(sid).link = environ.get("mina_ops.link")
+            session = self._add(sid)
+            session.link, session.client = environ.get("mina_ops.link"), client_of(environ)
             return connect(sid, environ)
 
         def disconnected(sid: str, *reason: Any) -> Any:
@@ -178,7 +185,7 @@ class Sessions:
                 return disconnect(sid, *reason)
             finally:
                 if not session.joined:
-                    self.count_handshake("no_connect")
+                    self.count_handshake("no_connect", session.client)
                 self._finish(session, id(reason))
                 # Its socket is marked as closed only after this handler.
                 if not session.in_flight and session.link is None:
@@ -239,7 +246,7 @@ class Sessions:
             finally:
                 if not session.joined:
                     session.joined = True
-                    self.count_handshake(outcome)
+                    self.count_handshake(outcome, session.client)
                 self._finish(session, id(rest))
 
         return joining

@@ -132,8 +132,8 @@ def test_handshakes_are_counted_by_what_became_of_them(
     running: list[MinaOps], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = new_app(MINA_OPS_MAX_CONNECTIONS=2)
-    noted: list[str] = []
-    monkeypatch.setattr(Metrics, "handshake", lambda _, result: noted.append(result))
+    noted: list[tuple[str, str]] = []
+    monkeypatch.setattr(Metrics, "handshake", lambda _, *told: noted.append(told))
     socketio = SocketIO(app, async_mode="threading")
     running.append(MinaOps(app, socketio=socketio))
     socketio.on("connect")(lambda auth=None: not (auth or {}).get("bad"))
@@ -143,7 +143,8 @@ def test_handshakes_are_counted_by_what_became_of_them(
         client.post(f"/socket.io/{POLL}&sid={sid}", data=packet)
     assert client.get(f"/socket.io/{POLL}").status_code == 503
     assert client.get("/socket.io/?EIO=3&transport=polling").status_code == 503
-    assert noted == ["accepted", "refused", "full", "full"]
+    expected = ["accepted", "refused", "full", "full"]
+    assert noted == [(result, "127.0.0.1") for result in expected]
 
 
 def test_the_client_script_is_served_and_revalidated(running: list[MinaOps]) -> None:

@@ -26,8 +26,6 @@ ENDPOINTS = ("errors", "histogram", "websockets")
 """Below /api/metrics/: what every look reads."""
 
 _NEEDED = (("errors", "requests"), ("histogram", "histogram_ms"), ("websockets", "attempts"))
-# What the server did wrong: answers of 5xx, exceptions, sessions that it could not set up or hold.
-_SERVER_FAULTS = ("http_5", "error", "connect_error", "capacity")
 
 Numbers = Callable[[AppClient], Mapping[str, float | str | None]]
 
@@ -120,21 +118,13 @@ def _counts(client: AppClient, window: int) -> Figures:
 
 
 def handshakes(body: Mapping[str, Any]) -> Handshakes:
-    """What `/api/metrics/websockets` says, with failures told apart by who is to blame."""
-    failures = body.get("failures")
+    """What `/api/metrics/websockets` says; without word of who is to blame, the server is."""
     attempts = int(body.get("attempts") or 0)
-    if not isinstance(failures, Mapping):
-        failed = int(failures or 0)
-        return Handshakes(accepted=attempts - failed, failed=failed)
-    counts = {str(reason): int(count) for reason, count in failures.items()}
-    failed = sum(n for reason, n in counts.items() if reason.startswith(_SERVER_FAULTS))
-    clients = body.get("failing_clients")
-    return Handshakes(
-        accepted=attempts - sum(counts.values()),
-        failed=failed,
-        refused=sum(counts.values()) - failed,
-        clients=clients if isinstance(clients, int) else None,
-    )
+    accepted = int(body.get("accepted") or 0)
+    failed, clients = body.get("failed_by_server"), body.get("failing_clients")
+    if failed is None:
+        return Handshakes(accepted, failed=attempts - accepted)
+    return Handshakes(accepted, failed, refused=attempts - accepted - failed, clients=clients)
 
 
 def _outcome(client: AppClient, name: str, window: int) -> Tally:

@@ -1,0 +1,42 @@
+"""Which client a handshake comes from, so that one that fails for ever counts once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+
+_NETWORK_BITS = 64
+
+
+def client_of(environ: Mapping[str, Any]) -> str:
+    """The client's address; of IPv6 its network, which one machine may have all to itself.
+
+    Behind a proxy it is the last address of `X-Forwarded-For`: that one the proxy saw itself,
+    while those before it are what the client likes to say. A peer with a public address is no
+    proxy of ours, unless the host's own `ProxyFix` says so.
+    """
+    peer = str(environ.get("REMOTE_ADDR") or "")
+    told = str(environ.get("HTTP_X_FORWARDED_FOR") or "").rpartition(",")[2].strip()
+    if told and "werkzeug.proxy_fix.orig" not in environ and not _is_public(peer):
+        return _network(told)
+    return _network(peer)
+
+
+def _is_public(address: str) -> bool:
+    try:
+        return ip_address(address).is_global
+    except ValueError:
+        # A Unix socket has no address.
+        return False
+
+
+def _network(address: str) -> str:
+    try:
+        found = ip_address(address.strip("[]"))
+    except ValueError:
+        return address[:64]
+    if isinstance(found, IPv6Address):
+        mapped = found.ipv4_mapped
+        return str(mapped) if mapped else f"{int(found) >> _NETWORK_BITS:x}"
+    return str(found)
