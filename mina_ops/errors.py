@@ -9,7 +9,8 @@
     │   ├── NotFound              404: no such check, flag or outcome
     │   ├── TooLarge              413: the body is larger than any that makes sense
     │   ├── Conflict              409: refused in the present state; a later try may pass
-    │   └── PreconditionFailed    412: the thing changed since the caller read it
+    │   ├── PreconditionFailed    412: the thing changed since the caller read it
+    │   └── TooManyRequests       429: too many tries; says when the next one may come
     ├── StateUnavailable          503: the shared state cannot be read or written now
     └── OperatorError             the operator's half could not do what was asked
         ├── AppUnreachable        no answer from a colour, or an answer that makes no sense
@@ -106,6 +107,21 @@ class PreconditionFailed(RequestError):
 
     code = "precondition_failed"
     http_status = 412
+
+
+class TooManyRequests(RequestError):
+    """Too many tries.
+
+    Args:
+        retry_after_seconds: when the next one may come.
+    """
+
+    code = "too_many_requests"
+    http_status = 429
+
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class StateUnavailable(MinaOpsError):

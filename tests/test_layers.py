@@ -30,6 +30,7 @@ APP_LAYERS = (
         "app.metrics",
         "app.flags",
         "app.leases",
+        "app.login",
         "app.releases",
     },
     {"app.health", "app.sessions"},

@@ -32,6 +32,7 @@ from mina_ops.app.health.routes import HealthRoutes
 from mina_ops.app.heartbeat import Heartbeat
 from mina_ops.app.identity import Identity
 from mina_ops.app.leases.routes import LeaseRoutes
+from mina_ops.app.login.component import Login
 from mina_ops.app.metrics.component import Metrics
 from mina_ops.app.metrics.outcomes import Outcome, OutcomeEvents
 from mina_ops.app.metrics.routes import MetricRoutes
@@ -207,6 +208,7 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
         ReleaseRoutes(context),
         make_console(context, health, metrics, flags, drain_state),
         AdminRoutes(context),
+        Login(context),
     )
     routes = (*routes, ClashRoutes(context, routes))
     talk = (connections, streams, recovery, drain)

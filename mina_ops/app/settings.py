@@ -97,6 +97,9 @@ class Settings:
         "Path of the console; empty: off.")
     is_admin: Callable[[Any], bool] | None = _key("MINA_OPS_IS_ADMIN", None, ANYTHING,
         "Predicate over Flask-Login's user; default: its `is_admin`.", code_only=True)
+    login: Callable[[str, str], Any] | None = _key("MINA_OPS_LOGIN", None, ANYTHING,
+        "Called with username and password, gives Flask-Login's user, or None if they are wrong; "
+        "serves `POST /api/auth/login` on a host that has no such route.", code_only=True)
     drain_grace_seconds: float = _key("MINA_OPS_DRAIN_GRACE", 30.0, NUMBER,
         "Grace of a drain order that names none.", "seconds", least=0.0, most=86400.0)
     drain_ack_seconds: float = _key("MINA_OPS_DRAIN_ACK", 1.0, NUMBER,

@@ -10,7 +10,7 @@ import click
 
 from mina_ops.cli import output
 from mina_ops.cli.session import Session
-from mina_ops.errors import DrainTimedOut, OperatorError
+from mina_ops.errors import AccessDenied, DrainTimedOut, OperatorError
 
 if TYPE_CHECKING:
     from mina_ops.operator.api.answers import DrainStatus
@@ -63,7 +63,7 @@ def command(
         if cancel:
             status = _cancel(client)
         else:
-            status = client.begin_drain(grace, force=force)
+            status = _begin(client, grace, force)
             if wait:
                 status = _wait(client, grace)
         text = _sentence(name, status)
@@ -80,6 +80,17 @@ def _cancel(client: AppClient) -> DrainStatus:
     except OperatorError as error:
         raise type(error)(
             f"{error} Then again: `mina-ops drain {client.name} --cancel`."
+        ) from error
+
+
+def _begin(client: AppClient, grace: float, force: bool) -> DrainStatus:
+    try:
+        return client.begin_drain(grace, force=force)
+    except AccessDenied as error:
+        raise AccessDenied(
+            f"{error} Or log in to {client.url}/api/auth/login as an admin and send its cookie "
+            f"with `curl -X POST {client.url}/admin/drain`; an app without that route gets it by "
+            "the setting MINA_OPS_LOGIN."
         ) from error
 
 

@@ -20,6 +20,7 @@ from mina_ops.errors import (
     MinaOpsError,
     NotAuthenticated,
     StateUnavailable,
+    TooManyRequests,
     UserUnavailable,
 )
 
@@ -136,6 +137,8 @@ def problem(error: MinaOpsError) -> Answer:
         headers["WWW-Authenticate"] = 'Bearer realm="mina_ops"'
     if isinstance(error, StateUnavailable | UserUnavailable):
         headers["Retry-After"] = "1"
+    if isinstance(error, TooManyRequests):
+        headers["Retry-After"] = str(error.retry_after_seconds)
     return Answer(int(status), body, headers, PROBLEM)
 
 

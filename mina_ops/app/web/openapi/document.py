@@ -53,8 +53,10 @@ def document(version: str, contracts: Iterable[Contract]) -> dict[str, Any]:
     """
     paths: dict[str, dict[str, Any]] = {}
     schemas = dict(SCHEMAS)
+    about = [_ABOUT]
     for contract in contracts:
         schemas |= contract.schemas
+        about += contract.notes
         for path, operations in contract.paths.items():
             paths[path] = {
                 method: {"operationId": operation_id(method, path), **operation}
@@ -64,7 +66,7 @@ def document(version: str, contracts: Iterable[Contract]) -> dict[str, Any]:
             for tag in operation["tags"]}  # fmt: skip
     return {
         "openapi": "3.1.0",
-        "info": {"title": "mina_ops", "version": version, "description": _ABOUT},
+        "info": {"title": "mina_ops", "version": version, "description": "\n".join(about)},
         "tags": [{"name": tag, "description": _TAGS.get(tag, "")} for tag in sorted(used)],
         "paths": paths,
         "components": {

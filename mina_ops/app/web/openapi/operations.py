@@ -21,10 +21,12 @@ class Contract:
     Attributes:
         paths: path -> method in lower case -> operation.
         schemas: name -> schema of the bodies that the operations name.
+        notes: what else a reader of the document should know, a sentence each.
     """
 
     paths: Mapping[str, Mapping[str, Operation]] = field(default_factory=dict)
     schemas: Mapping[str, Schema] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 JSON = "application/json"
@@ -41,6 +43,7 @@ STATUS = {
     409: "Refused in the present state.",
     412: "It changed since it was read (`If-Match`).",
     413: "The body is too large.",
+    429: "Too many tries; retry after `Retry-After` seconds.",
     503: "Not fit now, or the shared state is away; retry after `Retry-After` seconds.",
 }
 ADMIN = (401, 403)
@@ -85,7 +88,7 @@ def operation(
 def answer(status: int, content_type: str, schema: Operation) -> Operation:
     """One answer of an operation."""
     headers = dict(HEADERS)
-    if status == 503:
+    if status in (429, 503):
         headers["Retry-After"] = {"schema": {"type": "string", "pattern": "^[0-9]+$"}}
     content = {content_type: {"schema": schema}}
     return {"description": STATUS[status], "headers": headers, "content": content}

@@ -11,16 +11,19 @@ from mina_ops.app.flags.contract import contract as flags
 from mina_ops.app.flags.ofrep_contract import contract as ofrep
 from mina_ops.app.health.contract import contract as health
 from mina_ops.app.leases.contract import contract as leases
+from mina_ops.app.login.contract import NONE as NO_LOGIN
+from mina_ops.app.login.contract import contract as login
 from mina_ops.app.metrics.contract import contract as metrics
 from mina_ops.app.releases.contract import contract as releases
 from mina_ops.app.sessions.contract import contract as sessions
 from mina_ops.app.web.openapi.document import document
+from mina_ops.app.web.openapi.operations import Contract
 
 COLOURS = ("blue", "green")
 
 
-def whole(*, with_ofrep: bool = True) -> dict[str, Any]:
-    """The document; `with_ofrep=False` is that of the default settings."""
+def whole(*, with_optional: bool = True) -> dict[str, Any]:
+    """The document; `with_optional=False` is that of the default settings."""
     parts = [health(), metrics(COLOURS, "blue", "/metrics"), sessions(COLOURS, "blue")]
     parts += [
         flags(),
@@ -29,12 +32,12 @@ def whole(*, with_ofrep: bool = True) -> dict[str, Any]:
         leases(),
         admin(),
         clashes(),
-        *([ofrep()] if with_ofrep else []),
+        *([ofrep(), login()] if with_optional else [Contract(notes=(NO_LOGIN,))]),
     ]
     return document("v2.4.5", parts)
 
 
-def operations(*, with_ofrep: bool = True) -> list[tuple[str, str]]:
+def operations(*, with_optional: bool = True) -> list[tuple[str, str]]:
     """Method and path of each of its operations."""
-    paths = whole(with_ofrep=with_ofrep)["paths"]
+    paths = whole(with_optional=with_optional)["paths"]
     return [(method, path) for path, item in paths.items() for method in item]

@@ -18,6 +18,7 @@ from mina_ops.app.flags import contract as flags
 from mina_ops.app.flags import limits
 from mina_ops.app.flags.model import new_flag
 from mina_ops.app.leases import contract as leases
+from mina_ops.app.login.contract import CREDENTIALS
 from mina_ops.app.metrics.contract import query
 from mina_ops.app.releases import contract as releases
 from mina_ops.app.web.openapi.check import query_values, require_body
@@ -34,6 +35,7 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "Release": flags.RELEASE,
     "Recover": flags.RECOVER,
     "DrainOrder": ORDER,
+    "Credentials": CREDENTIALS,
     "LeaseWanted": leases.SCHEMAS["LeaseWanted"],
     "LeaseRenewed": leases.SCHEMAS["LeaseRenewed"],
 }
@@ -83,6 +85,7 @@ def test_a_body_is_accepted_if_and_only_if_the_document_allows_it(name: str) -> 
     odd = st.dictionaries(st.sampled_from([*fields, "unheard"]), values, max_size=3)
     sound = sound_fields if name == "FlagInput" else st.just({})
     needed = {"key": "audio", "id": "a" * 8, "change": "1", "release": "v1", "action": "restore"}
+    needed |= {"username": "ana", "password": "open"}
     whole_ = {field: needed[field] for field in BODIES[name]["required"]}
 
     @settings(max_examples=60, deadline=None)

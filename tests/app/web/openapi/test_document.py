@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import schemathesis
 from flask import Flask
+from flask_login import LoginManager, UserMixin
 from flask_socketio import SocketIO
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
@@ -25,6 +26,10 @@ TOKEN = "a-token-of-some-length"
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 
+class User(UserMixin):
+    id = "ana"
+
+
 def _host() -> Flask:
     app = Flask(__name__)
     app.config.update(
@@ -32,8 +37,10 @@ def _host() -> Flask:
         ENVIRONMENT="blue",
         APP_VERSION="v2.4.5",
         MINA_OPS_OFREP=True,
+        MINA_OPS_LOGIN=lambda username, password: User() if username == password else None,
         MINA_OPS_ADMIN_TOKENS={"ci": hashlib.sha256(TOKEN.encode()).hexdigest()},
     )
+    LoginManager(app).user_loader(lambda _id: User())
     socketio = SocketIO(app, async_mode="threading")
     ops = MinaOps(app, socketio=socketio)
     ops.active_sessions(lambda: 3)
@@ -130,30 +137,35 @@ def test_every_guarded_endpoint_refuses_who_bears_no_known_token(
     assert guarded >= 16
 
 
-# A rule names a variant that the flag must have: JSON Schema cannot say so. And 412 (`If-Match`)
-# is about the state, not about the form.
+# A rule names a variant that the flag must have: JSON Schema cannot say so.
 _RULES_BETWEEN_FIELDS = ("/admin/flags", "/admin/flags/-/import")
 OPERATIONS = every_operation()
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_every_answer_is_as_the_document_says(schema: Any, method: str, path: str) -> None:
+@pytest.mark.parametrize(("who", "examples"), [("token", 12), ("nobody", 4)])
+def test_every_answer_is_as_the_document_says(
+    schema: Any, who: str, examples: int, method: str, path: str
+) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}"} if who == "token" else {}
+
     @given(case=schema[path][method].as_strategy())
     @settings(
-        max_examples=12,
+        max_examples=examples,
         deadline=None,
         derandomize=True,
         database=None,
         suppress_health_check=list(HealthCheck),
     )
     def check(case: Any) -> None:
-        response = case.call(headers={"Authorization": f"Bearer {TOKEN}"})
+        response = case.call(headers=headers)
         # It overwrites the token of the call, see the test of all guarded endpoints instead.
         excluded: list[Any] = [ignored_auth]
         if response.status_code == 503:
             # The one 5xx that is documented; the status check holds it to that.
             excluded.append(not_a_server_error)
-        if response.status_code == 412 or path in _RULES_BETWEEN_FIELDS:
+        # 412 and 429 are about the state, not about the form.
+        if response.status_code in (412, 429) or path in _RULES_BETWEEN_FIELDS:
             excluded.append(positive_data_acceptance)
         case.validate_response(response, excluded_checks=excluded)
 

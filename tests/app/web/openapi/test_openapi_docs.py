@@ -11,7 +11,7 @@ from tests.app.web.openapi.documented import operations
 
 PAGE = Path(__file__).parents[4] / "docs" / "http-api.md"
 # OFREP has to be asked for by a setting; docs/flags.md shows it.
-OPERATIONS = [f"{method.upper()} {path}" for method, path in operations(with_ofrep=False)]
+OPERATIONS = [f"{method.upper()} {path}" for method, path in operations(with_optional=False)]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -1,0 +1,1 @@
+"""A login for hosts that have none."""
