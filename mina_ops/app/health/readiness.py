@@ -30,6 +30,8 @@ class Readiness:
 
     def answer(self) -> Answer:
         """200 if it started, does not drain, and no critical check fails for it alone."""
+        # Not left to the next beat: a process whose checks are done would turn handshakes away.
+        self._registry.catch_up()
         failing = self._registry.failing()
         tolerated = self._tolerated(failing) if failing else ()
         key = (self._registry.started, self._drain_state.process, failing, tolerated)

@@ -10,6 +10,9 @@ from mina_ops.app.health.monitor import Monitor
 
 _log = logging.getLogger(__name__)
 
+_FIRST_ROUND_SECONDS = 0.03
+"""How long a request may wait for the first results of a process that just started."""
+
 
 class Registry:
     """Holds the checks of an app and runs them beside its requests.
@@ -80,13 +83,17 @@ class Registry:
             states = [monitor.reading.state for monitor in self.monitors.values()]
             self.started = UNKNOWN not in states
 
-    def wait_for_first_round(self, seconds: float) -> None:
-        """Give a process that began less than `seconds` ago the chance to have something to say."""
-        latest = time.monotonic() + seconds
+    def catch_up(self) -> None:
+        """Bring states up to date for whoever asks now.
+
+        A process that has just begun gets 30 ms to have something to say; after that it takes
+        microseconds.
+        """
         self.settle()
+        latest = time.monotonic() + _FIRST_ROUND_SECONDS
         while not self.started:
-            deadline = latest if self._began_at is None else min(latest, self._began_at + seconds)
-            if time.monotonic() >= deadline:
+            began = latest if self._began_at is None else self._began_at + _FIRST_ROUND_SECONDS
+            if time.monotonic() >= min(latest, began):
                 return
             time.sleep(0.002)
             self.settle()

@@ -22,9 +22,6 @@ from mina_ops.errors import NotFound
 
 PREFIX = "/api/health"
 
-_FIRST_ROUND_SECONDS = 0.03
-"""How long a request may wait for the first results of a process that just started."""
-
 
 @dataclass(frozen=True)
 class Wish:
@@ -71,7 +68,7 @@ class HealthRoutes(Component):
 
     def overview(self, request: ProbeRequest) -> Answer:
         """`/api/health`: all checks, or those of a group, less the excluded ones."""
-        self._catch_up()
+        self._registry.catch_up()
         wish = wish_of(request)
         chosen = list(self._chosen(wish))
         status, fit = report.judge(chosen)
@@ -95,7 +92,7 @@ class HealthRoutes(Component):
 
     def one_check(self, name: str, request: ProbeRequest) -> Answer:
         """`/api/health/<name>`: one check, in its own words."""
-        self._catch_up()
+        self._registry.catch_up()
         monitor = self._registry.find(name)
         if monitor is None:
             raise unknown_check(name, sorted(self._registry.monitors))
@@ -112,7 +109,7 @@ class HealthRoutes(Component):
 
     def started(self, request: ProbeRequest) -> Answer:
         """`/started`: every check has run once, or is over its deadline."""
-        self._catch_up()
+        self._registry.catch_up()
         if self._registry.started:
             return fit_answer(True, {"status": "started", **self._identity})
         waiting = [m.check.name for m in self._monitors() if m.reading.state == UNKNOWN]
@@ -120,19 +117,10 @@ class HealthRoutes(Component):
 
     def ready(self, request: ProbeRequest) -> Answer:
         """`/ready`: started, not draining, and no critical check fails for this process alone."""
-        if not self._registry.started:
-            self._catch_up()
-        else:
-            self._registry.settle()
         return self._health.readiness.answer()
 
     def _monitors(self) -> Iterator[Monitor]:
         return iter(self._registry.monitors.values())
-
-    def _catch_up(self) -> None:
-        if not self._registry.started:
-            self._registry.wait_for_first_round(_FIRST_ROUND_SECONDS)
-        self._registry.settle()
 
     def _chosen(self, wish: Wish) -> Iterator[Monitor]:
         if wish.group is not None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -172,3 +173,21 @@ def test_an_unready_process_turns_only_handshakes_away_that_others_can_take(
     refused = client.get(f"/socket.io/{POLL}", headers={"X-Mina-Only-If-Ready": "1"})
     assert (refused.status_code, refused.headers["X-Mina-Refused"]) == (503, "unready")
     assert refused.get_json()["reasons"] == ["gpu"]
+
+
+def test_a_process_whose_first_checks_are_done_is_ready_for_handshakes_at_once(
+    running: list[MinaOps],
+) -> None:
+    # The next beat, which looks at the checks too, comes only seconds later.
+    app = new_app(MINA_OPS_BEAT=5)
+    ops = MinaOps(app, socketio=SocketIO(app, async_mode="threading"))
+    running.append(ops)
+    may_end = threading.Event()
+    ops.health_check("slow")(lambda: {"ended": may_end.wait(30)})
+    client, registry = app.test_client(), ops.runtime.health.registry
+    client.get("/api/health/live")
+    eventually(lambda: registry.monitors["websockets"].reading.state != "unknown")
+    may_end.set()
+    eventually(lambda: all(m.reading.state != "unknown" for m in registry.monitors.values()))
+    answer = client.get(f"/socket.io/{POLL}", headers={"X-Mina-Only-If-Ready": "1"})
+    assert answer.status_code == 200

@@ -38,7 +38,14 @@ def apps(start_host: Hosts, redis_url: str) -> RealApps:
         environment = {"ENVIRONMENT": colour, "MINA_OPS_INSTANCE": "0", "REDIS_URL": redis_url}
         return start_host(HOST, worker="gthread", threads=60, environment=environment)
 
-    return RealApps({colour: begin(colour) for colour in ("blue", "green")})
+    running = RealApps({colour: begin(colour) for colour in ("blue", "green")})
+    for server in running.servers.values():
+        eventually(lambda url=server.url: is_ready(url), 30)
+    return running
+
+
+def is_ready(url: str) -> bool:
+    return httpx.get(f"{url}/api/health/ready", timeout=30).status_code == httpx.codes.OK
 
 
 @pytest.fixture(params=["nginx", "haproxy"])
