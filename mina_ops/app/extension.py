@@ -187,6 +187,7 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
     connections = Connections(context, binding, admissions, drain_state, metrics.handshake)
     streams = Streams(context.store, connections.current_session)
     binding.when_bound(streams.refusals.wrap)
+    binding.when_bound(metrics.watch_events)
     recovery = Recovery(context, binding, connections)
     drain = Drain(context, connections, drain_state)
     flags = Flags(context)

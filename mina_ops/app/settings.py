@@ -36,6 +36,19 @@ def _tokens(value: object) -> Mapping[str, str]:
     return dict(pairs)
 
 
+def _outcomes(value: object) -> Mapping[str, str]:
+    if isinstance(value, Mapping):
+        return {str(name): str(rules) for name, rules in value.items()}
+    pairs = [part.partition("=") for part in str(value).split(";") if part.strip()]
+    if not all(equals for _, equals, _ in pairs):
+        raise ValueError("an outcome is NAME=RULE")
+    return {name.strip(): rules.strip() for name, _, rules in pairs}
+
+
+def _counter(value: Any) -> Callable[[], int] | str | None:
+    return value if callable(value) else str(value).strip() or None
+
+
 def _database_url(value: object) -> str | None:
     text = str(value).strip()
     if text:
@@ -52,6 +65,8 @@ def _colour(value: object) -> str:
 
 
 _TOKENS = Kind("tokens", _tokens, _tokens)
+_OUTCOMES = Kind("outcomes", _outcomes, _outcomes)
+_COUNTER = Kind("a query or a callable", _counter, _counter)
 _DATABASE_URL = Kind("the URL of a database", _database_url, _database_url)
 _COLOUR = Kind("a colour", _colour, _colour)
 
@@ -130,6 +145,12 @@ class Settings:
         "Log one line `REQUEST GET /path` for each request.")
     prometheus_path: str | None = _key("MINA_OPS_PROMETHEUS_PATH", "/metrics", TEXT_OR_NONE,
         "Path of the Prometheus text; empty: off.")
+    outcomes: Mapping[str, str] = _key("MINA_OPS_OUTCOMES", dict, _OUTCOMES,
+        "Outcomes that routes or Socket.IO events tell: name -> rules; `name=rule; name=rule` as "
+        "text. See docs/metrics.md.")
+    active_sessions: Callable[[], int] | str | None = _key("MINA_OPS_ACTIVE_SESSIONS", None,
+        _COUNTER, "How many sessions are active: a query, asked over our own connection, or a "
+        "callable.")
     database_url: str | None = _key("MINA_OPS_DATABASE_URL", None, _DATABASE_URL,
         "Database that health asks; default: the one of `db`.", secret=True)
     health_interval_seconds: float = _key("MINA_OPS_HEALTH_INTERVAL", 5.0, NUMBER,

@@ -73,6 +73,11 @@ def wrap_trigger(server: Any, wrapper: Wrapper) -> None:
     server._trigger_event = wrapper(server._trigger_event)
 
 
+def wrap_emit(server: Any, wrapper: Wrapper) -> None:
+    """Wrap what sends an event: `(event, data, ...)`, as `SocketIO.emit` and `emit` call it."""
+    server.emit = wrapper(server.emit)
+
+
 def websocket_class(server: Any) -> Call:
     """The WSGI app class that upgrades a request under the async mode that runs."""
     found: Call = server.eio._async["websocket"]

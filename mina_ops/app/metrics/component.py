@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,18 +13,21 @@ from typing import Any
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
 from mina_ops.app.forks import call_in_children
-from mina_ops.app.metrics import clients, fields
+from mina_ops.app.metrics import clients, fields, outcome_events
 from mina_ops.app.metrics.figures import COMPONENT, PLAYBOOK_OUTCOMES, Figures, merge
 from mina_ops.app.metrics.outbox import Outbox
+from mina_ops.app.metrics.outcome_rules import KEY, parse
 from mina_ops.app.metrics.outcomes import Outcome, OutcomeEvents
 from mina_ops.app.metrics.recorder import Recorder
 from mina_ops.app.metrics.request_log import RequestLog
-from mina_ops.app.metrics.sessions import ActiveSessions
+from mina_ops.app.metrics.sessions import ActiveSessions, counter_of
 from mina_ops.app.process import EVERY_KIND, Kind
 from mina_ops.errors import StateUnavailable
 
 MOST_NAMES = 100
 _NO_FAILURES = (fields.ACCEPTED, *fields.TURNED_AWAY)
+
+_log = logging.getLogger(__name__)
 
 Reading = Callable[[], float | None]
 
@@ -46,14 +50,17 @@ class Metrics(Component):
         self._heartbeat = context.heartbeat
         self.gauges: list[tuple[str, str, Reading]] = []
         self._presence = context.presence
+        self._url_map = context.app.url_map
         self._beats = 0
-        self._recorder = Recorder()
+        self._rules = parse(context.settings.outcomes)
+        self._recorder = Recorder(self._rules, events.tell)
         self._clock = context.clock
         self._outbox = Outbox(context.store, context.identity.environment, context.identity.version)
         self._renew_lock()
         call_in_children(self._renew_lock)
-        self._sessions = ActiveSessions()
-        self._outcomes: dict[str, None] = dict.fromkeys(PLAYBOOK_OUTCOMES)
+        self._sessions = ActiveSessions(counter_of(context))
+        named = (*PLAYBOOK_OUTCOMES, *context.settings.outcomes)
+        self._outcomes: dict[str, None] = dict.fromkeys(named)
         self._results: dict[str, None] = dict.fromkeys(_NO_FAILURES)
         self._events = events
         self.figures = Figures(context, self._outcomes)
@@ -73,6 +80,10 @@ class Metrics(Component):
             self._start_beside_requests()
         self._recorder.count(fields.outcome(name, succeeded))
         self._events.tell(name, succeeded)
+
+    def watch_events(self, server: Any) -> None:
+        """Let a Socket.IO server's events tell the outcomes that the settings name."""
+        outcome_events.watch(server, self._rules, self._count_outcome)
 
     def handshake(self, result: str, client: str = "") -> None:
         """Count a Socket.IO handshake: `accepted`, `draining` (no failure), or why it failed.
@@ -99,6 +110,12 @@ class Metrics(Component):
 
     def at_start(self) -> None:
         atexit.register(self._flush_at_exit)
+        rules = list(self._url_map.iter_rules())
+        served = ((method, rule.rule) for rule in rules for method in rule.methods or ())
+        for route in self._rules.unknown_routes(served):
+            _log.warning(
+                "%s: %s has no samples, as the app has no route %s", KEY, route.outcome, route.rule
+            )
 
     def beat(self, now: float) -> None:
         if self._heartbeat.process.kind is Kind.WEB:

@@ -19,6 +19,7 @@ from mina_ops.app.forks import call_in_children
 from mina_ops.app.metrics import fields
 from mina_ops.app.metrics.histogram import buckets
 from mina_ops.app.metrics.labels import is_error, method_label, status_label
+from mina_ops.app.metrics.outcome_rules import OutcomeRules, Told
 
 # Upper bounds in seconds; OpenTelemetry's advice for http.server.request.duration.
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
@@ -37,6 +38,7 @@ class _Series:
 
     labels: _Labels
     error: bool
+    told: Told | None = None
     waiting: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
     bounds: Counter[int] = field(default_factory=Counter)
     seconds: float = 0.0
@@ -62,9 +64,18 @@ class Durations(dict[_Served, deque[float]]):
 
 
 class Recorder:
-    """Counts requests and events of one process; safe for any number of threads."""
+    """Counts requests and events of one process; safe for any number of threads.
 
-    def __init__(self) -> None:
+    Args:
+        rules: which requests tell outcomes.
+        tell: called with each of them when requests are folded, not on a request's path.
+    """
+
+    def __init__(
+        self, rules: OutcomeRules | None = None, tell: Callable[[str, bool], None] | None = None
+    ) -> None:
+        self._rules = rules or OutcomeRules()
+        self._tell = tell
         self.durations = Durations(self._admit)
         """Append a request's seconds to `durations[method, route, status line]`."""
         self.clear()
@@ -107,10 +118,11 @@ class Recorder:
         """Where a new combination waits; beyond `MOST_SERIES` the route becomes `_OTHER`."""
         method, route, status = served
         labels = (method_label(method), status_label(status), route or "")
+        told = self._rules.of_request(method, route, status)
         with self._folding:
-            if labels not in self._series and len(self._series) >= MOST_SERIES:
+            if told is None and labels not in self._series and len(self._series) >= MOST_SERIES:
                 labels = (labels[0], labels[1], fields.OTHER)
-            new = _Series(labels, is_error(status))
+            new = _Series(labels, is_error(status), told)
             series = self._series.setdefault(labels, new)
             if len(self.durations) >= 4 * MOST_SERIES:
                 self.durations.clear()  # a flood of methods that do not exist
@@ -125,7 +137,15 @@ class Recorder:
                 series.bounds.update(_by_bound(batch))
                 series.seconds += sum(batch)
                 self._errors += len(batch) if series.error else 0
+                self._tell_outcome(series.told, len(batch))
         self._counts.update(_taken(self._events))
+
+    def _tell_outcome(self, told: Told | None, times: int) -> None:
+        if told is None:
+            return
+        self._counts[fields.outcome(*told)] += times
+        for _ in range(times if self._tell else 0):
+            self._tell(*told)  # type: ignore[misc]
 
     def _amounts(self) -> Counted:
         recent: dict[str, float] = {

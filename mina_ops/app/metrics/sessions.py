@@ -7,12 +7,29 @@ import threading
 import time
 from collections.abc import Callable
 
+from sqlalchemy import Connection, text
+
+from mina_ops.app.context import Context
 from mina_ops.app.forks import call_in_children
 
 INTERVAL_SECONDS = 5.0
 CURRENT_SECONDS = 3 * INTERVAL_SECONDS
+QUERY_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
+
+
+def counter_of(context: Context) -> Callable[[], int] | None:
+    """What counts by the setting: its callable, or its query over our own connection."""
+    given = context.settings.active_sessions
+    if given is None or callable(given):
+        return given
+    query = text(given)
+
+    def ask(connection: Connection) -> int:
+        return int(connection.execute(query).scalar_one())
+
+    return lambda: context.database.use(ask, seconds=QUERY_SECONDS)
 
 
 class ActiveSessions:
@@ -21,8 +38,8 @@ class ActiveSessions:
     A run that hangs holds up nothing: the last count is given until it is 15 s old, then none.
     """
 
-    def __init__(self) -> None:
-        self._count: Callable[[], int] | None = None
+    def __init__(self, count: Callable[[], int] | None = None) -> None:
+        self._count = count
         self._last: tuple[int, float] | None = None
         self._next = 0.0
         self._running = False

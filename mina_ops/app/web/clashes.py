@@ -64,15 +64,15 @@ class HostRoutes:
             probes: paths that are answered below Flask, so that the host's route never is.
             left_to_host: those of them that the host's route keeps.
         """
-        probed = {_form(path): path for path in sorted(probes, reverse=True)}
+        probed = {form_of(path): path for path in sorted(probes, reverse=True)}
         rules = list(self._app.url_map.iter_rules())
         routed: dict[str, tuple[int, str]] = {}
         for place, rule in enumerate(rules):
             if not is_of_host(rule):
-                routed.setdefault(_form(rule.rule), (place, rule.rule))
+                routed.setdefault(form_of(rule.rule), (place, rule.rule))
         found = []
         for place, rule in enumerate(rules):
-            form = _form(rule.rule)
+            form = form_of(rule.rule)
             if not is_of_host(rule):
                 continue
             if form in probed:
@@ -91,6 +91,6 @@ def is_of_host(rule: Rule) -> bool:
     return not rule.endpoint.startswith("mina_ops_")
 
 
-def _form(rule: str) -> str:
+def form_of(rule: str) -> str:
     """A rule without the names of what varies, so that `/x/<key>` and `/x/<name>/` are one."""
     return _VARIABLE.sub("<>", rule).rstrip("/") or "/"
