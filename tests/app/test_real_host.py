@@ -15,12 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
-import socketio
 
 from mina_ops.demo.processes import Server
 from tests.support.hosts import REPOSITORY, Hosts, running_hosts
 from tests.support.needs import need_worker
 from tests.support.real_host import NAMESPACES, POLICY
+from tests.support.stock import StockClients
 from tests.support.wait import eventually
 
 pytestmark = pytest.mark.integration
@@ -131,14 +131,9 @@ def test_its_roles_say_who_may_set_a_flag(browser: httpx.Client) -> None:
 
 
 def test_its_namespaces_stream_and_are_counted(host: Server, browser: httpx.Client) -> None:
-    clients = [
-        socketio.Client(reconnection=False, request_timeout=30) for _ in ("websocket", "polling")
-    ]
-    try:
-        for client, transport in zip(clients, ("websocket", "polling"), strict=True):
-            client.connect(
-                host.url, transports=[transport], namespaces=list(NAMESPACES), wait_timeout=30
-            )
+    with StockClients() as clients:
+        for transport in ("websocket", "polling"):
+            client = clients.connect(host.url, transport, namespaces=list(NAMESPACES))
             assert client.transport() == transport
             for namespace in NAMESPACES:
                 assert client.call("echo", transport, namespace=namespace) == transport
@@ -147,9 +142,6 @@ def test_its_namespaces_stream_and_are_counted(host: Server, browser: httpx.Clie
             return bool(browser.get("/api/metrics/connections").json()["active_connections"] == 2)
 
         eventually(counted, 10, "not both are counted, each as one")
-    finally:
-        for client in clients:
-            client.disconnect()
 
 
 def test_its_tables_and_its_migrations_stay_as_they_are(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from typing import Any, Protocol
 
 import socketio
 
+from mina_ops.app.clients.links import Links
+
 _log = logging.getLogger(__name__)
 
 # The server waits up to 1 s for a hand-off's acknowledgement.
@@ -80,6 +82,7 @@ class MovingClient:
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._changed = Condition()
         self._over = False
+        self._links: dict[Any, Links] = {}
         self.socket = self._new()
 
     @property
@@ -109,10 +112,12 @@ class MovingClient:
     def disconnect(self) -> None:
         """Leave for good."""
         self._over = True
-        _end(self.socket)
+        self._end(self.socket)
 
     def _new(self) -> Any:
-        socket = socketio.Client()
+        links = Links()
+        socket = socketio.Client(**links.options)
+        self._links[socket] = links
         for namespace in self._namespaces:
             self._watch(socket, namespace)
         for event, handler, namespace in self._handlers:
@@ -201,7 +206,7 @@ class MovingClient:
                 time.sleep(0.1)
             else:
                 return following
-        _end(following)
+        self._end(following)
         return None
 
     def _swap(self, old: Any, following: Any) -> None:
@@ -221,16 +226,14 @@ class MovingClient:
         until = time.monotonic() + LET_GO_SECONDS
         while old.connected and time.monotonic() < until:
             old.sleep(0.05)
-        _end(old)
+        self._end(old)
         if self._passenger is not None:
             self._passenger.let_go()
 
-
-def _end(socket: Any) -> None:
-    # Not `disconnect()`: over polling its tasks wait for each other for half a minute.
-    socket.reconnection = False
-    socket.eio.disconnect(abort=True)
-    # The stock client leaves these to the garbage collector when its server ends the connection.
-    for connection in (socket.eio.ws, socket.eio.http):
-        if connection is not None:
-            connection.close()
+    def _end(self, socket: Any) -> None:
+        # Not `disconnect()`: over polling its tasks wait for each other for half a minute.
+        socket.reconnection = False
+        socket.eio.disconnect(abort=True)
+        links = self._links.pop(socket, None)
+        if links is not None:
+            links.close()

@@ -19,7 +19,6 @@ from typing import Any, Self
 
 import httpx
 import redis
-import socketio
 
 from mina_ops.demo import programs
 from mina_ops.demo.processes import HOST, Server, on_free_port, start
@@ -288,11 +287,6 @@ class Clients:
         except ValueError:
             # Closed under us, or cut in the middle of a line: it is over.
             return
-
-
-def put_away(client: socketio.Client) -> None:
-    """Close what a stock client leaves to the garbage collector when its server ends it."""
-    client.eio.ws.close()
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import socketio
 
-from tests.app.drain.fleet import PATIENT, TOKEN, Clients, Colour, colour, put_away
+from tests.app.drain.fleet import PATIENT, TOKEN, Clients, Colour, colour
 from tests.support.hosts import Hosts
+from tests.support.stock import StockClients
 from tests.support.wait import eventually
 
 
@@ -60,15 +60,14 @@ def test_it_waits_and_shows_a_falling_count(
 
 
 def test_it_says_that_something_was_forced(blue: Colour, tmp_path: Path) -> None:
-    holder = socketio.Client(reconnection=False, request_timeout=30)
-    holder.connect(blue.server.url, transports=["websocket"], wait_timeout=30)
-    assert holder.call("hold", ("meeting", "fail")) == "held"
-    running = command(blue, tmp_path, "--wait", "--grace", "1")
-    _, err = running.communicate(timeout=40)
-    assert running.returncode == 9
-    assert "work:meeting" in err
-    eventually(lambda: not holder.connected, 5, "the holder is still there")
-    put_away(holder)
+    with StockClients() as clients:
+        holder = clients.connect(blue.server.url, "websocket")
+        assert holder.call("hold", ("meeting", "fail")) == "held"
+        running = command(blue, tmp_path, "--wait", "--grace", "1")
+        _, err = running.communicate(timeout=40)
+        assert running.returncode == 9
+        assert "work:meeting" in err
+        eventually(lambda: not holder.connected, 5, "the holder is still there")
 
 
 def test_it_says_that_somebody_cancelled_the_drain(

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import httpx
 import psutil
 import pytest
 import redis
-import socketio
 
 from mina_ops.demo.processes import HOST, Server, on_free_port, start
 from mina_ops.demo.servers import answers
@@ -27,15 +27,21 @@ from tests.app.drain.fleet import (
     colour,
     losses,
     proxy,
-    put_away,
 )
 from tests.support.hosts import READY_PATH, REPOSITORY, Hosts
 from tests.support.needs import missing
+from tests.support.stock import StockClients
 from tests.support.wait import eventually
 
 FLUSHED = "test:flushed"
 DIES = "test:dies"
 DIED = "test:died"
+
+
+@pytest.fixture
+def stock() -> Iterator[StockClients]:
+    with StockClients() as clients:
+        yield clients
 
 
 def test_a_worker_killed_during_the_drain_takes_its_sessions_off_the_count(
@@ -191,15 +197,16 @@ def test_clients_that_never_acknowledge_are_closed_after_the_acknowledgement_tim
 
 
 def test_a_hold_that_never_ends_is_flushed_at_the_deadline_or_named(
-    start_host: Hosts, redis_url: str
+    start_host: Hosts, redis_url: str, stock: StockClients
 ) -> None:
     # So long may a flush take.
     patient = {"MINA_OPS_DRAIN_CUT": "6"}
     blue = colour(start_host, "blue", redis_url=redis_url, worker="gthread", environment=patient)
-    holders = {name: connected(blue) for name in ("ok", "fail", "none")}
+    names = ("ok", "fail", "none")
+    holders = {name: stock.connect(blue.server.url, "websocket") for name in names}
     for name, client in holders.items():
         assert client.call("hold", (f"work-{name}", name)) == "held"
-    idle = connected(blue)
+    idle = stock.connect(blue.server.url, "websocket")
     blue.drain(grace_seconds=60)
     eventually(lambda: not idle.connected, 5, "an idle session waits for those with holds")
     assert all(client.connected for client in holders.values())
@@ -215,10 +222,10 @@ def test_a_hold_that_never_ends_is_flushed_at_the_deadline_or_named(
 
 
 def test_a_handler_in_flight_ends_and_its_acknowledgement_arrives(
-    start_host: Hosts, redis_url: str
+    start_host: Hosts, redis_url: str, stock: StockClients
 ) -> None:
     blue = colour(start_host, "blue", redis_url=redis_url, worker="gthread", environment=PATIENT)
-    client = connected(blue)
+    client = stock.connect(blue.server.url, "websocket")
     handed, heard, answered = threading.Event(), list[str](), list[str]()
     client.on("session:handoff", lambda _: handed.set())
     client.on("slow:done", heard.append)
@@ -231,15 +238,7 @@ def test_a_handler_in_flight_ends_and_its_acknowledgement_arrives(
     status = blue.wait_until_drained(12)
     assert status["forced"] == 0
     eventually(lambda: not client.connected, 5, "the client is still there")
-    put_away(client)
     assert (answered, heard) == (["blue"], ["blue"])
-
-
-def connected(one: Colour) -> socketio.Client:
-    """A stock client that is there; its own patience is 1 s."""
-    client = socketio.Client(reconnection=False, request_timeout=30)
-    client.connect(one.server.url, transports=["websocket"], wait_timeout=30)
-    return client
 
 
 def test_a_disconnect_handler_that_hangs_does_not_keep_the_drain_from_ending(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,12 +14,6 @@ from tests.app.drain.fleet import LEDGER, PATIENT, Fleet, colour, losses
 from tests.support.hosts import Hosts
 from tests.support.wait import eventually
 
-# python-engineio leaves the connection of a poll that was in flight to the garbage collector, which
-# may come at any moment of a test.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
-)
-
 EVERY_WORKER = ["gthread", "gevent", "eventlet", "socketio.run"]
 
 
@@ -29,15 +21,6 @@ EVERY_WORKER = ["gthread", "gevent", "eventlet", "socketio.run"]
 def running() -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
-
-
-@pytest.fixture(autouse=True)
-def _broken_connections_are_put_away() -> Iterator[None]:
-    """python-engineio leaves the socket of a connection that broke to the garbage collector."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 def connected(running: ExitStack, url: str, count: int) -> list[StreamClient]:

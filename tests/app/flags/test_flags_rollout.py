@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import socketio
 
 from mina_ops.demo.processes import HOST, Server
 from tests.app.flags.flagging import LASTING, TOKEN, call, change, environment, kill
 from tests.support.hosts import Hosts
+from tests.support.stock import StockClients
 from tests.support.wait import eventually
 
 APP = "tests.app.flags.rollout_host:app"
@@ -124,9 +124,8 @@ class Stage:
 
     def _connect(self, ended: threading.Event) -> None:
         while not ended.wait(0.02):
-            client = socketio.Client(reconnection=False, request_timeout=45)
-            client.connect(self.green.url, transports=["websocket"], wait_timeout=45)
-            client.disconnect()
+            with StockClients() as clients:
+                clients.connect(self.green.url, "websocket")
 
     def end(self) -> None:
         """End commands that still run."""
