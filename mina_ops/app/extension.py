@@ -39,6 +39,7 @@ from mina_ops.app.metrics.routes import MetricRoutes
 from mina_ops.app.native import Native
 from mina_ops.app.process import Kind, Process
 from mina_ops.app.recovery.component import Recovery
+from mina_ops.app.releases.freeze_routes import FreezeRoutes
 from mina_ops.app.releases.routes import ReleaseRoutes
 from mina_ops.app.runtime import Runtime
 from mina_ops.app.sessions.admissions import Admissions
@@ -207,6 +208,7 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
         OfrepRoutes(context, flags),
         LeaseRoutes(context),
         ReleaseRoutes(context),
+        FreezeRoutes(context),
         make_console(context, health, metrics, flags, drain_state),
         AdminRoutes(context),
         Login(context),

@@ -130,10 +130,10 @@ def freeze(session: Session, why: str, as_json: bool) -> None:
     from mina_ops.operator.release import freeze as freezing
     from mina_ops.operator.release import plan
 
-    made = freezing.freeze(plan.read(session.settings).folder, why)
-    output.data(
-        {"frozen": True, "who": made.who, "why": made.why}, made.describe(), as_json=as_json
-    )
+    folder = plan.read(session.settings).folder
+    made, told = freezing.freeze_everywhere(session.settings, folder, why)
+    value = {"frozen": True, "who": made.who, "why": made.why, "app_told": told}
+    output.data(value, _freeze_text(made.describe(), told), as_json=as_json)
 
 
 @command.command()
@@ -144,9 +144,15 @@ def unfreeze(session: Session, as_json: bool) -> None:
     from mina_ops.operator.release import freeze as freezing
     from mina_ops.operator.release import plan
 
-    lifted = freezing.lift(plan.read(session.settings).folder)
+    folder = plan.read(session.settings).folder
+    lifted, told = freezing.lift_everywhere(session.settings, folder)
     text = "Releases can start again." if lifted else "Releases were not frozen."
-    output.data({"frozen": False, "lifted": lifted}, text, as_json=as_json)
+    value = {"frozen": False, "lifted": lifted, "app_told": told}
+    output.data(value, _freeze_text(text, told), as_json=as_json)
+
+
+def _freeze_text(text: str, told: bool) -> str:
+    return text if told else f"{text} No colour could be told: it holds for this machine alone."
 
 
 @command.command()

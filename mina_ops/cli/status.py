@@ -69,7 +69,7 @@ def _look(session: Session) -> dict[str, Any]:
         "traffic": traffic,
         "traffic_error": problem,
         "release": _release(session, plan),
-        "freeze": _freeze(plan),
+        "freeze": _freeze(session, plan),
         "controller": _controller(plan),
     }
 
@@ -163,10 +163,10 @@ def _release(session: Session, plan: Plan) -> dict[str, Any] | None:
     return {**reported.body, "release": reported.id, "elsewhere": reported.who}
 
 
-def _freeze(plan: Plan) -> dict[str, Any] | None:
+def _freeze(session: Session, plan: Plan) -> dict[str, Any] | None:
     from mina_ops.operator.release import freeze
 
-    found = freeze.read(plan.folder)
+    found = freeze.holding(session.settings, plan.folder)
     return None if found is None else {"who": found.who, "why": found.why, "since": found.since}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from flask import Blueprint
 
@@ -19,11 +20,12 @@ _SCHEMAS: Mapping[str, Schema] = {
     "Clashes": record({"clashes": listed(ref("Clash"))}),
     "Clash": record(dict.fromkeys(("path", "rule", "endpoint", "answered_by"), TEXT)),
 }
+_MOST_REPORTED = 5
 _log = logging.getLogger(__name__)
 
 
 class ClashRoutes(Component):
-    """`GET /admin/clashes`, and a warning for each of them when the process starts to serve.
+    """`GET /admin/clashes`, a note on the console, and a warning for each when it starts to serve.
 
     Args:
         others: the components whose probes may clash; routes are found in the app.
@@ -35,6 +37,7 @@ class ClashRoutes(Component):
         self._context = context
         self._others = others
         self._host_routes = HostRoutes(context.app)
+        self._said: tuple[int, list[str]] = (-1, [])
 
     def openapi(self) -> Contract:
         return contract()
@@ -42,6 +45,13 @@ class ClashRoutes(Component):
     def at_start(self) -> None:
         for clash in self.clashes():
             _log.warning("Two want one path. %s. See docs/http-api.md.", clash)
+
+    def report(self) -> Any:
+        """Each clash as a sentence, for the console of either colour; None: there is none."""
+        rules = len(list(self._context.app.url_map.iter_rules()))
+        if rules != self._said[0]:
+            self._said = (rules, [str(clash) for clash in self.clashes()[:_MOST_REPORTED]])
+        return self._said[1] or None
 
     def blueprints(self) -> list[Blueprint]:
         blueprint = Blueprint("mina_ops_clashes", __name__)

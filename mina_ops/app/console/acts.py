@@ -13,10 +13,13 @@ from mina_ops.app.drain.status import iso
 from mina_ops.app.flags.component import Flags
 from mina_ops.app.flags.repository import Author
 from mina_ops.app.releases.contract import KINDS
+from mina_ops.app.releases.freeze import ReleaseFreeze
+from mina_ops.app.releases.freeze_routes import record_freeze
 from mina_ops.app.releases.reports import ReleaseReports
 from mina_ops.errors import Conflict, InvalidRequest
 
 _CONFIRM_SECONDS = 2.0
+_LONGEST_REASON = 200
 _Body = Mapping[str, Any]
 
 
@@ -27,11 +30,14 @@ class Acts:
         self._context = context
         self._flags = flags
         self._watching = watching
+        self._freeze = ReleaseFreeze(context.store, context.clock)
         self._acts: dict[str, Callable[[str, str, _Body], dict[str, Any]]] = {
             "drain": self._drain,
             "cancel-drain": self._cancel_drain,
             "turn-flag": self._set_flag,
             "roll-flag": self._set_flag,
+            "freeze": self._set_freeze,
+            "unfreeze": self._lift_freeze,
             **dict.fromkeys(KINDS, self._order),
         }
 
@@ -81,6 +87,22 @@ class Acts:
             return {"flags_version": edited.changed.version}
         found = self._flags.confirmations.wait(edited.changed, _CONFIRM_SECONDS)
         return {"confirmed": found.complete, "waiting_for": list(found.waiting_for)}
+
+    def _set_freeze(self, actor: str, address: str, body: _Body) -> dict[str, Any]:
+        reason = " ".join(str(body.get("reason", "")).split())
+        if not 0 < len(reason) <= _LONGEST_REASON:
+            raise InvalidRequest(
+                f"'reason' must have 1 to {_LONGEST_REASON} characters.", field="reason"
+            )
+        before, now = self._freeze.set(actor, reason)
+        record_freeze(self._context, actor, before, now, address)
+        return {"freeze": now.to_json()}
+
+    def _lift_freeze(self, actor: str, address: str, body: _Body) -> dict[str, Any]:
+        before = self._freeze.lift()
+        if before is not None:
+            record_freeze(self._context, actor, before, None, address)
+        return {"lifted": before is not None}
 
     def _order(self, actor: str, address: str, body: _Body) -> dict[str, Any]:
         release = self._watching.release

@@ -32,6 +32,8 @@ def text(entry: Entry) -> str:
         word = entry.action.removeprefix("release.")
         asked = " asked of" if word in KINDS else ":"
         return f"{word.replace('_', ' ')}{asked} release {entry.subject}"
+    if entry.action.startswith("freeze."):
+        return _freeze(entry)
     words = entry.action.replace(".", " ").replace("_", " ")
     return f"{words}: {entry.subject}" if entry.subject else words
 
@@ -52,6 +54,13 @@ def _switch(entry: Entry) -> str:
         for colour, share in sorted(after.items())
     ]
     return f"traffic: {', '.join(parts)}"
+
+
+def _freeze(entry: Entry) -> str:
+    if entry.action == "freeze.lift":
+        return "freeze of releases lifted"
+    why = entry.after.get("why") if isinstance(entry.after, Mapping) else ""
+    return f"releases frozen: {why}" if why else "releases frozen"
 
 
 def _percent(side: Any) -> Mapping[str, Any]:

@@ -91,8 +91,8 @@ class Document:
             "grace_seconds": self._context.settings.drain_grace_seconds,
             "release": release,
             "releases_known": release is not None,
-            "freeze": None,
-            "notes": [],
+            "freeze": self._freeze(),
+            "notes": self._notes(order),
             **self._flag_part(),
             "changes": [changes.shown(entry) for entry in watching.changes[:_SHOWN_CHANGES]],
             "changes_stale": watching.failed or watching.silent_seconds > _STALE_SECONDS,
@@ -111,6 +111,21 @@ class Document:
     def _release(self) -> Body | None:
         release = self._watching.release
         return None if release is None else with_age(release, self._context.clock.now())
+
+    def _freeze(self) -> Body | None:
+        found = self._watching.freeze
+        if found is None:
+            return None
+        return {"by": found.who, "reason": found.why, "since": found.since}
+
+    def _notes(self, order: list[str]) -> list[str]:
+        """What the verdict line warns of beside checks and figures: paths that two want."""
+        found: dict[str, set[str]] = {}
+        for name in order:
+            for said in self._context.presence.reports("clashes", name).values():
+                for clash in said:
+                    found.setdefault(str(clash), set()).add(name)
+        return [f"{' and '.join(sorted(names))}: {clash}" for clash, names in found.items()]
 
     def _given(self, name: str) -> float | None:
         release = self._watching.release

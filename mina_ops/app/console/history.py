@@ -70,6 +70,7 @@ class History:
             raw = self._store.get(keys.minute(colour, minute))
             if view.amounts or raw is not None:
                 point[colour] = _values(view, None if raw is None else json.loads(raw))
+        _add_shares([point[colour] for colour in self._colours if colour in point])
         return point
 
 
@@ -82,6 +83,14 @@ def _values(view: View, sample: dict[str, Any] | None) -> Point:
         "handshakes": answers.websockets(view.amounts)["connection_success_rate"],
         "sessions": None if sample is None else sample["sessions"],
     }
+
+
+def _add_shares(points: list[Point]) -> None:
+    """Which share of the minute's requests each colour served, in percent; None: nobody asked."""
+    rates = [point["requests_per_second"] or 0.0 for point in points]
+    total = sum(rates)
+    for point, rate in zip(points, rates, strict=True):
+        point["share"] = round(100 * rate / total, 1) if total else None
 
 
 def _minute(moment: float) -> int:

@@ -17,6 +17,7 @@ from mina_ops.app.context import Context
 from mina_ops.app.drain.model import Order
 from mina_ops.app.drain.orders import Orders
 from mina_ops.app.flags.component import Flags
+from mina_ops.app.releases.freeze import Freeze, ReleaseFreeze
 from mina_ops.errors import StateUnavailable
 
 LOOKING_SECONDS = 10.0
@@ -36,6 +37,7 @@ class Watching:
         changes: the newest entries of the audit log, newest first.
         flag_authors: flag -> (actor, Unix time) of its last change.
         release: the newest release; None: nobody reported one.
+        freeze: the freeze that holds; None: none does.
         read_at: when all of it was read last, monotonic; None: never.
         failed: whether the last try failed.
     """
@@ -51,6 +53,7 @@ class Watching:
         self.changes: list[Entry] = []
         self.flag_authors: dict[str, tuple[str, float]] = {}
         self.release: Body | None = None
+        self.freeze: Freeze | None = None
         self.read_at: float | None = None
         self.failed = False
 
@@ -91,6 +94,7 @@ class Watching:
             for colour in self._colours
         }
         self.release = newest_release(self._context)
+        self.freeze = ReleaseFreeze(store, self._context.clock).read()
         self.changes = self._context.audit.newest(_CHANGES)
         self._read_flag_authors()
         self.history.beat(now)

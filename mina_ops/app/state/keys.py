@@ -74,6 +74,10 @@ RELEASES = "mina:releases"
 """Ids of the releases that were reported, the newest first."""
 
 
+FREEZE = "mina:freeze"
+"""Who froze releases, and why; while it is there, none starts."""
+
+
 def release(release_id: str) -> str:
     """What its controller reported last of a release."""
     return f"mina:release:{release_id}"

@@ -108,7 +108,7 @@ def _release(settings: OperatorSettings) -> tuple[Body | None, Body | None, list
         shown = None if newest is None else _shown(newest, lock.is_held(folder))
     except MinaOpsError as error:
         return None, None, [str(error)]
-    frozen = None if held is None else {"by": held.who, "reason": held.why, "until": None}
+    frozen = None if held is None else {"by": held.who, "reason": held.why, "since": held.since}
     return shown, frozen, []
 
 

@@ -19,7 +19,7 @@ def examine(settings: OperatorSettings) -> Iterator[Finding]:
     release = plan.read(settings)
     yield from _programs(release)
     yield from _channels(settings)
-    yield from _leftovers(release.folder)
+    yield from _leftovers(settings, release.folder)
 
 
 def _programs(release: plan.Plan) -> Iterator[Finding]:
@@ -61,8 +61,8 @@ def send_test(settings: OperatorSettings) -> Iterator[Finding]:
             yield fault("channels", f"{delivery.channel}: {delivery.problem}", "correct its URL")
 
 
-def _leftovers(folder: Path) -> Iterator[Finding]:
-    held = freeze.read(folder)
+def _leftovers(settings: OperatorSettings, folder: Path) -> Iterator[Finding]:
+    held = freeze.holding(settings, folder)
     if held is not None:
         yield warning("releases", held.describe(), "mina-ops release unfreeze")
     newest = journal.latest(folder)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from mina_ops.errors import ConfigurationError, MinaOpsError, OperatorError
+from mina_ops.errors import MinaOpsError
 from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.system.people import whoami
@@ -63,7 +63,7 @@ class Reported:
 
 def newest(settings: OperatorSettings) -> Reported | None:
     """The newest release that the app knows; None where it knows none or does not answer."""
-    found = _ask(settings, "GET", "/admin/releases")
+    found = ask_app(settings, "GET", "/admin/releases")
     for body in (found or {}).get("releases", []):
         with suppress(ValueError):
             return Reported.from_json(body)
@@ -72,7 +72,7 @@ def newest(settings: OperatorSettings) -> Reported | None:
 
 def one(settings: OperatorSettings, release_id: str) -> Reported | None:
     """That release, if the app knows it."""
-    found = _ask(settings, "GET", f"/admin/releases/{release_id}")
+    found = ask_app(settings, "GET", f"/admin/releases/{release_id}")
     try:
         return None if found is None else Reported.from_json(found)
     except ValueError:
@@ -83,7 +83,7 @@ def ask(settings: OperatorSettings, release_id: str, kind: str, why: str) -> boo
     """Ask a release on another machine to `abort`, `pause`, `resume` or `promote`."""
     said = " ".join(why.split())[:200]
     body = {"request": {"kind": kind, "why": said, "who": whoami()}}
-    return _ask(settings, "PUT", f"/admin/releases/{release_id}", body) is not None
+    return ask_app(settings, "PUT", f"/admin/releases/{release_id}", body) is not None
 
 
 def abort(
@@ -105,14 +105,19 @@ def abort(
     return None
 
 
-def _ask(
+def ask_app(
     settings: OperatorSettings, method: str, path: str, body: Any = None
 ) -> dict[str, Any] | None:
-    for colour in settings.colours.values():
+    """The answer of the first colour that takes it; None: none did, or none can be asked."""
+    try:
+        colours, token = list(settings.colours.values()), settings.token()
+    except MinaOpsError:
+        return None
+    for colour in colours:
         try:
-            with AppClient(colour.name, colour.url, token=settings.token()) as app:
+            with AppClient(colour.name, colour.url, token=token) as app:
                 status, answer = app.request(method, path, body=body, admin=True)
-        except (OperatorError, ConfigurationError, MinaOpsError):
+        except MinaOpsError:
             continue
         if status < 300 and isinstance(answer, dict):
             return answer

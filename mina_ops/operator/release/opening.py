@@ -72,7 +72,7 @@ def begin(site: Site, version: str, new: Colour, *, hotfix: bool = False) -> Rel
     """
     settings = site.settings
     plan = replace(plans.read(settings), hotfix=hotfix)
-    freeze.require_none(plan.folder)
+    freeze.require_none(settings, plan.folder)
     if unfinished := _unfinished(plan):
         raise ConfigurationError(
             f"Release {unfinished} has not ended: `mina-ops release resume` or `abort` it first."

@@ -9,6 +9,7 @@ const ROWS = [
   { key: "p95_ms", name: "P95", text: (value) => (value === null ? "–" : `${number(value)} ms`) },
   { key: "handshakes", name: "handshakes", text: percent },
   { key: "sessions", name: "live sessions", text: number },
+  { key: "share", name: "share", text: percent },
 ];
 
 export function figuresView(root) {
@@ -58,6 +59,7 @@ function rowView({ key, name, text }) {
 
 function figureOf(colour, key) {
   if (key === "sessions") return { value: colour.sessions, why: null };
+  if (key === "share") return { value: colour.share.seen, why: colour.share.seen === null ? "no request yet" : null };
   return colour.figures[key];
 }
 

@@ -9,6 +9,7 @@ const WORDS = { pass: "passes", fail: "FAILS", no_data: "not yet known", error: 
 const SAID = { done: "done", now: "under way", waiting: "to come", failed: "failed" };
 
 export function releaseView(root, ask) {
+  const frozen = make("p", { class: "frozen" });
   const about = make("p", { class: "about" });
   const phases = make("ol", { class: "phases" });
   const waits = make("p", { class: "waits" });
@@ -19,15 +20,17 @@ export function releaseView(root, ask) {
   triggers.append(body);
   const orders = make("p", { class: "small orders" });
   const acts = make("p", { class: "acts" });
-  const buttons = ["promote", "pause", "resume", "abort"].map((name) => actButton(name, ask));
+  const buttons = ["promote", "pause", "resume", "abort", "freeze", "unfreeze"].map((name) => actButton(name, ask));
   acts.append(...buttons);
   const line = copyLine();
-  root.append(about, phases, waits, triggers, orders, acts, line.root);
+  root.append(frozen, about, phases, waits, triggers, orders, acts, line.root);
 
   return ({ data, silent }) => {
     if (!data) return;
     const release = data.release;
     root.classList.toggle("old", silent > 2.5);
+    say(frozen, frozenWords(data));
+    show(frozen, Boolean(data.freeze));
     say(about, aboutWords(data));
     list(phases, release?.phases ?? [], (phase) => phase.name, phaseItem);
     show(phases, Boolean(release));
@@ -43,9 +46,14 @@ export function releaseView(root, ask) {
   };
 }
 
+function frozenWords({ freeze, at }) {
+  if (!freeze) return "";
+  return `Releases are frozen by ${who(freeze.by)} for ${duration(Math.max(0, at - freeze.since))}: ${freeze.reason || "no reason given"}. None starts until that is lifted.`;
+}
+
 function aboutWords({ release, freeze, releases_known: known }) {
   if (!release) {
-    if (freeze) return `Releases are frozen by ${who(freeze.by)}: ${freeze.reason}`;
+    if (freeze) return "";
     return known ? "No release is running." : "Unknown: no operator has told this app of releases yet.";
   }
   const heard = release.heard_seconds === null ? "never heard" : `heard ${duration(release.heard_seconds)} ago`;

@@ -66,6 +66,7 @@ def _history(now: float, green_since: int) -> State:
             "p95_ms": 87 * wave,
             "handshakes": 99.9,
             "sessions": round(220 * (1 - share) * wave),
+            "share": 100 * (1 - share),
         }
         if share:
             point["green"] = {
@@ -74,6 +75,7 @@ def _history(now: float, green_since: int) -> State:
                 "p95_ms": 91 * wave,
                 "handshakes": 100.0,
                 "sessions": round(220 * share * wave),
+                "share": 100 * share,
             }
         points.append(point)
     marks = [{"at": now - 60 * green_since, "kind": "release", "text": "release v2.5.0 began"}]
@@ -86,7 +88,7 @@ def calm() -> State:
     now = time.time()
     blue = _colour("v2.4.5", share={"given": None, "seen": 100.0}, sessions=183)
     blue["figures"] = _figures(311, 0.02, 87, 99.92)
-    green = _colour("v2.4.4")
+    green = _colour("v2.4.4", share={"given": None, "seen": 0.0})
     return {
         "at": now,
         "product": "mina",
@@ -147,6 +149,16 @@ def _changes(now: float) -> list[State]:
         {"id": str(ago), "at": now - ago, "actor": f"token:{who}", "text": text}
         for ago, who, text in texts
     ]
+
+
+def frozen() -> State:
+    """Releases are frozen, and the host has a page at one of our paths."""
+    state = calm()
+    since = state["at"] - 7200
+    state["freeze"] = {"by": "token:ana", "reason": "a migration failed halfway", "since": since}
+    note = "blue and green: /api/health: the host's health (/api/health), mina_ops answers"
+    state["verdict"] = [{"level": "warning", "text": note}]
+    return state
 
 
 def empty() -> State:
@@ -357,6 +369,7 @@ STATES: dict[str, Callable[[], State]] = {
     state.__name__: state
     for state in (
         calm,
+        frozen,
         empty,
         first_seconds,
         canary,

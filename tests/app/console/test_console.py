@@ -165,6 +165,28 @@ def test_a_controller_that_falls_silent_is_told() -> None:
     assert with_age({"heard_at": 100.0, "ended": True}, 900.0)["alive"] is True
 
 
+def test_releases_are_frozen_from_the_page_and_a_reason_is_needed(site: Site) -> None:
+    assert site.act(act="freeze").json()["field"] == "reason"
+    assert site.act(act="freeze", reason="a migration failed").is_success
+    frozen = eventually(lambda: site.data("green")["freeze"], 10, "green shows the freeze")
+    assert (frozen["by"], frozen["reason"]) == ("token:ops", "a migration failed")
+    assert site.act(token=READER, act="unfreeze").status_code == 403
+    assert site.act(act="unfreeze").json() == {"lifted": True}
+    eventually(lambda: site.data("green")["freeze"] is None, 10, "it is lifted")
+    texts = [change["text"] for change in site.data()["changes"]]
+    assert texts[:2] == ["freeze of releases lifted", "releases frozen: a migration failed"]
+
+
+def test_a_page_of_the_host_at_a_path_of_ours_is_told(start_host: Hosts, redis_url: str) -> None:
+    site = sites.start(start_host, redis_url, CLASHES="1")
+
+    def told() -> list[dict[str, str]]:
+        return [one for one in site.data()["verdict"] if "blue and green: /api/" in one["text"]]
+
+    (clash,) = eventually(told, 10, "the clash of both is told")
+    assert (clash["level"], "the host's health" in clash["text"]) == ("warning", True)
+
+
 def test_unknown_acts_and_colours_are_refused_by_name(site: Site) -> None:
     assert site.act(act="delete-everything").json()["field"] == "act"
     assert site.act(act="drain", colour="red").json()["field"] == "colour"

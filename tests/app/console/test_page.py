@@ -201,6 +201,22 @@ def test_the_focus_stays_while_figures_change(open_page: Open, stage: Stage) -> 
     expect(button).to_be_focused()
 
 
+def test_a_freeze_is_told_asks_for_a_reason_and_can_be_lifted(
+    open_page: Open, stage: Stage
+) -> None:
+    page = open_page("calm")
+    page.get_by_role("button", name="freeze releases").click()
+    page.get_by_label("why").fill("holidays")
+    page.keyboard.press("Enter")
+    expect(page.locator("#ask")).to_be_hidden()
+    assert stage.orders == [{"act": "freeze", "reason": "holidays"}]
+    page = open_page("frozen")
+    expect(page.locator("#release .frozen")).to_contain_text("frozen by ana for 2 h")
+    page.get_by_role("button", name="lift the freeze").click()
+    expect(page.locator("#ask")).to_contain_text("a migration failed halfway")
+    page.keyboard.press("Escape")
+
+
 def test_the_theme_can_be_chosen_and_is_kept(open_page: Open) -> None:
     page = open_page("calm")
     page.get_by_role("button", name="dark").click()
