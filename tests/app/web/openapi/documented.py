@@ -15,6 +15,7 @@ from mina_ops.app.login.contract import NONE as NO_LOGIN
 from mina_ops.app.login.contract import contract as login
 from mina_ops.app.metrics.contract import contract as metrics
 from mina_ops.app.releases.contract import contract as releases
+from mina_ops.app.releases.freeze_routes import contract as freeze
 from mina_ops.app.sessions.contract import contract as sessions
 from mina_ops.app.web.openapi.document import document
 from mina_ops.app.web.openapi.operations import Contract
@@ -29,6 +30,7 @@ def whole(*, with_optional: bool = True) -> dict[str, Any]:
         flags(),
         drain(),
         releases(),
+        freeze(),
         leases(),
         admin(),
         clashes(),
