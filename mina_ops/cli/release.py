@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from mina_ops.cli import output
+from mina_ops.cli.release_flags import restore_flags
 from mina_ops.cli.release_summary import iso, summary, summary_or_damage
 from mina_ops.cli.session import Session
 from mina_ops.cli.taking_back import take_back
-from mina_ops.errors import ConfigurationError, MinaOpsError
+from mina_ops.errors import AppUnhealthy, ConfigurationError, MinaOpsError
 
 if TYPE_CHECKING:
-    from mina_ops.operator.release.control import Control
     from mina_ops.operator.release.journal import Journal
     from mina_ops.operator.release.release import Release
 
@@ -187,14 +187,11 @@ def show(session: Session, release_id: str | None, as_json: bool) -> None:
     from mina_ops.operator.release import journal as journals
     from mina_ops.operator.release import plan
 
-    found = journals.history(plan.read(session.settings).folder)
-    named = [j for j in found if release_id in (None, j.release_id, j.version)]
-    if not named:
-        raise ConfigurationError(f"No release {release_id or ''} here; see `release history`.")
-    entries = named[0].entries()
+    named = journals.named(plan.read(session.settings).folder, release_id)
+    entries = named.entries()
     story = [release_story.head(entries), *release_story.lines(entries)]
     listed = [{"at": iso(e.at), "event": e.event, "phase": e.phase, **e.detail} for e in entries]
-    value = {**summary(named[0]), "entries": listed}
+    value = {**summary(named), "entries": listed}
     output.data(value, "\n".join(story), as_json=as_json)
 
 
@@ -242,22 +239,22 @@ def _play(release: Release, act: Callable[[Release], None], as_json: bool) -> No
 
 
 def _ask(session: Session, kind: str, why: str, as_json: bool) -> None:
-    control = _control(session)
-    control.ask(kind, why)
-    output.data({"asked": kind}, f"Asked the running release to {kind}.", as_json=as_json)
-
-
-def _control(session: Session) -> Control:
-    from mina_ops.operator.release import lock
+    from mina_ops.operator.release import elsewhere, lock
     from mina_ops.operator.release.control import Control
 
-    journal = _newest(session)
-    if not lock.is_held(journal.folder.parent):
-        raise ConfigurationError(
-            f"No release is running; the newest is {journal.release_id} "
-            f"({journal.progress().phase})."
-        )
-    return Control(journal.folder)
+    journal = _latest(session)
+    if journal is not None and lock.is_held(journal.folder.parent):
+        Control(journal.folder).ask(kind, why)
+        who = "the running release"
+    else:
+        found = elsewhere.newest(session.settings)
+        if found is None or not found.is_alive:
+            newest = "" if journal is None else f"; the newest is {journal.release_id}"
+            raise ConfigurationError(f"No release is running{newest}.")
+        if not elsewhere.ask(session.settings, found.id, kind, why):
+            raise AppUnhealthy(f"The app took no order for {found.id}, which {found.who} runs.")
+        who = f"{found.id}, which {found.who} runs,"
+    output.data({"asked": kind}, f"Asked {who} to {kind}.", as_json=as_json)
 
 
 def _newest(session: Session) -> Journal:
@@ -272,3 +269,6 @@ def _latest(session: Session) -> Journal | None:
     from mina_ops.operator.release import plan
 
     return journals.latest(plan.read(session.settings).folder)
+
+
+command.add_command(restore_flags)

@@ -32,15 +32,7 @@ def state(session: Session) -> dict[str, Any] | None:
     value = {**told, **summary(found), "running": running, "owner": owner}
     stopped = lock.is_stopped(owner)
     value |= {"age_seconds": None if age is None else round(max(0.0, age), 1), "stopped": stopped}
-    return {**value, "no_data": plan.no_data, "left_seconds": _left(told, plan)}
-
-
-def _left(told: dict[str, Any], plan: Any) -> float | None:
-    """Seconds until the share was watched long enough; None where nothing is watched."""
-    if told.get("seconds") is None or told.get("phase") not in ("switch", "watch"):
-        return None
-    whole = plan.step_seconds if told["phase"] == "switch" else plan.watch_seconds
-    return float(round(max(0.0, whole - float(told["seconds"])), 1))
+    return {**value, "no_data": plan.no_data}
 
 
 def text(value: dict[str, Any]) -> str:
@@ -62,7 +54,7 @@ def text(value: dict[str, Any]) -> str:
 
 def _verdicts(value: dict[str, Any]) -> list[str]:
     found = value.get("verdicts") or []
-    left = value.get("left_seconds")
+    left = value.get("seconds_left")
     lines = [] if left is None else [f"{left:.0f} s left at this share"]
     waits = [f"  {one['trigger']}: {one['reason']}" for one in found if one["verdict"] != "pass"]
     if waits:

@@ -1,4 +1,4 @@
-"""`release status --watch`: the live view of a release, from any terminal of any machine."""
+"""A release as a page of a terminal: its own, or any other with `release status --watch`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mina_ops.operator.release.model import FORWARD
 _EVERY_SECONDS = 1.0
 _OLD_SECONDS = 10.0
 _BAR_CELLS = 20
+LINES_SHOWN = 6
 _STYLES = {"pass": "green", "fail": "bold red"}
 
 
@@ -52,9 +53,11 @@ def render(state: Mapping[str, Any] | None) -> Group:
     if state is None:
         return Group(Text("No release was reported."))
     parts: list[Text | Table] = [_title(state), _phases(state), _controller(state)]
+    if state.get("paused") and not state.get("ended"):
+        parts.append(Text("paused: `mina-ops release promote`, `resume` or `abort`", "bold yellow"))
     if state.get("colours"):
         parts += [Text(), _figures(state), Text(), _verdicts(state)]
-    lines = "\n".join(state.get("lines", [])[-6:])
+    lines = "\n".join(state.get("lines", [])[-LINES_SHOWN:])
     return Group(*parts, Text(), Text(lines, style="dim", no_wrap=True, overflow="ellipsis"))
 
 
@@ -78,7 +81,7 @@ def _phases(state: Mapping[str, Any]) -> Text:
 
 
 def _controller(state: Mapping[str, Any]) -> Text:
-    age = float(state.get("age_seconds", 0.0))
+    age = float(state.get("age_seconds") or 0.0)
     heard = f"{state.get('who')} on {state.get('host')}, heard {age:.0f} s ago"
     if state.get("ended"):
         return Text("ended", style="dim")
@@ -112,6 +115,8 @@ def _number(value: Any, form: str) -> str:
 
 def _verdicts(state: Mapping[str, Any]) -> Table:
     after = f"{float(state.get('seconds') or 0):.0f} s after the last change"
+    if state.get("seconds_left"):
+        after += f", {float(state['seconds_left']):.0f} s left"
     table = _plain("trigger", "verdict", after)
     for finding in state.get("verdicts", []):
         verdict = str(finding["verdict"])

@@ -24,7 +24,7 @@ def take_back(session: Session, wish: Wish, as_json: bool, *, flags: bool = Fals
         NotRolledBack: traffic could not be brought back, or the old colour runs something else.
         ConfigurationError: there is nothing to roll back (`wish.done_too`), or no such colour.
     """
-    from mina_ops.operator.release import way_back
+    from mina_ops.operator.release import opening, way_back
     from mina_ops.operator.release.release import Site
 
     found = session.for_the_way_back(output.say)
@@ -35,32 +35,33 @@ def take_back(session: Session, wish: Wish, as_json: bool, *, flags: bool = Fals
         _go_back(way_back.to_colour(site, wish.to, plan, tell), wish, as_json, flags=flags)
         return
     journal = way_back.find(site, plan.folder, wish)
-    if journal is not None and _ended_by_its_controller(journal, plan, wish, as_json):
+    release = None if journal is None else opening.reopen(site, journal, plan, tell)
+    if release is not None and _is_ended_by_its_controller(release, wish):
+        if flags:
+            _set_flags_back(release)
+        _finish(release.journal, as_json)
         return
-    release = _release(site, journal, plan, tell) or _from_elsewhere(
-        site, plan, tell, wish, as_json
-    )
+    release = release or _from_elsewhere(site, plan, tell, wish, as_json)
     if release is None:
         return
     _go_back(release, wish, as_json, flags=flags)
 
 
-def _release(site: Site, journal: Journal | None, plan: Plan, tell: Tell) -> Release | None:
-    from mina_ops.operator.release import opening
-
-    return None if journal is None else opening.reopen(site, journal, plan, tell)
-
-
-def _ended_by_its_controller(journal: Journal, plan: Plan, wish: Wish, as_json: bool) -> bool:
+def _is_ended_by_its_controller(release: Release, wish: Wish) -> bool:
     from mina_ops.operator.release import lock, way_back
 
-    if journal.progress().ended or not lock.is_held(plan.folder):
+    folder, journal = release.plan.folder, release.journal
+    if journal.progress().ended or not lock.is_held(folder):
         return False
-    taken = way_back.ask_controller(plan.folder, journal, wish.why, output.say)
-    if taken is way_back.Taken.NOT_HEARD:
-        return False
-    _finish(journal, as_json)
-    return True
+    taken = way_back.ask_controller(folder, journal, wish.why, output.say)
+    return taken is not way_back.Taken.NOT_HEARD
+
+
+def _set_flags_back(release: Release) -> None:
+    from mina_ops.operator.release import flags
+
+    for line in flags.set_back(release):
+        output.say(line)
 
 
 def _from_elsewhere(
@@ -104,7 +105,6 @@ def _nothing(site: Site, wish: Wish, as_json: bool) -> None:
 
 
 def _go_back(release: Release, wish: Wish, as_json: bool, *, flags: bool) -> None:
-    from mina_ops.operator.release import flags as changed
     from mina_ops.operator.release import opening, way_back
     from mina_ops.operator.release.model import ENDED, WITH_TRAFFIC
     from mina_ops.operator.release.rollback import roll_back
@@ -127,8 +127,7 @@ def _go_back(release: Release, wish: Wish, as_json: bool, *, flags: bool) -> Non
     with opening.locked(release.settings, purpose, folder=folder, take_over=True):
         _run(release, act)
     if flags:
-        for line in changed.set_back(release):
-            output.say(line)
+        _set_flags_back(release)
     _finish(release.journal, as_json)
 
 

@@ -21,6 +21,8 @@ STATE: dict[str, Any] = {
     "host": "deploy-1",
     "age_seconds": 1.2,
     "seconds": 142.0,
+    "seconds_left": 458.0,
+    "paused": False,
     "colours": {
         "green": {"requests": 412, "errors": 0, "p95_ms": 91.0, "handshakes": 38,
                   "handshakes_failed": 0, "database_ms": 2.1},
@@ -52,7 +54,20 @@ def test_share_figures_verdicts_and_the_controller_are_on_screen(width: int) -> 
     assert "v2.5.0 blue to green █████░░░░░░░░░░░░░░░ 25 %" in text
     assert "ana on deploy-1, heard 1 s ago" in text
     assert "7 more without one would do" in text
-    assert "142 s after the last change" in text
+    assert "142 s after the last change, 458 s left" in text
+    assert "paused" not in text
+
+
+def test_one_that_is_paused_says_what_goes_on() -> None:
+    text = "\n".join(_screen({**STATE, "paused": True}, 80))
+    assert "paused: `mina-ops release promote`, `resume` or `abort`" in text
+
+
+def test_a_colour_that_does_not_answer_has_no_figures() -> None:
+    state = {**STATE, "colours": {"green": {"fault": "refused"}}}
+    row = next(line for line in _screen(state, 80) if line.startswith("green"))
+    assert "does not answer" in row
+    assert "0" not in row
 
 
 def test_a_controller_that_is_not_heard_is_told_with_what_to_type() -> None:

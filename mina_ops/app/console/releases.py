@@ -40,14 +40,14 @@ def shaped(report: Mapping[str, Any], requests: list[dict[str, str]]) -> Body:
         "phases": _phases(str(report.get("phase"))),
         "percent": report.get("percent"),
         "ended": bool(report.get("ended")),
-        "paused": bool(lines) and "paused" in lines[-1],
+        "paused": bool(report.get("paused")) and not report.get("ended"),
         "waits_for": "; ".join(missing) or None,
         "reason": "; ".join(reasons) or (lines[-1] if lines else None),
         "triggers": [
             {"name": one.get("trigger"), "verdict": one.get("verdict"), "says": one.get("reason")}
             for one in verdicts
         ],
-        "seconds_left": None,
+        "seconds_left": report.get("seconds_left"),
         "flags": [],
         "heard_at": heard_at,
         "orders": [_order(request, heard_at) for request in requests[-_LAST_ORDERS:]],

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mina_ops.app.web.openapi.forms import FLAG, NUMBER, SAYING, TEXT, Schema, listed, record, ref
+from mina_ops.app.web.openapi.forms import (
+    FLAG,
+    NUMBER,
+    NUMBER_OR_NULL,
+    SAYING,
+    TEXT,
+    Schema,
+    listed,
+    record,
+    ref,
+)
 from mina_ops.app.web.openapi.operations import ADMIN, Contract, in_path, operation
 
 ID: Schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"}
@@ -25,6 +35,11 @@ _REPORT: dict[str, Schema] = {
     "pid": NUMBER,
     "started_at": NUMBER,
     "seconds": {**NUMBER, "description": "Since the share last changed."},
+    "seconds_left": {
+        **NUMBER_OR_NULL,
+        "description": "Until its share was watched long enough; null: nothing is watched.",
+    },
+    "paused": {**FLAG, "description": "Whether it waits for a person."},
     "colours": {**_ANY, "description": "Colour -> its figures over the present window."},
     "verdicts": listed(_ANY),
     "response": TEXT,

@@ -31,7 +31,7 @@ def steps_of(release: Release) -> list[Step]:
         Step(steps.readiness(old), lambda: _old_is_ready(release)),
         Step(steps.asking(old, "/admin/drain", "/api/health", *metrics), lambda: _figures(release)),
         Step(
-            [*steps.figures(release, old), *steps.asking(old, "/admin/flags")],
+            [*steps.figures(release, old), *steps.asking(old, flags.EXPORT)],
             lambda: _remember(release),
         ),
     ]
@@ -84,8 +84,8 @@ def _remember(release: Release) -> None:
         Phase.CHECKS,
         baseline=to_json(before),
         old_version=health.version,
-        flags=flags.now(release),
     )
+    flags.keep(release)
     for line in [*_sick(release, before), *outlook.lines(release.plan, before)]:
         release.observer.phase(Phase.CHECKS, line)
         release.note(Phase.CHECKS, notice="outlook", reason=line)

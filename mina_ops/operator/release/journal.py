@@ -154,6 +154,18 @@ def latest(root: Path) -> Journal | None:
     return found[0] if found else None
 
 
+def named(root: Path, name: str | None) -> Journal:
+    """The newest release of that id or version; None: the newest of all.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    for journal in history(root):
+        if name in (None, journal.release_id, journal.version):
+            return journal
+    raise ConfigurationError(f"No release {name or ''} here; see `mina-ops release history`.")
+
+
 def history(root: Path) -> list[Journal]:
     """All journals under `root`, the newest first; one without a whole line is none."""
     if not root.is_dir():

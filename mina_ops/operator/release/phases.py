@@ -231,6 +231,7 @@ def approve(release: Release, phase: Phase, seconds: float) -> None:
     text = f"{release.version} waits for approval of {phase}: `mina-ops release promote`"
     release.tell("release", text)
     release.observer.phase(phase, text)
+    release.observer.stays(None, paused=True)
     deadline = release.clock() + seconds
     while release.clock() < deadline:
         request = release.control.take("promote")
@@ -238,6 +239,7 @@ def approve(release: Release, phase: Phase, seconds: float) -> None:
             raise Bad(Response.INSTANT, [aborted(request)])
         if request is not None and request.kind == "promote":
             release.journal.write("request", phase, kind="promote", who=request.who)
+            release.observer.stays(None, paused=False)
             return
         release.sleep(min(1.0, release.plan.look_seconds))
     raise Bad(Response.INSTANT, [f"nobody approved {phase} within {seconds:g} s"])

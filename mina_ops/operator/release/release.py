@@ -46,6 +46,9 @@ class Observer:
     def drain(self, colour: str, remaining: int | None) -> None:
         """So many sessions are still on a colour."""
 
+    def stays(self, seconds_left: float | None, *, paused: bool) -> None:
+        """It stays at its share for so long at least; `paused`: until a person decides."""
+
 
 @dataclass(frozen=True)
 class Target:

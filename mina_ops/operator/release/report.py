@@ -56,6 +56,8 @@ class Report(Observer):
             "phase": str(release.journal.progress().phase),
             "percent": release.journal.progress().percent,
             "started_at": time.time(),
+            "paused": False,
+            "seconds_left": None,
             "colours": {},
             "verdicts": [],
             "lines": [],
@@ -72,7 +74,7 @@ class Report(Observer):
         self._send(to_app=True)
 
     def phase(self, phase: Phase, text: str) -> None:
-        self._note(f"{phase}: {text}", phase=str(phase))
+        self._note(f"{phase}: {text}", phase=str(phase), seconds_left=None)
         self._view.phase(phase, text)
 
     def output(self, phase: Phase, line: str) -> None:
@@ -100,6 +102,23 @@ class Report(Observer):
             self._state["draining"] = {"colour": colour, "remaining": remaining}
         self._view.drain(colour, remaining)
 
+    def stays(self, seconds_left: float | None, *, paused: bool) -> None:
+        left = None if seconds_left is None else round(seconds_left, 1)
+        with self._lock:
+            self._state |= {"seconds_left": left, "paused": paused}
+        self._view.stays(seconds_left, paused=paused)
+
+    def state(self) -> dict[str, Any]:
+        """How it stands now, as it is reported."""
+        with self._lock:
+            state = {**self._state, "heartbeat": time.time(), "ended": False}
+        # A journal that cannot be read must not take the view with it.
+        with suppress(MinaOpsError, OSError):
+            progress = self._release.journal.progress()
+            state |= {"phase": str(progress.phase), "percent": progress.percent}
+            state["ended"] = progress.ended
+        return state
+
     def _note(self, line: str, **values: Any) -> None:
         with self._lock:
             stamped = [*self._state["lines"], f"{time.strftime('%H:%M:%S')} {line}"]
@@ -114,10 +133,7 @@ class Report(Observer):
                 self._send(to_app=beats % _APP_EVERY_BEATS == 0)
 
     def _send(self, *, to_app: bool) -> None:
-        progress = self._release.journal.progress()
-        with self._lock:
-            state = {**self._state, "phase": str(progress.phase), "percent": progress.percent}
-        state |= {"heartbeat": time.time(), "ended": progress.ended}
+        state = self.state()
         with suppress(files.NotWritten):
             files.write(self._release.journal.folder / FILE, json.dumps(state))
         if to_app:

@@ -77,6 +77,7 @@ class Watch:
             judgement = self.look(elapsed)
             if self._promoted:
                 return
+            release.observer.stays(max(0.0, seconds - elapsed), paused=self.paused)
             if not self.paused and elapsed >= seconds:
                 if judgement.conclusive:
                     reasons = [f"{f.trigger}: {f.reason}" for f in judgement.findings]

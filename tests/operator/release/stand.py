@@ -83,11 +83,12 @@ class Stand:
         assert self._haproxy is not None
         return self._haproxy
 
-    def start_colour(self, colour: str, port: int | None = None) -> Server:
+    def start_colour(self, colour: str, port: int | None = None, instance: str = "0") -> Server:
         """One process of a colour, as its own server of the stand."""
         (self.folder / "faults").mkdir(exist_ok=True)
         environment = {
             "ENVIRONMENT": colour,
+            "MINA_OPS_INSTANCE": instance,
             "APP_VERSION": VERSIONS[colour],
             "REDIS_URL": self.redis.url,
             "FAULTS": str(self.folder / "faults"),

@@ -172,7 +172,7 @@ def _half_on_green(stand: Stand) -> None:
     settings = load(stand.file)
     site = Site(settings, stand.driver)
     with closing(opening.begin(site, "v2", settings.colour("green"))) as release:
-        release.note(Phase.CHECKS, old_version="v1", flags={})
+        release.note(Phase.CHECKS, old_version="v1")
         release.journal.write("begin", Phase.SWITCH)
         release.journal.write("step", Phase.SWITCH, percent=50)
         release.give(50)
