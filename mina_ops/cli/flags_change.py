@@ -49,7 +49,7 @@ def set_fields(
         text = f"would set of {key}: {json.dumps(values)}"
         output.data({"dry_run": True, "key": key, **values}, text, as_json=as_json)
         return
-    from mina_ops.operator.flags.client import require_confirmed
+    from mina_ops.operator.api.flags import require_confirmed
 
     with session.flags(colour) as client:
         answer = client.set(key, values, confirm_seconds=confirm)
@@ -64,7 +64,7 @@ def set_fields(
 @click.pass_obj
 def delete(session: Session, key: str, colour: str | None, as_json: bool) -> None:
     """Delete the flag KEY; code that asks for it gets its declared answer, else off."""
-    from mina_ops.operator.flags.client import require_confirmed
+    from mina_ops.operator.api.flags import require_confirmed
 
     with session.flags(colour) as client:
         answer = client.delete(key)
@@ -87,7 +87,7 @@ def undo(
     """
     if key is None and change is None:
         raise click.UsageError("Name a flag, or a change with --change.")
-    from mina_ops.operator.flags.client import require_confirmed
+    from mina_ops.operator.api.flags import require_confirmed
 
     with session.flags(colour) as client:
         answer = client.undo(key, change)
@@ -105,7 +105,7 @@ def disable_release(
     session: Session, version: str, dry_run: bool, colour: str | None, as_json: bool
 ) -> None:
     """Turn off every flag that release VERSION brought, in one step; `undo --change` reverts it."""
-    from mina_ops.operator.flags.client import require_confirmed
+    from mina_ops.operator.api.flags import require_confirmed
 
     answer: dict[str, Any]
     with session.flags(colour) as client:
@@ -191,7 +191,7 @@ def rollout(
     one; what they compare with is figures from before the rollout. The same command goes on
     where a killed one ended. Exits 5 when a trigger failed and the flag was turned off.
     """
-    from mina_ops.operator.flags.client import open_busiest
+    from mina_ops.operator.api.flags import open_busiest
     from mina_ops.operator.flags.rollout import Rollout, RolloutPlan
     from mina_ops.operator.release import plan as plans
 

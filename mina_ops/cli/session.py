@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mina_ops.operator.api.client import AppClient
+    from mina_ops.operator.api.flags import FlagsClient
     from mina_ops.operator.config.settings import OperatorSettings
-    from mina_ops.operator.flags import FlagsClient
     from mina_ops.operator.traffic.base import TrafficDriver
 
 
@@ -47,7 +47,7 @@ class Session:
 
     def flags(self, colour: str | None = None) -> FlagsClient:
         """A client for the flags, which any colour serves; None: the first that answers."""
-        from mina_ops.operator.flags import open_client
+        from mina_ops.operator.api.flags import open_client
 
         return open_client(self.settings, colour)
 

@@ -10,6 +10,7 @@ from typing import Any
 from mina_ops.errors import AppUnreachable, ConfigurationError
 from mina_ops.fields import NUMBER, TEXTS, setting
 from mina_ops.operator.api.client import AppClient
+from mina_ops.operator.api.flags import open_client
 from mina_ops.operator.checklist.model import FAILED, OK, OPEN, SKIPPED, Item
 from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.config.tables import Table
@@ -17,7 +18,6 @@ from mina_ops.operator.database.connection import connect
 from mina_ops.operator.database.connection.options import DatabaseOptions
 from mina_ops.operator.database.connection.queries import rows
 from mina_ops.operator.database.connection.sealed import sealed
-from mina_ops.operator.flags.client import open_client
 from mina_ops.operator.release import plan
 from mina_ops.operator.release.journal import Journal, history
 from mina_ops.operator.release.model import Phase

@@ -13,6 +13,7 @@ import redis
 from mina_ops.errors import OperatorError, ToolMissing
 from mina_ops.fields import PATH, TEXT, TEXTS, WHOLE, setting
 from mina_ops.operator.api.client import AppClient
+from mina_ops.operator.api.flags import open_client
 from mina_ops.operator.checklist.model import FAILED, OK, OPEN, SKIPPED, Item
 from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.config.tables import Table
@@ -20,7 +21,6 @@ from mina_ops.operator.database.backup import manifest
 from mina_ops.operator.database.connection import connect
 from mina_ops.operator.database.connection.options import DatabaseOptions
 from mina_ops.operator.database.migrations import checking, facts, revisions
-from mina_ops.operator.flags.client import open_client
 from mina_ops.operator.system import programs
 from mina_ops.operator.system.patience import patient
 

@@ -19,7 +19,7 @@ from mina_ops.errors import (
     OperatorError,
     RolledBack,
 )
-from mina_ops.operator.flags.client import FlagsClient
+from mina_ops.operator.api.flags import FlagsClient
 from mina_ops.operator.release.verdicts.figures import RECENT_SECONDS, WINDOWS_SECONDS, figures
 from mina_ops.operator.release.verdicts.judging import judge
 from mina_ops.operator.release.verdicts.model import (

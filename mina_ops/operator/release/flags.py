@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from mina_ops import files
 from mina_ops.errors import MinaOpsError
-from mina_ops.operator.flags.client import FlagsClient
+from mina_ops.operator.api.flags import FlagsClient
 from mina_ops.operator.release.release import Release
 
 EXPORT = "/admin/flags/-/export"

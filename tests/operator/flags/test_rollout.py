@@ -13,7 +13,7 @@ import pytest
 from mina_ops.app.flags.repository import Author
 from mina_ops.errors import ConfigurationError, OperatorError, RolledBack
 from mina_ops.operator.api.client import AppClient
-from mina_ops.operator.flags import FlagsClient
+from mina_ops.operator.api.flags import FlagsClient
 from mina_ops.operator.flags.rollout import Rollout, RolloutPlan
 from mina_ops.operator.release.verdicts.model import Figures, Handshakes, Triggers
 from tests.support.flag_site import TOKEN, FlagSite, flag_site
