@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -126,35 +125,26 @@ def security(
 
 
 @command.command(name="status-page")
-@click.option("--state", type=_STATES, default="outage", show_default=True)
+@click.option("--state", type=_STATES, help="Default: outage; with --from: maintenance.")
 @click.option("--text", help="Default: read from standard input.")
+@click.option(
+    "--component",
+    "components",
+    multiple=True,
+    metavar="NAME",
+    help="What it is about, as [incident] status_components names it; repeatable.",
+)
+@click.option("--from", "begin", metavar="TIME", help="Announce maintenance: when it begins.")
+@click.option("--to", "end", metavar="TIME", help="When it ends, as '2025-10-25 22:00' (UTC).")
+@click.option("--call-off", is_flag=True, help="Take announced maintenance back.")
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
-def status_page(
-    session: Session, state: str, text: str | None, dry_run: bool, as_json: bool
-) -> None:
-    """Publish an update on the static status page."""
-    from mina_ops.operator.incident import status_page as page
+def status_page(session: Session, /, dry_run: bool, as_json: bool, **given: Any) -> None:
+    """Publish an update, or announced maintenance, on the static status page."""
+    from mina_ops.cli.status_page import published
 
-    if text is None and sys.stdin.isatty():
-        raise click.UsageError("Give --text, or the text on standard input.")
-    sentence = text if text is not None else sys.stdin.read()
-    options = _options(session)
-    if dry_run:
-        value = {"dry_run": True, "state": state, "folder": str(options.status_folder)}
-        output.data(
-            value,
-            f"Would publish in {options.status_folder} ({state}): {sentence.strip()}",
-            as_json=as_json,
-        )
-        return
-    entries = page.update(
-        options.status_folder, sentence, state, datetime.now(UTC), options.status_title
-    )
-    value = {"state": state, "text": entries[0].text, "page": str(options.status_folder)}
-    where = options.status_folder / "index.html"
-    output.data(value, f"Published ({state}): {entries[0].text}\n{where}", as_json=as_json)
+    published(_options(session), given, dry_run=dry_run, as_json=as_json)
 
 
 @command.command()

@@ -24,7 +24,9 @@ from mina_ops.operator.database.backup import manifest, restore
 from mina_ops.operator.database.connection import connect
 from mina_ops.operator.database.connection.options import DatabaseOptions
 from mina_ops.operator.database.integrity import integrity
-from mina_ops.operator.incident import record, response, status_page
+from mina_ops.operator.incident import record, response
+from mina_ops.operator.incident.status_page.model import Entry
+from mina_ops.operator.incident.status_page.publishing import moment, page_of
 from mina_ops.operator.notify.channels import Notifier
 from mina_ops.operator.release import plan
 from mina_ops.operator.system import programs
@@ -170,8 +172,7 @@ class Recovery:
         return "done"
 
     def _publish(self, state: str, text: str) -> None:
-        folder, title = self.incident.status_folder, self.incident.status_title
-        status_page.update(folder, text, state, datetime.now(UTC), title)
+        page_of(self.incident).publish(Entry(moment(datetime.now(UTC)), state, text))
 
 
 def _alias(colour: Colour) -> str:

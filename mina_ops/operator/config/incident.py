@@ -49,6 +49,8 @@ class IncidentOptions:
         "What the web server shows as status page.")
     status_title: str = setting("Mina", TEXT,
         "Its title.")
+    status_components: tuple[str, ...] = setting((), TEXTS,
+        "Parts of the product that users know by name, such as `Live transcription`.")
     bridge: str = setting("", TEXT,
         "How to join the hotline: a meeting's address or a number.")
     people: tuple[str, ...] = setting((), TEXTS,

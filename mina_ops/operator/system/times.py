@@ -36,6 +36,19 @@ def span(text: str) -> timedelta:
     return timedelta(**{unit: int(match[1])})
 
 
+def coming(text: str) -> datetime:
+    """A moment that may lie ahead, in UTC; a time without a zone is UTC.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError as exc:
+        raise ConfigurationError(f"{text!r} is no time; write it as '2025-10-25 22:00'.") from exc
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+
+
 def moment(text: str, now: datetime) -> datetime:
     """The moment that a text names, in UTC; a time without a zone is UTC.
 
