@@ -20,6 +20,7 @@ from mina_ops.app.console.component import make_console
 from mina_ops.app.context import Context
 from mina_ops.app.database.connection import OwnConnection
 from mina_ops.app.database.source import source_of
+from mina_ops.app.drain.arrivals import Arrivals
 from mina_ops.app.drain.component import Drain
 from mina_ops.app.drain.holds import Flush, Hold
 from mina_ops.app.drain.routes import DrainRoutes
@@ -199,11 +200,13 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
         "Live Socket.IO sessions of the process that was asked.",
         lambda: None if binding.server is None else connections.count().total,
     )
+    arrivals = Arrivals(context, connections, drain)
     routes: tuple[Component, ...] = (
         HealthRoutes(context, health),
         MetricRoutes(context, metrics),
         ConnectionRoutes(connections),
-        DrainRoutes(context, drain),
+        arrivals,
+        DrainRoutes(context, drain, arrivals),
         FlagRoutes(context, flags),
         OfrepRoutes(context, flags),
         LeaseRoutes(context),

@@ -97,7 +97,16 @@ def _begin(client: AppClient, grace: float, force: bool) -> DrainStatus:
 def _sentence(name: str, status: DrainStatus) -> str:
     count = status.active_connections
     live = "" if count is None else f", {count} live connections"
-    return f"{name} is {status.state}{live}"
+    return f"{name} is {status.state}{live}{_arrivals(status)}"
+
+
+def _arrivals(status: DrainStatus) -> str:
+    if status.state != "drained" or not status.sent_away:
+        return ""
+    text = f"; of {status.sent_away} sent away {status.arrived} have arrived at the other colour"
+    if not status.on_their_way:
+        return text
+    return f"{text}, not yet: {', '.join(status.not_arrived[:5])}"
 
 
 def _wait(client: AppClient, grace: float) -> DrainStatus:

@@ -241,6 +241,7 @@ class Closer:
         if socket is None:
             closed.set()
             return
+        self._sessions.sent_away.append(departure.session)
 
         def close() -> None:
             try:

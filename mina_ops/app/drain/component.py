@@ -78,6 +78,16 @@ class Drain(Component):
         """State of this process."""
         return self._drain_state.process
 
+    @property
+    def order(self) -> Order | None:
+        """The order that our colour is under."""
+        return self._active()
+
+    @property
+    def orders_of_others(self) -> list[Order]:
+        """The orders that other colours are under, as of the last beat."""
+        return [o for o in self._seen.values() if o is not None and not o.cancelled]
+
     def hold(self, kind: str, name: object, *, flush: Flush | None = None) -> Hold:
         """Work that must end before its session is closed: `with ops.hold("audio", id): ...`.
 

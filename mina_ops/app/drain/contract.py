@@ -14,6 +14,7 @@ from mina_ops.app.web.openapi.forms import (
     TIME_OR_NULL,
     Schema,
     listed,
+    or_null,
     record,
     ref,
 )
@@ -54,6 +55,9 @@ SCHEMAS: Mapping[str, Schema] = {
             "remaining_seconds": NUMBER_OR_NULL,
             "active_connections": COUNT,
             "leaving": COUNT,
+            "sent_away": or_null(COUNT),
+            "arrived": or_null(COUNT),
+            "not_arrived": listed(record({"address": TEXT, "agent": TEXT, "sessions": COUNT})),
             "processes": listed(ref("DrainProcess")),
             "stale": FLAG,
         }

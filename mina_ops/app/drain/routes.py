@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint
 
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
 from mina_ops.app.drain import contract
+from mina_ops.app.drain.arrivals import Arrivals
 from mina_ops.app.drain.component import Drain
 from mina_ops.app.web.answers import Answer
 from mina_ops.app.web.openapi.operations import Contract
@@ -18,10 +21,11 @@ class DrainRoutes(Component):
 
     name = "drain.routes"
 
-    def __init__(self, context: Context, drain: Drain) -> None:
+    def __init__(self, context: Context, drain: Drain, arrivals: Arrivals) -> None:
         self._context = context
         self._guard = context.guard
         self._drain = drain
+        self._arrivals = arrivals
 
     def openapi(self) -> Contract:
         return contract.contract()
@@ -38,12 +42,15 @@ class DrainRoutes(Component):
         new = self._drain.begin(
             actor, grace_seconds=body.get("grace_seconds"), force=body.get("force", False)
         )
-        return Answer(202 if new else 200, self._drain.status())
+        return Answer(202 if new else 200, self._status())
 
     def _watch(self) -> Answer:
         self._guard.require()
-        return Answer(200, self._drain.status())
+        return Answer(200, self._status())
 
     def _cancel(self) -> Answer:
         self._drain.cancel(self._guard.require())
-        return Answer(200, self._drain.status())
+        return Answer(200, self._status())
+
+    def _status(self) -> dict[str, Any]:
+        return self._drain.status() | self._arrivals.status()

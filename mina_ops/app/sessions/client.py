@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 _NETWORK_BITS = 64
+_LONGEST_AGENT = 120
 
 
 def client_of(environ: Mapping[str, Any]) -> str:
@@ -21,6 +23,13 @@ def client_of(environ: Mapping[str, Any]) -> str:
     if told and "werkzeug.proxy_fix.orig" not in environ and not _is_public(peer):
         return _network(told)
     return _network(peer)
+
+
+def agent_of(environ: Mapping[str, Any]) -> str:
+    """What a client calls itself, as it may be shown; "" if it does not say."""
+    told = str(environ.get("HTTP_USER_AGENT") or "")[:_LONGEST_AGENT]
+    # One object for all the sessions of one browser.
+    return sys.intern("".join(c for c in told if c.isprintable()))
 
 
 def _is_public(address: str) -> bool:

@@ -7,19 +7,21 @@ handshake until its socket is closed, however long the entry stays.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from flask import has_request_context, request
 
-from mina_ops.app.sessions.client import client_of
+from mina_ops.app.sessions.client import agent_of, client_of
 from mina_ops.app.sessions.model import Count
 from mina_ops.app.socketio_adapter import Call, wrap_arrival, wrap_connect, wrap_handling
 
 MOVING = "session:moving"
 """Event by which a client says that it connects elsewhere, so that it gets time for that."""
 MOST_RUNS = 64
+MOST_REMEMBERED = 20_000
 
 CountHandshake = Callable[[str, str], None]
 
@@ -40,6 +42,8 @@ class Session:
     """Long polls that wait for something to be sent."""
     client: str = ""
     """Where its handshake came from; see `client_of`."""
+    agent: str = ""
+    """What its handshake called itself."""
     joined: bool = False
     leaving: bool = False
     """It was asked to leave and has had its time: streams take nothing more from it here."""
@@ -71,6 +75,10 @@ class Sessions:
     def __init__(self, server: Any, count_handshake: CountHandshake) -> None:
         self.server = server
         self.count_handshake = count_handshake
+        self.newcomers: deque[Session] = deque(maxlen=MOST_REMEMBERED)
+        """Those that joined a namespace, until somebody takes them out."""
+        self.sent_away: deque[Session] = deque(maxlen=MOST_REMEMBERED)
+        """Those that a drain closed, until somebody takes them out."""
         self._known: dict[str, Session] = {}
         self._wrap_handshakes(server.eio)
         wrap_arrival(server, self._with_arrival)
@@ -175,6 +183,7 @@ class Sessions:
             environ["mina_ops.sid"] = sid
             session = self._add(sid)
             session.link, session.client = environ.get("mina_ops.link"), client_of(environ)
+            session.agent = agent_of(environ)
             return connect(sid, environ)
 
         def disconnected(sid: str, *reason: Any) -> Any:
@@ -246,6 +255,8 @@ class Sessions:
             finally:
                 if not session.joined:
                     session.joined = True
+                    if outcome == "accepted":
+                        self.newcomers.append(session)
                     self.count_handshake(outcome, session.client)
                 self._finish(session, id(rest))
 

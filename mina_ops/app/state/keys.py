@@ -40,6 +40,11 @@ def drain_order(environment: str) -> str:
     return f"mina:env:{environment}:drain"
 
 
+def drain_clients(environment: str, order_id: str) -> str:
+    """Tally of whom a drain sent away, and of who came to another colour meanwhile."""
+    return f"mina:env:{environment}:drain:{{{environment}}}:{order_id}:clients"
+
+
 def drain_hint(environment: str) -> str:
     """Channel that tells of a new drain order."""
     return f"mina:hint:drain:{environment}"

@@ -98,6 +98,8 @@ class DrainStatus:
 
     `state` is `serving`, `draining` or `drained`; `initial` sessions lived when it began,
     `forced` counts those that were cut, and `unflushed` names what could not be flushed.
+    `sent_away` were closed by the drain, `arrived` of them are at the other colour (None: the app
+    cannot tell), and `not_arrived` says who is not.
     """
 
     state: str
@@ -106,6 +108,9 @@ class DrainStatus:
     initial: int | None = None
     forced: int = 0
     unflushed: tuple[str, ...] = ()
+    sent_away: int | None = None
+    arrived: int | None = None
+    not_arrived: tuple[str, ...] = ()
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -119,8 +124,16 @@ class DrainStatus:
             initial=_count(body.get("initial")),
             forced=_count(body.get("forced")) or 0,
             unflushed=tuple(map(str, unflushed)) if isinstance(unflushed, list) else (),
+            sent_away=_count(body.get("sent_away")),
+            arrived=_count(body.get("arrived")),
+            not_arrived=_clients(body.get("not_arrived")),
             body=body,
         )
+
+    @property
+    def on_their_way(self) -> int:
+        """Sessions that were sent away and have not arrived yet, as far as the app can tell."""
+        return (self.sent_away or 0) - (self.arrived or 0)
 
 
 def _count(value: Any) -> int | None:
@@ -130,3 +143,12 @@ def _count(value: Any) -> int | None:
 def _number(value: Any) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number else None
+
+
+def _clients(value: object) -> tuple[str, ...]:
+    """Each client of a list as `address agent (sessions)`."""
+    found = [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+    return tuple(
+        f"{one.get('address')} {one.get('agent') or '(no user agent)'} ({one.get('sessions')})"
+        for one in found
+    )

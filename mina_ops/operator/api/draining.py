@@ -12,6 +12,10 @@ from mina_ops.operator.api.client import AppClient
 POLL_SECONDS = 0.5
 # A process cuts stalled peers 2 s after its deadline, and the count of a killed one lives 3.5 s.
 MARGIN_SECONDS = 10.0
+# Stock clients come back within some 1.5 s; those that sleep, or were closed, do not.
+ARRIVAL_SECONDS = 5.0
+# Whom the last process sent away is told with its next beat.
+_TOLD_SECONDS = 1.5
 _SILENT_POLLS = 6
 # A process that has not heard of the order yet calls its colour serving; two beats, and a margin.
 _HEARD_SECONDS = 5.0
@@ -24,9 +28,10 @@ def follow(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[DrainStatus]:
-    """Each status of a drain that was ordered, twice a second, the drained one last.
+    """Each status of a drain that was ordered, twice a second, the drained ones last.
 
-    A colour that is silent for a moment is asked again.
+    A colour that is silent for a moment is asked again. Once it is drained, those that it sent
+    away have some more seconds to arrive at the other colour, and are not waited for beyond that.
 
     Args:
         grace_seconds: grace of the order; watching ends `MARGIN_SECONDS` after it.
@@ -38,6 +43,7 @@ def follow(
     started = clock()
     deadline = started + grace_seconds + MARGIN_SECONDS
     silent = 0
+    drained_at: float | None = None
     while True:
         try:
             status = client.drain_status()
@@ -49,16 +55,27 @@ def follow(
         else:
             yield status
             if status.state == "drained":
-                return
+                drained_at = clock() if drained_at is None else drained_at
+                if clock() > deadline or _all_is_told(status, clock() - drained_at):
+                    return
             if status.state == "serving" and clock() - started > _HEARD_SECONDS:
                 raise DrainTimedOut(f"The drain of {client.name} was cancelled; it serves again.")
-            if clock() > deadline:
+            elif clock() > deadline:
                 left = status.active_connections
                 raise DrainTimedOut(
                     f"{client.name} still has {'?' if left is None else left} live connections "
                     f"{MARGIN_SECONDS:g} s after its grace; order it again with a shorter --grace."
                 )
         sleep(POLL_SECONDS)
+
+
+def _all_is_told(status: DrainStatus, seconds: float) -> bool:
+    """Whether nobody else is waited for, so many seconds after the last session was gone."""
+    if status.sent_away is None or not status.initial:
+        return True
+    if status.on_their_way:
+        return seconds > ARRIVAL_SECONDS
+    return seconds > _TOLD_SECONDS
 
 
 def judge(client: AppClient, status: DrainStatus) -> None:

@@ -9,7 +9,7 @@ import pytest
 from mina_ops.errors import AppUnreachable, DrainForced, DrainTimedOut
 from mina_ops.operator.api.answers import DrainStatus
 from mina_ops.operator.api.client import AppClient
-from mina_ops.operator.api.draining import MARGIN_SECONDS, follow, judge
+from mina_ops.operator.api.draining import ARRIVAL_SECONDS, MARGIN_SECONDS, follow, judge
 from tests.operator.stand_in import TOKEN, StandIns
 
 
@@ -43,6 +43,26 @@ def test_every_count_is_shown_until_nobody_is_left(client: AppClient, apps: Stan
     statuses = followed(client)
     assert [status.active_connections for status in statuses] == [247, 156, 78, 23, 5, 0]
     assert [status.state for status in statuses[-2:]] == ["draining", "drained"]
+
+
+@pytest.mark.parametrize(("arrived", "most_seconds"), [(8, 3), (5, ARRIVAL_SECONDS + 2)])
+def test_who_was_sent_away_has_some_seconds_to_arrive_and_is_named(
+    client: AppClient, apps: StandIns, arrived: int, most_seconds: float
+) -> None:
+    late = {"address": "10.0.0.7", "agent": "Firefox", "sessions": 8 - arrived}
+    apps.fleets["blue"].counts = [8, 0]
+    apps.fleets["blue"].report = {
+        "initial": 8,
+        "sent_away": 8,
+        "arrived": arrived,
+        "not_arrived": [late] if arrived < 8 else [],
+    }
+    client.begin_drain(30)
+    clock = Clock()
+    last = list(follow(client, 30, clock=clock, sleep=clock.sleep))[-1]
+    assert (last.sent_away, last.arrived, last.state) == (8, arrived, "drained")
+    assert clock.now < most_seconds
+    assert last.not_arrived == (("10.0.0.7 Firefox (3)",) if arrived < 8 else ())
 
 
 def test_a_drain_that_never_ends_times_out(client: AppClient, apps: StandIns) -> None:
