@@ -35,6 +35,12 @@ def command() -> None:
 @click.argument("version")
 @click.option("--to", "target", metavar="COLOUR", help="Default: the colour without traffic.")
 @click.option("--hotfix", is_flag=True, help="One ready process of the old colour is enough.")
+@click.option(
+    "--load",
+    type=click.FloatRange(0, 100),
+    metavar="NUMBER",
+    help="Send so many requests a second to each colour meanwhile; default: [release.load].",
+)
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
@@ -43,23 +49,26 @@ def start(
     version: str,
     target: str | None,
     hotfix: bool,
+    load: float | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Release VERSION and stay until it is done or taken back."""
     from mina_ops.operator.release import opening, plan, runner
+    from mina_ops.operator.release.plan import Choices
     from mina_ops.operator.release.preview import describe
     from mina_ops.operator.release.release import Site
 
+    site = Site(session.settings, session.driver)
     if dry_run:
         colour = opening.target(session.settings, session.driver, target)
-        lines = describe(session.settings, session.driver, version, colour)
+        lines = describe(site, version, colour, Choices(hotfix, load))
         output.data({"dry_run": True, "plan": lines}, "\n".join(lines), as_json=as_json)
         return
-    site, folder = Site(session.settings, session.driver), plan.read(session.settings).folder
+    folder = plan.read(session.settings).folder
     with opening.locked(session.settings, f"release {version}", folder=folder) as held:
         colour = opening.target(session.settings, session.driver, target)
-        release = opening.begin(site, version, colour, hotfix=hotfix)
+        release = opening.begin(site, version, colour, Choices(hotfix, load))
         release.surroundings.still_ours = held.require_held
         _play(release, runner.run, as_json)
 

@@ -58,7 +58,7 @@ class AppClient:
             follow_redirects=False,
             # No proxy or .netrc of the operator's shell: neither is asked to see the token.
             trust_env=False,
-            verify=_trust(url),
+            verify=trust(url),
         )
 
     def __enter__(self) -> Self:
@@ -279,7 +279,8 @@ def _untrusted(error: BaseException | None) -> str:
     return ""
 
 
-def _trust(url: str) -> ssl.SSLContext:
+def trust(url: str) -> ssl.SSLContext:
+    """What a client of this address trusts: the system's certificates."""
     # Reading the system's certificates takes longer than a request; plain HTTP needs none.
     if url.startswith("https:"):
         return ssl.create_default_context()

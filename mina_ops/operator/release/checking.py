@@ -10,6 +10,7 @@ from mina_ops.operator.release.steps import Step
 from mina_ops.operator.release.verdicts.figures import (
     ENDPOINTS,
     baseline,
+    figures,
     missing_figures,
     to_json,
 )
@@ -20,6 +21,7 @@ from mina_ops.operator.traffic import gate
 
 # Such a state is judged by this one look.
 _SEEN = Streak(100)
+_LATELY_SECONDS = 60
 
 
 def steps_of(release: Release) -> list[Step]:
@@ -86,7 +88,8 @@ def _remember(release: Release) -> None:
         old_version=health.version,
     )
     flags.keep(release)
-    for line in [*_sick(release, before), *outlook.lines(release.plan, before)]:
+    lately = figures(release.old_app, _LATELY_SECONDS, wanted=release.wanted)
+    for line in [*_sick(release, before), *outlook.lines(release.plan, before, lately)]:
         release.observer.phase(Phase.CHECKS, line)
         release.note(Phase.CHECKS, notice="outlook", reason=line)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 from mina_ops.errors import ConfigurationError
@@ -17,6 +16,7 @@ from mina_ops.operator.release.control import Control
 from mina_ops.operator.release.journal import Journal, latest
 from mina_ops.operator.release.lock import ReleaseLock
 from mina_ops.operator.release.model import Phase
+from mina_ops.operator.release.plan import Choices
 from mina_ops.operator.release.release import (
     Record,
     Release,
@@ -63,7 +63,7 @@ def locked(
     return ReleaseLock(folder, purpose, leases=Leases(settings, SITE), take_over=take_over)
 
 
-def begin(site: Site, version: str, new: Colour, *, hotfix: bool = False) -> Release:
+def begin(site: Site, version: str, new: Colour, choices: Choices | None = None) -> Release:
     """A new release, with its journal begun. Call it with the lock held.
 
     Raises:
@@ -71,7 +71,7 @@ def begin(site: Site, version: str, new: Colour, *, hotfix: bool = False) -> Rel
         Locked: releases are frozen.
     """
     settings = site.settings
-    plan = replace(plans.read(settings), hotfix=hotfix)
+    plan = (choices or Choices()).applied(plans.read(settings))
     freeze.require_none(settings, plan.folder)
     if unfinished := _unfinished(plan):
         raise ConfigurationError(

@@ -3,62 +3,104 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from mina_ops.operator.release.plan import Plan
 from mina_ops.operator.release.verdicts.latency import TO_PASS
-from mina_ops.operator.release.verdicts.model import Figures
+from mina_ops.operator.release.verdicts.model import Figures, Tally
 from mina_ops.operator.release.verdicts.statistics import trials_to_pass
 
+# The last minute tells the present traffic where it counts so many; else a longer window does.
+_ENOUGH = 30
 
-def lines(plan: Plan, before: Figures) -> list[str]:
+
+@dataclass(frozen=True)
+class Need:
+    """How many of what a pass needs, how many came before, and which load would bring more.
+
+    `load` is a key of `[release.load]` and what it gives each colour in a second now; None: no
+    load that a release can make itself.
+    """
+
+    what: str
+    seen: Callable[[Figures], int]
+    needed: int
+    load: tuple[str, float] | None = None
+
+
+def lines(plan: Plan, before: Figures, lately: Figures | None = None) -> list[str]:
     """A line for each trigger that will not have its samples when the first share's time is over.
 
     Args:
         before: the old colour's figures, whose traffic is what the site has.
+        lately: the same over the last minute.
     """
     share = next((one for one in plan.shares() if one > 0), 100)
-    if not before.seconds or plan.no_data == "continue":
+    if not before.seconds or not plan.step_seconds or plan.no_data == "continue":
         return []
     found = []
-    for what, seen, needed in _needs(plan, before):
-        per_second = seen / before.seconds * share / 100
-        if per_second * plan.step_seconds < needed:
-            found.append(_line(plan, share, (what, needed, per_second)))
+    for need in _needs(plan, before):
+        per_second = _rate(need, before, lately) * share / 100 + (need.load or ("", 0.0))[1]
+        if per_second * plan.step_seconds < need.needed:
+            found.append(_line(plan, share, need, per_second))
     return found
 
 
-def _needs(plan: Plan, before: Figures) -> list[tuple[str, int, int]]:
-    rules, shaken = plan.triggers, before.handshakes
-    needs = [
-        ("requests (error rate)", before.requests, trials_to_pass(0, rules.error_percent / 100)),
-        ("requests (P95)", before.requests, TO_PASS),
-    ]
-    attempts = shaken.accepted + shaken.failed
-    if attempts:
-        needed = trials_to_pass(0, 1 - rules.websocket_percent / 100)
-        needs.append(("WebSocket handshakes", attempts, needed))
+def _rate(need: Need, before: Figures, lately: Figures | None) -> float:
+    counted = lately if lately and lately.seconds and need.seen(lately) >= _ENOUGH else before
+    return need.seen(counted) / counted.seconds
+
+
+def _needs(plan: Plan, before: Figures) -> Iterator[Need]:
+    rules, load = plan.triggers, plan.load
+    requests = ("per_second", load.per_second)
+    least = trials_to_pass(0, rules.error_percent / 100)
+    yield Need("requests (error rate)", lambda f: f.requests, least, requests)
+    yield Need("requests (P95)", lambda f: f.requests, TO_PASS, requests)
+    if _handshakes(before):
+        least = trials_to_pass(0, 1 - rules.websocket_percent / 100)
+        sent = load.handshakes_per_second if load.per_second else 0.0
+        yield Need("WebSocket handshakes", _handshakes, least, ("handshakes_per_second", sent))
     for trigger in rules.outcomes:
-        tried = before.outcomes[trigger.outcome].tried if trigger.outcome in before.outcomes else 0
-        if tried:
-            needed = trials_to_pass(0, 1 - trigger.least_percent / 100)
-            needs.append((f"attempts at {trigger.outcome}", tried, needed))
-    return needs
+        name = trigger.outcome
+        if before.outcomes.get(name, Tally()).tried:
+            least = trials_to_pass(0, 1 - trigger.least_percent / 100)
+            yield Need(f"attempts at {name}", _attempts(name), least)
 
 
-def _line(plan: Plan, share: int, need: tuple[str, int, float]) -> str:
-    what, needed, per_second = need
+def _handshakes(figures: Figures) -> int:
+    return figures.handshakes.accepted + figures.handshakes.failed
+
+
+def _attempts(name: str) -> Callable[[Figures], int]:
+    return lambda figures: figures.outcomes.get(name, Tally()).tried
+
+
+def _line(plan: Plan, share: int, need: Need, per_second: float) -> str:
     gets = per_second * plan.step_seconds
     said = (
-        f"{needed} {what} are needed for a pass; {share} % of the present traffic gives "
-        f"{gets:.0f} in {plan.step_seconds:g} s"
+        f"{need.needed} {need.what} are needed for a pass; {share} % of the present traffic"
+        f"{' and the load' if plan.load.per_second and need.load else ''} gives {gets:.0f} in "
+        f"{plan.step_seconds:g} s"
     )
+    choices = list(_choices(plan, share, need, per_second))
     if not per_second:
-        return f"{said}. `no_data` says what happens then ({plan.no_data})."
-    seconds = math.ceil(needed / per_second / 60) * 60
-    bigger = math.ceil(share * needed / gets)
-    choices = [f"step_seconds = {seconds}"]
-    if bigger <= 100:
-        choices.append(f"steps that begin with {bigger}")
+        then = f"`no_data` says what happens then ({plan.no_data})."
+        return f"{said}. {then}" + (f" What would do: {choices[0]}." if choices else "")
+    seconds = math.ceil(need.needed / per_second / 60) * 60
     late = seconds > plan.step_seconds + plan.patience_seconds
     waits = f"then {plan.no_data}" if late else f"so the step takes about {seconds} s"
-    return f"{said}, {waits}. What would do: {', or '.join(choices)}."
+    would_do = ", or ".join([f"step_seconds = {seconds}", *choices])
+    return f"{said}, {waits}. What would do: {would_do}."
+
+
+def _choices(plan: Plan, share: int, need: Need, per_second: float) -> Iterator[str]:
+    sent = (need.load or ("", 0.0))[1]
+    visitors, wanted = per_second - sent, need.needed / plan.step_seconds
+    bigger = share * (wanted - sent) / visitors if visitors else 101
+    if bigger <= 100:
+        yield f"steps that begin with {math.ceil(bigger)}"
+    if need.load is not None:
+        missing = math.ceil(round((wanted - visitors) * 100, 6)) / 100
+        yield f"[release.load] {need.load[0]} = {missing:g}"

@@ -124,7 +124,10 @@ def _share(release: Release, share: int) -> list[Step]:
         Step(steps.readiness(release.new), ready),
         Step(release.driver.plan(release.planned(share)), give),
         Step(
-            steps.watching(release, seconds, f"at {share} %, watch both colours for"),
+            [
+                *steps.watching(release, seconds, f"at {share} %, watch both colours for"),
+                *steps.load(release),
+            ],
             lambda: _watch(release, Phase.SWITCH).run(seconds),
         ),
     ]
@@ -163,7 +166,7 @@ def _watch_all(release: Release) -> list[Step]:
     seconds = release.plan.watch_seconds
     return [
         Step(
-            steps.watching(release, seconds, "watch both colours for"),
+            [*steps.watching(release, seconds, "watch both colours for"), *steps.load(release)],
             lambda: _watch(release, Phase.WATCH).run(seconds),
         ),
         Step(["ask the load balancer for its split"], has_all),

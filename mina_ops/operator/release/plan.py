@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -35,6 +35,21 @@ PRESETS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 _ACTIONS = ("checks", "backup", "migrate", "start", "smoke", "stop", "scale")
 _BEFORE_AFTER = tuple(f"{when}_{phase}" for when in ("before", "after") for phase in FORWARD)
 HOOKS = (*_ACTIONS, *_BEFORE_AFTER, "rolled_back")
+
+
+@dataclass(frozen=True)
+class Load:
+    """The table `[release.load]`: what a release sends to both colours itself while it watches."""
+
+    # fmt: off
+    per_second: float = setting(0.0, NUMBER,
+        "Requests to each colour; 0: none.", "a second", least=0, most=100)
+    paths: tuple[str, ...] = setting(("/",), TEXTS,
+        "What is asked for, by GET, in turn. Take what your users do.")
+    handshakes_per_second: float = setting(0.1, NUMBER,
+        "Socket.IO handshakes to each colour, where the site has any.", "a second",
+        least=0, most=100)
+    # fmt: on
 
 
 @dataclass(frozen=True)
@@ -89,6 +104,7 @@ class Plan:
     hooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     approvals: Mapping[str, float] = field(default_factory=dict)
     triggers: Triggers = field(default_factory=Triggers)
+    load: Load = field(default_factory=Load)
     hotfix: bool = False
 
     def shares(self) -> tuple[int, ...]:
@@ -105,6 +121,19 @@ class Plan:
         ]
 
 
+@dataclass(frozen=True)
+class Choices:
+    """What is chosen on the command line for one release; None: as the plan says."""
+
+    hotfix: bool = False
+    load_per_second: float | None = None
+
+    def applied(self, plan: Plan) -> Plan:
+        """The plan with these choices."""
+        rate = plan.load.per_second if self.load_per_second is None else self.load_per_second
+        return replace(plan, hotfix=self.hotfix, load=replace(plan.load, per_second=rate))
+
+
 def read(settings: OperatorSettings) -> Plan:
     """The plan of a file; all keys have defaults.
 
@@ -119,6 +148,7 @@ def read(settings: OperatorSettings) -> Plan:
         hooks=_hooks(table.table("hooks"), preset),
         approvals=_approvals(table.table("approvals")),
         triggers=triggers.read(table.table("triggers")),
+        load=_load(table.table("load")),
     )
     if plan.strategy == "cohort" and not plan.cohort:
         raise table.wrong("cohort", "the strategy `cohort` needs a list of user ids.")
@@ -131,6 +161,13 @@ def _steps(table: Table) -> tuple[int, ...]:
     if not steps or not rising or steps[0] < 1 or steps[-1] != 100:
         raise table.wrong("steps", "needs rising percents that end with 100, as [10, 25, 50, 100].")
     return steps
+
+
+def _load(table: Table) -> Load:
+    load = table.fill(Load)
+    if not load.paths or not all(path.startswith("/") for path in load.paths):
+        raise table.wrong("paths", "needs paths that begin with /.")
+    return load
 
 
 def _hooks(chosen: Table, preset: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:

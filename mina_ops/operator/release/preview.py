@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 from mina_ops.operator.config.colours import Colour
-from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.release import phases
 from mina_ops.operator.release import plan as plans
 from mina_ops.operator.release.control import Control
 from mina_ops.operator.release.journal import Journal, check_version
 from mina_ops.operator.release.model import FORWARD, Phase
+from mina_ops.operator.release.plan import Choices
 from mina_ops.operator.release.release import Record, Release, Site, Target
 from mina_ops.operator.release.report import REPORTS
-from mina_ops.operator.traffic.base import TrafficDriver
 
 
-def describe(
-    settings: OperatorSettings, driver: TrafficDriver, version: str, new: Colour
-) -> list[str]:
+def describe(site: Site, version: str, new: Colour, choices: Choices | None = None) -> list[str]:
     """Every phase with its commands, requests and switches, in order; nothing is run.
 
     Raises:
         ConfigurationError: no release may have this version as its name.
     """
     check_version(version)
-    plan = plans.read(settings)
+    plan = (choices or Choices()).applied(plans.read(site.settings))
     folder = plan.folder / "preview"
-    target = Target(version, new, settings.other(new.name))
+    target = Target(version, new, site.settings.other(new.name))
     record = Record(Journal(folder), Control(folder))
-    release = Release(target, Site(settings, driver), plan, record)
+    release = Release(target, site, plan, record)
     lines = ["throughout:", *(f"  {line}" for line in REPORTS)]
     for phase in FORWARD:
         lines.append(f"{phase}:")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mina_ops.fields import markdown
-from mina_ops.operator.release.plan import HOOKS, PRESETS, WORDS, Plan
+from mina_ops.operator.release.plan import HOOKS, PRESETS, WORDS, Load, Plan
 from mina_ops.operator.release.verdicts.model import Triggers
 
 
@@ -12,6 +12,7 @@ def tables() -> str:
     parts = [
         markdown(Plan, "key of `[release]`"),
         markdown(Triggers, "key of `[release.triggers]`"),
+        markdown(Load, "key of `[release.load]`"),
         f"Hooks: {_listed(HOOKS)}.",
         f"Words: {', '.join(f'`{{{word}}}`' for word in WORDS)}.",
         *(_preset(name) for name in PRESETS if name != "none"),

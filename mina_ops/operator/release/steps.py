@@ -59,4 +59,19 @@ def watching(release: Release, seconds: float, why: str) -> list[str]:
     """The lines of a stretch of watching."""
     looks = [*figures(release, release.new), *figures(release, release.old)]
     every = f"{why} {seconds:g} s, every {release.plan.look_seconds:g} s:"
-    return [every, "  ask the load balancer for its split", *(f"  {line}" for line in looks)]
+    return [
+        every,
+        "  ask the load balancer for its split",
+        *(f"  {line}" for line in looks),
+    ]
+
+
+def load(release: Release) -> list[str]:
+    """The lines of the load that a release sends itself."""
+    own = release.plan.load
+    if not own.per_second:
+        return []
+    asked = [f"GET {c.url}{path}" for c in (release.new, release.old) for path in own.paths]
+    rate = f"{own.per_second:g} requests a second to each colour, and"
+    shaken = f"{own.handshakes_per_second:g} Socket.IO handshakes where the site has any:"
+    return [f"meanwhile send {rate} {shaken}", *(f"  {line}" for line in asked)]

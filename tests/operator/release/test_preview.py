@@ -11,6 +11,7 @@ from mina_ops.errors import ConfigurationError
 from mina_ops.operator.config import settings
 from mina_ops.operator.release.plan import HOOKS
 from mina_ops.operator.release.preview import describe
+from mina_ops.operator.release.release import Site
 from mina_ops.operator.traffic import open_driver
 
 BASE = """
@@ -43,7 +44,7 @@ state = "/srv/lb"
 
 def lines(text: str, version: str = "v2") -> list[str]:
     found = settings.parse(tomllib.loads(BASE + text), Path("/srv/mina-ops.toml"))
-    return describe(found, open_driver(found), version, found.colour("green"))
+    return describe(Site(found, open_driver(found)), version, found.colour("green"))
 
 
 def test_with_a_platforms_command_each_share_is_that_command() -> None:
