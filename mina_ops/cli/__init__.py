@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "traffic": ("mina_ops.cli.traffic", "The load balancer: render, install, check, read."),
     "lock": ("mina_ops.cli.lock", "Who may move the traffic of this site."),
     "preflight": ("mina_ops.cli.preflight", "Is everything ready for a release?"),
+    "smoke": ("mina_ops.cli.smoke", "Does a colour's critical path work?"),
     "release": ("mina_ops.cli.release", "Release a version; it judges itself and rolls back."),
     "rollback": ("mina_ops.cli.rollback", "Take the newest release back."),
     "postflight": ("mina_ops.cli.postflight", "What is left to do after a release."),

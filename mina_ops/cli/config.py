@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,7 @@ def declarations() -> Mapping[str, Any]:
     from mina_ops.operator.checklist.preflight import PreflightOptions
     from mina_ops.operator.config.incident import IncidentOptions, SecretOptions
     from mina_ops.operator.config.settings import TokenOptions
+    from mina_ops.operator.config.smoke import SmokeOptions
     from mina_ops.operator.database.connection.options import DatabaseOptions
     from mina_ops.operator.release.plan import Plan
     from mina_ops.operator.release.verdicts.model import Triggers
@@ -84,6 +86,7 @@ def declarations() -> Mapping[str, Any]:
         "release.triggers": Triggers,
         "preflight": PreflightOptions,
         "postflight": PostflightOptions,
+        "smoke": SmokeOptions,
         "incident": IncidentOptions,
         "incident.secrets": SecretOptions,
     }
@@ -91,7 +94,7 @@ def declarations() -> Mapping[str, Any]:
 
 def _readers() -> Mapping[str, Callable[[OperatorSettings], Any]]:
     from mina_ops.operator.checklist import postflight, preflight
-    from mina_ops.operator.config import incident
+    from mina_ops.operator.config import incident, smoke
     from mina_ops.operator.config.settings import TokenOptions
     from mina_ops.operator.database.connection import options as database
     from mina_ops.operator.notify import channels
@@ -109,4 +112,5 @@ def _readers() -> Mapping[str, Callable[[OperatorSettings], Any]]:
         "incident": lambda settings: incident.read(settings.section("incident")),
         "preflight": lambda settings: preflight.read(settings.section("preflight")),
         "postflight": lambda settings: postflight.read(settings.section("postflight")),
+        "smoke": lambda settings: smoke.read(settings.section("smoke"), os.environ),
     }

@@ -28,7 +28,7 @@ TOKEN_VARIABLE = "MINA_OPS_TOKEN"  # noqa: S105 - the variable's name, not a tok
 DRIVERS = ("nginx", "haproxy", "command")
 TABLES = (
     *("public", "token", "colours", "traffic", "release", "database", "notify", "incident"),
-    *("preflight", "postflight", "watch", "demo"),
+    *("preflight", "postflight", "smoke", "watch", "demo"),
 )
 """The tables that a file may hold."""
 

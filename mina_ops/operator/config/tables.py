@@ -51,6 +51,10 @@ class Table:
         """Every key of the table, in the order of the file."""
         return list(self._values)
 
+    def with_values(self, values: Mapping[str, Any]) -> Table:
+        """The same table with some values in the place of its own."""
+        return Table(self.file, self.name, {**self._values, **values})
+
     def wrong(self, key: str, why: str) -> ConfigurationError:
         """The error for a key: names the file and the key; `why` says what would be right."""
         where = f"{self.name}.{key}" if self.name else key
