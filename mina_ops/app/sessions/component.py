@@ -106,8 +106,21 @@ class Connections(Component):
             "samples": sums.total,
             "reporters": len(counts),
             "message_queue": self._has_queue(),
+            "server": self._server(),
             "generated_at": datetime.fromtimestamp(read_at, UTC).isoformat(timespec="milliseconds"),
             "stale": peers.stale,
+        }
+
+    def _server(self) -> dict[str, Any]:
+        """How this process serves Socket.IO; {} where it serves none."""
+        server = self._binding.server
+        if server is None or self._capacity is None:
+            return {}
+        most = self._capacity.most
+        return {
+            "async_mode": server.eio.async_mode,
+            "transports": list(getattr(server.eio, "transports", ["polling", "websocket"])),
+            "most_sessions": None if most == float("inf") else int(most),
         }
 
     def at_start(self) -> None:

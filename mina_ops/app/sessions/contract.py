@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mina_ops.app.metrics.contract import query
-from mina_ops.app.web.openapi.forms import ABOUT, COUNT, DRAIN_STATES, Schema, keyed, record
+from mina_ops.app.web.openapi.forms import (
+    ABOUT,
+    COUNT,
+    DRAIN_STATES,
+    FLAG,
+    TEXT,
+    Schema,
+    keyed,
+    listed,
+    record,
+)
 from mina_ops.app.web.openapi.operations import Contract, operation, parameters
 
 SCHEMAS: Mapping[str, Schema] = {
@@ -16,6 +26,21 @@ SCHEMAS: Mapping[str, Schema] = {
             "by_namespace": keyed(COUNT),
             "by_process": keyed(COUNT),
             "drain": DRAIN_STATES,
+            "message_queue": {
+                **FLAG,
+                "description": "Whether events of other processes reach this one's clients.",
+            },
+            "server": {
+                **record(
+                    {
+                        "async_mode": TEXT,
+                        "transports": listed(TEXT),
+                        "most_sessions": {"type": ["integer", "null"]},
+                    },
+                    *("async_mode", "transports", "most_sessions"),
+                ),
+                "description": "How the process that was asked serves Socket.IO.",
+            },
             **ABOUT,
         }
     ),

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 
 from mina_ops.errors import MinaOpsError
 from mina_ops.operator.config.settings import OperatorSettings
-from mina_ops.operator.doctor import addresses, balancer, releases, stores
+from mina_ops.operator.doctor import addresses, balancer, releases, sockets, stores
 from mina_ops.operator.doctor.findings import Finding, fault
 
 Examiner = Callable[[OperatorSettings], Iterator[Finding]]
 
 EXAMINERS: Mapping[str, Examiner] = {
     "app": addresses.examine,
+    "sockets": sockets.examine,
     "stores": stores.examine,
     "balancer": balancer.examine,
     "releases": releases.examine,

@@ -7,18 +7,20 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from mina_ops.errors import ConfigurationError
+from mina_ops.errors import ConfigurationError, MinaOpsError
+from mina_ops.operator.api.leases import SITE, Leases
 from mina_ops.operator.config.settings import OperatorSettings
-from mina_ops.operator.doctor.findings import Finding, fault, ok, warning
+from mina_ops.operator.doctor.findings import Finding, fault, ok, unknown, warning
 from mina_ops.operator.notify import channels
 from mina_ops.operator.release import freeze, journal, lock, plan
 
 
 def examine(settings: OperatorSettings) -> Iterator[Finding]:
-    """Hooks' programs, channels, the lock, a freeze, and a release that never ended."""
+    """Hooks' programs, channels, who holds the site, a freeze, and a release that never ended."""
     release = plan.read(settings)
     yield from _programs(release)
     yield from _channels(settings)
+    yield from _lock(settings)
     yield from _leftovers(settings, release.folder)
 
 
@@ -59,6 +61,20 @@ def send_test(settings: OperatorSettings) -> Iterator[Finding]:
             yield ok("channels", f"{delivery.channel} took a test message")
         else:
             yield fault("channels", f"{delivery.channel}: {delivery.problem}", "correct its URL")
+
+
+def _lock(settings: OperatorSettings) -> Iterator[Finding]:
+    """Who holds the lease without which no command moves traffic."""
+    try:
+        holder = Leases(settings, SITE).holder()
+    except MinaOpsError as error:
+        yield unknown("lock", f"it is not known who holds the site: {error}")
+        return
+    if holder is None:
+        yield ok("lock", "nobody holds the site")
+        return
+    who = f"{holder.user} on {holder.host}"
+    yield warning("lock", f"{who} holds the site for: {holder.purpose}", "mina-ops lock")
 
 
 def _leftovers(settings: OperatorSettings, folder: Path) -> Iterator[Finding]:

@@ -1,0 +1,79 @@
+"""How both colours serve Socket.IO, and whether each hears of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mina_ops.errors import MinaOpsError
+from mina_ops.operator.api.client import AppClient
+from mina_ops.operator.config.settings import OperatorSettings
+from mina_ops.operator.doctor.findings import Finding, fault, ok, unknown, warning
+
+_FEW = 32
+"""A process that takes fewer sessions than this is full before it is busy."""
+
+Said = Mapping[str, Any]
+
+
+def examine(settings: OperatorSettings) -> Iterator[Finding]:
+    """Async mode, transports and room of each colour, and the store that both must share."""
+    said: dict[str, Said] = {}
+    for colour in settings.colours.values():
+        other = settings.other(colour.name).name
+        try:
+            with AppClient(colour.name, colour.url) as client:
+                own = client.metric("connections")
+                of_other = client.metric("connections", environment=other)
+        except MinaOpsError as error:
+            yield unknown("sockets", f"{colour.name} was not asked: {error}")
+            continue
+        said[colour.name] = {**own, "hears": of_other.get("reporters")}
+    for name, body in said.items():
+        yield from _server(name, body.get("server") or {})
+    if len(said) == len(settings.colours):
+        yield from _both(said)
+
+
+def _server(name: str, server: Said) -> Iterator[Finding]:
+    """What the process that answered says of its Socket.IO server."""
+    if not server:
+        yield unknown("sockets", f"{name} serves no Socket.IO, or an older mina_ops is in it")
+        return
+    mode, most = server.get("async_mode"), server.get("most_sessions")
+    if "websocket" not in (server.get("transports") or ()):
+        yield warning(
+            "sockets",
+            f"{name} offers long polling alone: each message costs a request",
+            "take `transports` out of SocketIO(...)",
+        )
+    if isinstance(most, int) and most < _FEW:
+        yield warning(
+            "sockets",
+            f"a process of {name} takes {most} sessions ({mode}); a websocket keeps its thread",
+            "gunicorn --worker-class gthread --threads 1000, or a gevent worker",
+        )
+        return
+    room = "no limit that it knows of" if most is None else f"{most} sessions a process"
+    yield ok("sockets", f"{name} serves Socket.IO ({mode}), {room}")
+
+
+def _both(said: Mapping[str, Said]) -> Iterator[Finding]:
+    modes = {name: (body.get("server") or {}).get("async_mode") for name, body in said.items()}
+    if None not in modes.values() and len(set(modes.values())) > 1:
+        told = " and ".join(f"{name} {mode}" for name, mode in modes.items())
+        yield warning(
+            "sockets",
+            f"the colours differ in their async mode: {told}",
+            "start both with the same worker class, or know why not",
+        )
+    deaf = [name for name, body in said.items() if body["hears"] == 0]
+    for name in deaf:
+        yield fault(
+            "sockets",
+            f"{name} hears of no process of the other colour: drains, flags and figures are not "
+            "shared",
+            "give both the same REDIS_URL and the same MINA_OPS_PRODUCT",
+        )
+    if not deaf:
+        yield ok("sockets", f"{' and '.join(said)} hear of each other")
