@@ -92,7 +92,7 @@ def test_so_many_may_be_open_and_no_more() -> None:
     pings._open = dict.fromkeys(range(MOST_OPEN))
     refused = pings.refusal(UPGRADE)
     assert refused is not None
-    assert (refused[0], refused[1].status) == ("full", 503)
+    assert (refused[0], refused[1].status) == ("raw_pings", 503)
 
 
 def test_a_message_that_is_too_large_ends_it() -> None:
