@@ -25,7 +25,7 @@ APP_LAYERS = (
     {"app.component", "app.state"},
     {"app.admin"},
     {"app.context"},
-    {"app.admin.routes", "app.admin.clash_routes"},
+    {"app.admin.routes", "app.admin.clash_routes", "app.admin.token_routes"},
     {
         "app.metrics",
         "app.flags",

@@ -11,9 +11,10 @@ from flask import Blueprint, Flask, current_app, has_app_context
 from mina_ops.app import settings
 from mina_ops.app.admin.archive import Archive
 from mina_ops.app.admin.audit import Audit
-from mina_ops.app.admin.auth import Guard
+from mina_ops.app.admin.auth import make_guard
 from mina_ops.app.admin.clash_routes import ClashRoutes
 from mina_ops.app.admin.routes import AdminRoutes
+from mina_ops.app.admin.token_routes import TokenRoutes
 from mina_ops.app.clock import Clock
 from mina_ops.app.component import Component
 from mina_ops.app.console.component import make_console
@@ -215,6 +216,7 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
         make_console(context, health, metrics, flags, drain_state),
         AdminRoutes(context),
         Login(context),
+        TokenRoutes(context, metrics.refused),
     )
     routes = (*routes, ClashRoutes(context, routes))
     talk = (connections, streams, recovery, drain)
@@ -243,7 +245,7 @@ def make_context(app: Flask, chosen: Settings, db: Any = None) -> Context:
         ),
         database=database,
         heartbeat=Heartbeat(chosen.beat_seconds, clock, process),
-        guard=Guard(chosen),
+        guard=make_guard(chosen, store, clock),
         audit=Audit(store, identity, clock, archive),
     )
 
@@ -275,7 +277,7 @@ def _wire(app: Flask, runtime: Runtime) -> None:
 def _wrap(app: Flask, runtime: Runtime, blueprints: list[Blueprint]) -> Middleware:
     probes = {path: probe for one in runtime.components for path, probe in one.probes().items()}
     context = runtime.context
-    own_app = OwnApp(app.import_name, blueprints, context.guard.bearer)
+    own_app = OwnApp(app.import_name, blueprints, context.guard.is_ours)
     return Middleware(
         app.wsgi_app,
         Paths(

@@ -7,6 +7,7 @@ read once, by `init_app`. `docs/configuration.md` holds the table that `table()`
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import re
 import socket
@@ -23,6 +24,8 @@ from mina_ops.errors import ConfigurationError
 from mina_ops.fields import ANYTHING, FLAG, NUMBER, TEXT, TEXT_OR_NONE, TEXTS, WHOLE, Kind, Rules
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+# What a script writes when the variable with the token was empty: everybody knows that token.
+_DIGEST_OF_NOTHING = hashlib.sha256(b"").hexdigest()
 
 
 def _tokens(value: object) -> Mapping[str, str]:
@@ -31,7 +34,7 @@ def _tokens(value: object) -> Mapping[str, str]:
     else:
         pairs = [tuple(part.split(":", 1)) for part in TEXTS.from_text(value)]
     for _, digest in pairs:
-        if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        if not re.fullmatch(r"[0-9a-f]{64}", digest) or digest == _DIGEST_OF_NOTHING:
             raise ValueError("a token digest is 64 hex digits")
     return dict(pairs)
 
@@ -108,6 +111,10 @@ class Settings:
         "Bearer tokens: name -> SHA-256 hex digest; `name:digest,...` as text.", secret=True)
     read_tokens: Mapping[str, str] = _key("MINA_OPS_READ_TOKENS", dict, _TOKENS,
         "Bearer tokens that may only read, in the same form.", secret=True)
+    drain_tokens: Mapping[str, str] = _key("MINA_OPS_DRAIN_TOKENS", dict, _TOKENS,
+        "Bearer tokens for `/admin/drain` alone, in the same form.", secret=True)
+    flags_tokens: Mapping[str, str] = _key("MINA_OPS_FLAGS_TOKENS", dict, _TOKENS,
+        "Bearer tokens for `/admin/flags` (and OFREP) alone, in the same form.", secret=True)
     console_path: str | None = _key("MINA_OPS_CONSOLE_PATH", "/mina-ops/", TEXT_OR_NONE,
         "Path of the console; empty: off.")
     is_admin: Callable[[Any], bool] | None = _key("MINA_OPS_IS_ADMIN", None, ANYTHING,
@@ -176,7 +183,7 @@ class Settings:
     flags_file: str | None = _key("MINA_OPS_FLAGS_FILE", None, TEXT_OR_NONE,
         "Last known flags, for a start without Redis; default: a file in the user's cache.")
     ofrep: bool = _key("MINA_OPS_OFREP", False, FLAG,
-        "Serve OFREP (OpenFeature over HTTP) below /ofrep/v1 to holders of an admin token.")
+        "Serve OFREP (OpenFeature over HTTP) below /ofrep/v1 to tokens for flags or reading.")
     # fmt: on
 
     def __post_init__(self) -> None:

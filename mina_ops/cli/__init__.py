@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from mina_ops.cli import output
 from mina_ops.cli.session import Session
 from mina_ops.errors import MinaOpsError
 
@@ -77,7 +78,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except MinaOpsError as error:
-            click.echo(f"mina-ops: {error}", err=True)
+            output.say(f"mina-ops: {error}")
             ctx.exit(error.exit_code)
 
 

@@ -37,7 +37,7 @@ def command(session: Session, areas: tuple[str, ...], send: bool, as_json: bool)
     for finding in _findings(session.settings, areas or _AREAS, send=send):
         found.append(finding)
         if not as_json:
-            click.echo(finding.line())
+            click.echo(output.plain(finding.line()))
     faults = sum(finding.state is State.FAULT for finding in found)
     value = {
         "file": str(session.settings.file),

@@ -32,12 +32,19 @@ def colour_option(function: _F) -> _F:
 
 def data(value: Any, text: str, *, as_json: bool) -> None:
     """Print a command's result on stdout: `value` as one line of JSON, or `text`."""
-    click.echo(json.dumps(value, default=str) if as_json else text)
+    click.echo(json.dumps(value, default=str) if as_json else plain(text))
 
 
 def say(message: str) -> None:
     """Print a remark on stderr."""
-    click.echo(message, err=True)
+    click.echo(plain(message), err=True)
+
+
+def plain(text: str) -> str:
+    """A text that does nothing to a terminal: what came from the app may hold escape codes."""
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
 
 
 def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -45,7 +45,7 @@ def command(session: Session, watch: bool, as_json: bool) -> None:
             output.data(value, "", as_json=True)
         else:
             click.clear()
-            click.echo(f"{time.strftime('%H:%M:%S')}\n{_text(value)}")
+            click.echo(f"{time.strftime('%H:%M:%S')}\n{output.plain(_text(value))}")
         time.sleep(_EVERY_SECONDS)
     value = _look(session)
     output.data(value, _text(value), as_json=as_json)

@@ -96,7 +96,7 @@ def _show(sight: Sight, *, as_json: bool) -> None:
     elif sight.healthy:
         click.echo(f"✅ HEALTHY: {sight.colour}")
     else:
-        click.echo(f"❌ UNHEALTHY: {sight.detail}")
+        click.echo(output.plain(f"❌ UNHEALTHY: {sight.detail}"))
 
 
 def _tell(sight: Sight, alert: str | None) -> None:

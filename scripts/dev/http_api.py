@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,7 @@ def steps() -> list[Step]:
         Step("PUT", "/admin/freeze", "/admin/freeze", {"why": "a migration failed"}, token=True),
         Step("GET", "/admin/freeze", "/admin/freeze", token=True),
         Step("DELETE", "/admin/freeze", "/admin/freeze", token=True),
+        *_tokens(),
         Step("GET", "/admin/audit?limit=2", "/admin/audit", token=True),
         Step("GET", "/admin/audit", "/admin/audit", note="Without a token:"),
         Step("GET", "/admin/clashes", "/admin/clashes", token=True),
@@ -162,6 +163,16 @@ def _flags() -> Iterator[Step]:
     yield Step("DELETE", "/admin/flags/new_editor", one, token=True)
 
 
+def _tokens() -> Iterator[Step]:
+    wanted = {"name": "ci", "scopes": ["drain"], "expires_seconds": 2592000}
+    yield Step("POST", "/admin/tokens", "/admin/tokens", wanted, token=True)
+    yield Step("GET", "/admin/tokens", "/admin/tokens", token=True)
+    one = "/admin/tokens/{token_id}"
+    yield Step("POST", "/admin/tokens/$TOKEN/rotate", f"{one}/rotate",
+               {"overlap_seconds": 86400}, token=True)  # fmt: skip
+    yield Step("DELETE", "/admin/tokens/$TOKEN", one, token=True)
+
+
 def main() -> int:
     """Run the demo, ask, write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -193,12 +204,15 @@ def record(server: Server, keys: stage.Keys) -> str:
         _warm_up(client, keys)
         document = client.get("/admin/openapi.json").json()
         sections: dict[tuple[str, str], list[str]] = {}
-        last_change = ""
+        seen = {"$LAST": "", "$TOKEN": ""}
         for step in steps():
-            answer = _ask(client, step, keys, last_change)
+            step = _filled(step, seen)
+            answer = _ask(client, step, keys)
             if "/history" in step.path:
-                last_change = answer.json()["changes"][0]["id"]
-            shown = _shown(step, answer, last_change)
+                seen["$LAST"] = answer.json()["changes"][0]["id"]
+            if answer.status_code == 201 and "made" in answer.json():
+                seen["$TOKEN"] = answer.json()["made"]["id"]
+            shown = _shown(step, answer)
             sections.setdefault((step.method, step.operation), []).append(shown)
     _refuse_gaps(document, sections)
     parts = [INTRODUCTION]
@@ -226,25 +240,30 @@ def _warm_up(client: httpx.Client, keys: stage.Keys) -> None:
     time.sleep(2.5)  # until the figures of these have been flushed and read
 
 
-def _ask(client: httpx.Client, step: Step, keys: stage.Keys, last_change: str) -> httpx.Response:
+def _filled(step: Step, seen: dict[str, str]) -> Step:
+    """The step with what earlier answers said, where it stands for that."""
+    path, body = step.path, json.dumps(step.body)
+    for name, value in seen.items():
+        path, body = path.replace(name, value), body.replace(name, value)
+    return replace(step, path=path, body=json.loads(body))
+
+
+def _ask(client: httpx.Client, step: Step, keys: stage.Keys) -> httpx.Response:
     headers = dict(step.headers)
     if step.token:
         headers["Authorization"] = f"Bearer {keys.admin_token}"
-    body = step.body
-    if body is not None:
-        body = json.loads(json.dumps(body).replace("$LAST", last_change))
-    answer = client.request(step.method, step.path, json=body, headers=headers)
+    answer = client.request(step.method, step.path, json=step.body, headers=headers)
     if answer.status_code >= 500 and answer.status_code != 503:
         raise SystemExit(f"{step.method} {step.path} answered {answer.status_code}: {answer.text}")
     return answer
 
 
-def _shown(step: Step, answer: httpx.Response, last_change: str) -> str:
+def _shown(step: Step, answer: httpx.Response) -> str:
     lines = [f"curl {'' if step.method == 'GET' else f'-X {step.method} '}$URL{step.path}"]
     lines += [f'-H "Authorization: Bearer {TOKEN}"'] if step.token else []
     lines += [f"-H '{name}: {value}'" for name, value in step.headers.items()]
     if step.body is not None:
-        lines.append(f"-d '{json.dumps(step.body).replace('$LAST', last_change)}'")
+        lines.append(f"-d '{json.dumps(step.body)}'")
     head = [f"HTTP/1.1 {answer.status_code} {answer.reason_phrase}"]
     head.append(f"Content-Type: {answer.headers.get('Content-Type', '')}")
     head += [f"{n}: {answer.headers[n]}" for n in SHOWN_HEADERS if n in answer.headers]
@@ -275,6 +294,7 @@ def _on_one_line(match: re.Match[str]) -> str:
 
 
 def _without_machine(text: str) -> str:
+    text = re.sub(r"mina_[A-Za-z0-9_-]{43}", "mina_...", text)
     return re.sub(r"[A-Za-z0-9.-]+:0:\d+", "host-1:0:4711", text)
 
 

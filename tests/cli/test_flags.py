@@ -47,6 +47,51 @@ def test_a_flag_is_set_listed_shown_and_deleted(run: Run, site: FlagSite) -> Non
     assert run("flags", "show", "audio").code == 1
 
 
+def test_what_others_wrote_into_a_flag_does_nothing_to_a_terminal(run: Run) -> None:
+    run("flags", "set", "audio", "--on", "owner=\x1b[2J\x1b]0;hacked\x07\u202e")
+    for command in (("list",), ("show", "audio"), ("history", "audio")):
+        told = run("flags", *command).out
+        assert not any(character in told for character in "\x1b\x07\u202e")
+    assert run("flags", "list").out.count("\N{REPLACEMENT CHARACTER}[2J") == 1
+
+
+def test_tokens_are_made_used_listed_rotated_and_revoked(run: Run) -> None:
+    made = run("token", "create", "ci", "--scope", "flags", "--days", "30", "--json").json
+    assert run("flags", "list", token=made["token"]).code == 0
+    denied = run("token", "list", token=made["token"])
+    assert denied.code == 8
+    assert "its scope is flags" in denied.err
+    listed = run("token", "list").out.splitlines()
+    assert listed[0].split() == [
+        "ID",
+        "NAME",
+        "SCOPE",
+        "STATE",
+        "ENDS",
+        "LAST",
+        "USED",
+        "MADE",
+        "BY",
+    ]
+    assert any(made["made"]["id"] in line and "flags" in line for line in listed)
+    assert any("ana" in line and "settings" in line for line in listed)
+    rotated = run("token", "rotate", "ci", "--overlap-hours", "1", "--json").json
+    for token in (made["token"], rotated["token"]):
+        assert run("flags", "list", token=token).code == 0
+    several = run("token", "revoke", "ci")
+    assert (several.code, rotated["made"]["id"] in several.err) == (1, True)
+    assert run("token", "revoke", made["made"]["id"]).code == 0
+    assert run("flags", "list", token=made["token"]).code == 8
+    assert run("token", "revoke", "ci").out == f"revoked: ci ({rotated['made']['id']})\n"
+    assert run("token", "revoke", "ci").code == 1
+
+
+@pytest.mark.parametrize("scope", ["admin", "read", "drain", "flags"])
+def test_a_token_for_the_settings_names_the_setting_of_its_scope(run: Run, scope: str) -> None:
+    told = run("token", "new", "ci", "--scope", scope).out
+    assert f"MINA_OPS_{scope.upper()}_TOKENS=ci:" in told
+
+
 def test_a_kill_says_that_all_processes_applied_it(run: Run, site: FlagSite) -> None:
     run("flags", "set", "audio", "--on")
     off = run("flags", "set", "audio", "--off")

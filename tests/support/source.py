@@ -85,7 +85,7 @@ def modules() -> list[Module]:
 
 
 # Files below a folder's other files, or above them.
-OWN_ROW = {"app.admin.routes", "app.admin.clash_routes"}
+OWN_ROW = {"app.admin.routes", "app.admin.clash_routes", "app.admin.token_routes"}
 
 
 def unit_of(name: str) -> str:

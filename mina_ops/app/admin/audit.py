@@ -97,11 +97,13 @@ class Audit:
         after: Any,
         address: str = "",
         correlation_id: str = "",
+        log: str = keys.AUDIT_LOG,
         **_: str,
     ) -> None:
         """Record one change; never raises, and blocks for the store's timeout at most.
 
-        Address and correlation id are those of the present request, unless they are given.
+        Address and correlation id are those of the present request, unless they are given. `log`
+        is the shared log that gets it.
         """
         if not correlation_id and has_request_context():
             found = origin()
@@ -122,7 +124,7 @@ class Audit:
         texts = entry.to_fields()
         _log.info("AUDIT %s", json.dumps(texts, sort_keys=True))
         try:
-            self._store.append(keys.AUDIT_LOG, texts)
+            self._store.append(log, texts)
         except StateUnavailable:
             _log.warning("The shared audit log is away; the line above is the record")
         self.archive.add(texts, self._recent)
@@ -158,7 +160,9 @@ class Audit:
         return chosen[:limit], sources
 
     def _recent(self) -> list[dict[str, str]]:
-        return [texts for _, texts in self._store.records(keys.AUDIT_LOG, count=MOST_ENTRIES)]
+        logs = (keys.AUDIT_LOG, keys.REFUSED_LOG)
+        found = [self._store.records(log, count=MOST_ENTRIES) for log in logs]
+        return [texts for records in found for _, texts in records]
 
 
 def origin() -> tuple[str, str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +13,12 @@ from flask import current_app, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
+from mina_ops.app.admin.model import Scope, Token
+from mina_ops.app.admin.refusals import UNKNOWN, Refusals
+from mina_ops.app.admin.tokens import Tokens
+from mina_ops.app.clock import Clock
 from mina_ops.app.settings import Settings
+from mina_ops.app.state.base import Store
 from mina_ops.errors import Forbidden, NotAuthenticated, UserUnavailable
 
 _log = logging.getLogger(__name__)
@@ -22,62 +27,144 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class Guard:
-    """Lets admins pass and names them; compares token digests in constant time."""
+    """Lets admins and bearers of tokens pass, and names them.
 
-    def __init__(self, settings: Settings) -> None:
-        self._tokens: Mapping[str, str] = {**settings.read_tokens, **settings.admin_tokens}
-        self._readers = {f"token:{name}" for name in settings.read_tokens} - {
-            f"token:{name}" for name in settings.admin_tokens
-        }
-        self._is_admin: Callable[[Any], bool] = settings.is_admin or _has_admin_mark
+    Args:
+        tokens: who may come.
+        refusals: told of everybody who may not.
+        is_admin: says of Flask-Login's user whether they are an admin.
+    """
 
-    def require(self) -> str:
+    def __init__(
+        self, tokens: Tokens, refusals: Refusals, is_admin: Callable[[Any], Any] | None = None
+    ) -> None:
+        self.tokens = tokens
+        self.refusals = refusals
+        self._is_admin = is_admin or _admin_mark
+
+    def require(self, part: Scope | None = None, *, writes: bool | None = None) -> str:
         """The actor of the present request: `token:<name>` or `user:<id>`.
+
+        Args:
+            part: the scope of a token that suffices for this, beside `admin`.
+            writes: whether something is changed; default: what the method says.
 
         Raises:
             NotAuthenticated: nobody is logged in and no known token came along.
-            Forbidden: the user is no admin, or a write with a cookie came from another site.
-            UserUnavailable: the host cannot look its user up now.
+            Forbidden: the user is no admin, the token is for something else, or a write with a
+                cookie came from another site.
+            TooManyRequests: unknown tokens came from this address again and again.
+            UserUnavailable: the host cannot look its user up now, or the store its tokens.
         """
-        actor = self.bearer(request.headers.get("Authorization"))
-        if actor is not None:
-            if request.method not in _SAFE and not self.may_write(actor):
-                raise Forbidden("This token may only read.")
-            return actor
+        is_write = request.method not in _SAFE
+        token = self.admitted(request.environ)
+        if token is not None:
+            self.allow(token, request.environ, part, writes=is_write if writes is None else writes)
+            return token.actor
         user = logged_in_user()
         if user is None:
             raise NotAuthenticated(
                 "Log in as an admin, or send Authorization: Bearer with a token "
                 "(`mina-ops token new NAME` makes one)."
             )
-        if not self._is_admin(user):
+        if not _is_true(self._is_admin(user)):
+            self.refusals.note("user", request.environ)
             raise Forbidden("This account is no admin.")
-        if request.method not in _SAFE:
-            refuse_cross_site(request.headers, request.host)
+        if is_write:
+            try:
+                refuse_cross_site(request.headers, request.host)
+            except Forbidden:
+                self.refusals.note("cross_site", request.environ)
+                raise
         return f"user:{user.get_id()}"
 
     def admit(self, name: str, digest: str) -> None:
         """Let the bearer of one more token act, as `mina_ops.testing` does for a test's client."""
-        self._tokens = {**self._tokens, name: digest}
+        self.tokens.admit(name, digest)
 
-    def may_write(self, actor: str) -> bool:
-        """Whether an actor may change anything; the bearer of a read token may not."""
-        return actor not in self._readers
+    def allow(
+        self, token: Token, environ: Mapping[str, Any], part: Scope | None, *, writes: bool
+    ) -> None:
+        """Refuse what a token is not for; raises Forbidden."""
+        if not token.may(part, writes=writes):
+            self.refusals.note("token_scope", environ)
+            only = " and ".join(sorted(token.scopes))
+            raise Forbidden(f"This token may not do that: its scope is {only}.")
 
-    def bearer(self, header: str | None) -> str | None:
-        """`token:<name>` for a header `Bearer <known token>`; None without such a header.
+    def bearer(self, header: str | None) -> Token | None:
+        """The valid token of a header `Bearer <token>`, from memory; None without such a header.
 
         Raises:
-            NotAuthenticated: the header bears an unknown token.
+            NotAuthenticated: the header bears no valid token.
         """
-        scheme, _, token = (header or "").partition(" ")
-        if scheme.lower() != "bearer":
-            return None
-        digest = hashlib.sha256(token.strip().encode()).hexdigest()
-        names = [n for n, known in self._tokens.items() if hmac.compare_digest(known, digest)]
-        if not names:
+        secret = _secret(header)
+        return None if secret is None else self._valid(_digest(secret))
+
+    def is_ours(self, header: str | None) -> bool:
+        """Whether a header bears a valid token of ours; one that another process made counts.
+
+        That may take a look at the store, once a second at the most.
+        """
+        secret = _secret(header)
+        with suppress(NotAuthenticated):
+            return secret is not None and self._valid(self._looked_up(_digest(secret))) is not None
+        return False
+
+    def admitted(self, environ: Mapping[str, Any]) -> Token | None:
+        """The valid token that a request bears; None without any. Whoever is refused is counted.
+
+        Raises:
+            NotAuthenticated, TooManyRequests, UserUnavailable: as `require` does.
+        """
+        secret = _secret(environ.get("HTTP_AUTHORIZATION"))
+        return None if secret is None else self.enter(secret, environ)
+
+    def enter(self, secret: str, environ: Mapping[str, Any]) -> Token:
+        """The valid token of a secret that a request brought; raises as `require` does."""
+        digest = _digest(secret)
+        if self.tokens.find(digest) is None:
+            self.refusals.slow_down(environ)
+        try:
+            token = self._valid(self._looked_up(digest))
+        except NotAuthenticated:
+            found = self.tokens.find(digest)
+            reason = UNKNOWN if found is None else f"{self.tokens.state(found)}_token"
+            self.refusals.note(reason, environ)
+            if found is None and not self.tokens.known:
+                raise UserUnavailable(
+                    "Tokens cannot be looked up now, as the shared state is away."
+                ) from None
+            raise
+        self.tokens.used(token)
+        return token
+
+    def _looked_up(self, digest: str) -> str:
+        if self.tokens.find(digest) is None:
+            self.tokens.look_again()  # another process may have made it just now
+        return digest
+
+    def _valid(self, digest: str) -> Token:
+        token = self.tokens.find(digest)
+        if token is None:
             raise NotAuthenticated("This bearer token is not known here.")
-        return f"token:{names[0]}"
+        state = self.tokens.state(token)
+        if state != "valid":
+            raise NotAuthenticated(f"This bearer token is {state}.")
+        return token
+
+
+def _secret(header: str | None) -> str | None:
+    scheme, _, secret = (header or "").partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else None
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
+
+
+def make_guard(settings: Settings, store: Store, clock: Clock) -> Guard:
+    """The guard of an app, with the tokens of its settings and of the store."""
+    return Guard(Tokens(settings, store, clock), Refusals(), settings.is_admin)
 
 
 def refuse_cross_site(headers: Mapping[str, str] | Headers, host: str) -> None:
@@ -94,8 +181,15 @@ def refuse_cross_site(headers: Mapping[str, str] | Headers, host: str) -> None:
             raise Forbidden("Refused: the request comes from another site.")
         return
     origin = headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and _netloc(origin) != host.lower():
         raise Forbidden("Refused: the request comes from another origin.")
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None  # `http://[`
 
 
 def logged_in_user() -> Any | None:
@@ -119,6 +213,13 @@ def logged_in_user() -> Any | None:
         raise UserUnavailable("You cannot be looked up now. Retry in a moment.") from exc
 
 
-def _has_admin_mark(user: Any) -> bool:
+def _admin_mark(user: Any) -> Any:
     mark = getattr(user, "is_admin", False)
-    return bool(mark() if callable(mark) else mark)
+    return mark() if callable(mark) else mark
+
+
+def _is_true(mark: Any) -> bool:
+    """Whether a mark says yes: a host may keep it as a text, and "false" is a text that is true."""
+    if isinstance(mark, str):
+        return mark.strip().lower() in ("true", "yes", "on", "1", "t", "y")
+    return bool(mark)

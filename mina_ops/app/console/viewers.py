@@ -17,6 +17,7 @@ from typing import Any
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from mina_ops.app.admin.auth import refuse_cross_site
+from mina_ops.app.admin.model import Token
 from mina_ops.app.context import Context
 from mina_ops.errors import Forbidden, InvalidRequest, NotAuthenticated
 
@@ -24,14 +25,20 @@ COOKIE = "mina_console"
 IDLE_SECONDS = 900
 LONGEST_SECONDS = 43_200
 _RENEW_SECONDS = 120
-_TOKEN = "token:"  # noqa: S105 - how actors are named
+_MARK_DIGITS = 16
 
 
 @dataclass(frozen=True)
 class Viewer:
-    """Who looks; `session` is the cookie's payload, None for a bearer of a token."""
+    """Who looks.
+
+    Attributes:
+        token: what lets them in; None: the host's own login.
+        session: the cookie's payload; None for a bearer of a token.
+    """
 
     actor: str
+    token: Token | None = None
     session: Mapping[str, Any] | None = None
     age_seconds: float = 0.0
 
@@ -40,7 +47,7 @@ class Viewer:
         """Whether a look should put off the session's end."""
         return (
             self.session is not None
-            and self.actor.startswith(_TOKEN)
+            and self.token is not None
             and self.age_seconds > _RENEW_SECONDS
         )
 
@@ -51,7 +58,6 @@ class Viewers:
     def __init__(self, context: Context, path: str) -> None:
         self._app = context.app
         self._guard = context.guard
-        self._tokens = context.settings.admin_tokens
         self._path = path
 
     def of(self, environ: Mapping[str, Any]) -> Viewer:
@@ -59,12 +65,18 @@ class Viewers:
 
         Raises:
             NotAuthenticated: neither a known token nor a session that still holds.
+            Forbidden: the token is not for looking at everything.
         """
-        actor = self._guard.bearer(environ.get("HTTP_AUTHORIZATION"))
-        if actor is not None:
-            return Viewer(actor)
+        token = self._guard.admitted(environ)
+        if token is not None:
+            self._guard.allow(token, environ, None, writes=False)
+            return Viewer(token.actor, token)
         payload, age = self._read(environ)
-        return Viewer(str(payload["actor"]), payload, age)
+        actor, mark = str(payload["actor"]), str(payload["mark"])
+        token = self._guard.tokens.of_session(mark)
+        if mark and token is None:
+            raise _nobody()
+        return Viewer(actor, token, payload, age)
 
     def enter(self, environ: Mapping[str, Any], token: str | None) -> str:
         """The `Set-Cookie` of a new session.
@@ -78,12 +90,13 @@ class Viewers:
         """
         refuse_cross_site_write(environ)
         if token is not None:
-            actor = self._guard.bearer(f"Bearer {token}")
+            found = self._guard.enter(token.strip(), environ)
+            self._guard.allow(found, environ, None, writes=False)
+            actor, mark = found.actor, found.digest[:_MARK_DIGITS]
         else:
             with self._app.request_context(dict(environ)):
-                actor = self._guard.require()
-        now = time.time()
-        payload = {"actor": actor, "mark": self._mark(str(actor)), "begun": now}
+                actor, mark = self._guard.require(), ""
+        payload = {"actor": actor, "mark": mark, "begun": time.time()}
         return self._cookie(environ, payload)
 
     def renewed(self, environ: Mapping[str, Any], viewer: Viewer) -> str:
@@ -106,28 +119,22 @@ class Viewers:
         )
 
     def _read(self, environ: Mapping[str, Any]) -> tuple[Mapping[str, Any], float]:
-        nobody = NotAuthenticated("Nobody is logged in to the console.")
         try:
             morsel = SimpleCookie(environ.get("HTTP_COOKIE", "")).get(COOKIE)
         except CookieError:
-            raise nobody from None
+            raise _nobody() from None
         if morsel is None:
-            raise nobody
+            raise _nobody()
         try:
             payload, signed = self._signer().loads(
                 morsel.value, max_age=IDLE_SECONDS, return_timestamp=True
             )
         except BadSignature:
-            raise nobody from None
+            raise _nobody() from None
         now = time.time()
-        too_old = now - float(payload["begun"]) > LONGEST_SECONDS
-        if too_old or payload["mark"] != self._mark(payload["actor"]):
-            raise nobody
+        if now - float(payload["begun"]) > LONGEST_SECONDS:
+            raise _nobody()
         return payload, now - signed.timestamp()
-
-    def _mark(self, actor: str) -> str:
-        """What of a token the session is bound to: another token of that name ends it."""
-        return self._tokens.get(actor.removeprefix(_TOKEN), "")[:16]
 
     def _signer(self) -> URLSafeTimedSerializer:
         key = self._app.secret_key
@@ -139,6 +146,10 @@ class Viewers:
         return URLSafeTimedSerializer(
             keys, salt="mina-ops-console", signer_kwargs={"key_derivation": "hmac"}
         )
+
+
+def _nobody() -> NotAuthenticated:
+    return NotAuthenticated("Nobody is logged in to the console.")
 
 
 def refuse_cross_site_write(environ: Mapping[str, Any]) -> None:

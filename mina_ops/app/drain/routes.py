@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint
 
+from mina_ops.app.admin.model import Scope
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
 from mina_ops.app.drain import contract
@@ -37,7 +38,7 @@ class DrainRoutes(Component):
         return [blueprint]
 
     def _begin(self) -> Answer:
-        actor = self._guard.require()
+        actor = self._guard.require(Scope.DRAIN)
         body = json_body(contract.ORDER)
         new = self._drain.begin(
             actor, grace_seconds=body.get("grace_seconds"), force=body.get("force", False)
@@ -45,11 +46,11 @@ class DrainRoutes(Component):
         return Answer(202 if new else 200, self._status())
 
     def _watch(self) -> Answer:
-        self._guard.require()
+        self._guard.require(Scope.DRAIN)
         return Answer(200, self._status())
 
     def _cancel(self) -> Answer:
-        self._drain.cancel(self._guard.require())
+        self._drain.cancel(self._guard.require(Scope.DRAIN))
         return Answer(200, self._status())
 
     def _status(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from flask import Blueprint, request
 
+from mina_ops.app.admin.model import Scope
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
 from mina_ops.app.flags.component import Flags
@@ -110,8 +111,11 @@ class OfrepRoutes(Component):
 
     def _admit(self) -> None:
         key = request.headers.get("X-API-Key")
-        if key is None or self._guard.bearer(f"Bearer {key}") is None:
-            self._guard.require()
+        if key is None:
+            self._guard.require(Scope.FLAGS, writes=False)
+            return
+        token = self._guard.enter(key.strip(), request.environ)
+        self._guard.allow(token, request.environ, Scope.FLAGS, writes=False)
 
 
 def _context() -> tuple[str, dict[str, Any]]:

@@ -12,6 +12,7 @@ from flask import Blueprint, request
 from flask.sansio.blueprints import BlueprintSetupState
 
 from mina_ops.app.admin.audit import origin
+from mina_ops.app.admin.model import Scope
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
 from mina_ops.app.flags import contract, limits
@@ -102,7 +103,7 @@ class FlagRoutes(Component):
 
     def all(self) -> Answer:
         """All flags, or those whose key begins with `prefix`, or that `release` brought."""
-        self._guard.require()
+        self._guard.require(Scope.FLAGS)
         asked = _query(contract.LIST_QUERY)
         prefix, release = asked["prefix"], asked.get("release")
         chosen = [
@@ -114,7 +115,7 @@ class FlagRoutes(Component):
 
     def get(self, key: str) -> Answer:
         """One flag; its ETag is for `If-Match`."""
-        self._guard.require()
+        self._guard.require(Scope.FLAGS)
         flag, tag = self._editor.flag(key)
         body = {**flag.to_json(), **self._freshness(), "revision": tag}
         return Answer(200, body, {"ETag": f'"{tag}"'})
@@ -133,7 +134,7 @@ class FlagRoutes(Component):
 
     def history(self, key: str | None = None) -> Answer:
         """The newest changes first, `limit` of them."""
-        self._guard.require()
+        self._guard.require(Scope.FLAGS)
         count = _query(contract.HISTORY_QUERY)["limit"]
         return Answer(
             200,
@@ -161,7 +162,7 @@ class FlagRoutes(Component):
 
     def export(self) -> Answer:
         """All flags as `import` takes them."""
-        self._guard.require()
+        self._guard.require(Scope.FLAGS)
         chosen = [flag.to_json(full=False) for flag in self._editor.flags()]
         return Answer(200, {"flags": chosen, **self._freshness()})
 
@@ -174,7 +175,7 @@ class FlagRoutes(Component):
 
     def findings(self) -> Answer:
         """Flags that somebody should look at."""
-        self._guard.require()
+        self._guard.require(Scope.FLAGS)
         days = _query(contract.REPORT_QUERY)["days"]
         found = findings(
             self._editor.flags(),
@@ -227,7 +228,7 @@ class FlagRoutes(Component):
         return 200 if found.complete else 202, more
 
     def _author(self) -> Author:
-        return Author(self._guard.require(), *origin())
+        return Author(self._guard.require(Scope.FLAGS), *origin())
 
 
 def _expected() -> set[str] | None:

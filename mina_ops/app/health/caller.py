@@ -24,7 +24,8 @@ def is_admin(app: Flask, guard: Guard, environ: Mapping[str, Any], *, ask_sessio
     header = environ.get("HTTP_AUTHORIZATION")
     if header is not None:
         with suppress(RequestError):
-            if guard.bearer(header) is not None:
+            token = guard.bearer(header)
+            if token is not None and token.may(None, writes=False):
                 return True
     if not ask_session or "HTTP_COOKIE" not in environ:
         return False

@@ -30,6 +30,7 @@ from mina_ops.errors import (
     InvalidRequest,
     NotAuthenticated,
     TooLarge,
+    TooManyRequests,
     UserUnavailable,
 )
 
@@ -47,6 +48,7 @@ class Login(Component):
         self._app = context.app
         self._check = context.settings.login
         self._attempts = Attempts()
+        self._refusals = context.guard.refusals
         self._host_routes = HostRoutes(context.app)
 
     def probes(self) -> Mapping[str, Probe]:
@@ -68,10 +70,15 @@ class Login(Component):
         request = Request(dict(asked.environ), populate_request=False)
         refuse_cross_site(request.headers, request.environ.get("HTTP_HOST", ""))
         username, password = _both(request)
-        take_back = self._attempts.begin(request.remote_addr or "")
+        try:
+            take_back = self._attempts.begin(request.remote_addr or "")
+        except TooManyRequests:
+            self._refusals.note("login", asked.environ)
+            raise
         try:
             answer = self._enter(request, username, password)
         except NotAuthenticated:
+            self._refusals.note("login", asked.environ)
             raise
         except Exception:
             take_back()  # nobody guessed wrong: the host could not look

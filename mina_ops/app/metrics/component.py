@@ -99,6 +99,11 @@ class Metrics(Component):
         if name not in _NO_FAILURES and not fields.is_by_server(name):
             self._recorder.count(clients.place(client))
 
+    def refused(self, reason: str, times: int) -> None:
+        """Count requests that were refused for a reason, which is one of few."""
+        for _ in range(times):
+            self._recorder.count(f"{fields.REFUSED}{reason}")
+
     def active_sessions(self, count: Callable[[], int]) -> Callable[[], int]:
         """Ask `count()` every 5 s how many sessions are active in the colour; a decorator too."""
         self._sessions.use(count)

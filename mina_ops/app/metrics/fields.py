@@ -6,6 +6,7 @@ e                                   requests that failed
 w:<result>                          Socket.IO handshakes: `accepted`, or why not
 c:<place>                           handshakes that clients did wrong; see `clients`
 o:<outcome>:ok, o:<outcome>:bad     outcomes that the host recorded
+a:<reason>                          requests that were refused: a wrong token, say
 r:<method>:<status>:<le>:<route>    requests up to the le-th bound; for Prometheus
 t:<method>:<status>:<route>         seconds that these took
 """
@@ -23,6 +24,7 @@ DURATION = "d:"
 WEBSOCKET = "w:"
 CLIENT = "c:"
 OUTCOME = "o:"
+REFUSED = "a:"
 REQUESTS = "r:"
 TIME = "t:"
 ACCEPTED = "accepted"

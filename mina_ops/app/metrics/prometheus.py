@@ -85,6 +85,14 @@ def _counters(amounts: Amounts, colour: list[str]) -> Iterator[Metric]:
         outcome, _, result = name.rpartition(":")
         outcomes.add_metric([*colour, outcome, "success" if result == "ok" else "failure"], count)
     yield outcomes
+    refused = CounterMetricFamily(
+        "mina_refused",
+        "Requests to admin endpoints that were refused.",
+        labels=(*_COLOUR, "reason"),
+    )
+    for reason, count in fields.below(amounts, fields.REFUSED):
+        refused.add_metric([*colour, reason], count)
+    yield refused
 
 
 def _durations(amounts: Amounts, colour: list[str]) -> Metric:

@@ -11,6 +11,10 @@ FLAGS_HINT = "mina:hint:flags"
 FLAGS_APPLIED = "mina:{flags}:applied"
 """Roster of who applied which version; a beat's presence says it too, but later."""
 AUDIT_LOG = "mina:audit"
+REFUSED_LOG = "mina:audit:refused"
+"""Who was refused: apart, so that a flood of them pushes no change out of the audit log."""
+TOKENS = "mina:tokens"
+"""The bearer tokens that admins made: id -> what it may do, with the digest of its secret."""
 SITES = "mina:sites"
 """Roster of the sites that use these names: one, if all is well."""
 
@@ -115,3 +119,8 @@ def recovery_state(pid: str) -> str:
 def room_log(namespace: str, room: str) -> str:
     """The last events that were sent to a room; "" is everybody in the namespace."""
     return f"mina:recovery:log:{{{namespace} {room}}}"
+
+
+def token_use(token_id: str) -> str:
+    """When a bearer token was last used."""
+    return f"mina:token:{token_id}:used"

@@ -15,7 +15,6 @@ from flask import Blueprint, Flask
 from werkzeug.exceptions import HTTPException
 
 from mina_ops.app.web.answers import StartResponse
-from mina_ops.errors import NotAuthenticated
 
 # What is answered for the caller of a host: who that is, only the host's app can tell.
 _OF_THE_HOST = "/api/"
@@ -27,19 +26,19 @@ class OwnApp:
     Args:
         name: the host's import name, for the log.
         blueprints: our routes.
-        bearer: the name behind a header `Authorization`; None, or `NotAuthenticated`, for others.
+        is_ours: whether a header `Authorization` bears a valid token of ours.
     """
 
     def __init__(
         self,
         name: str,
         blueprints: Iterable[Blueprint],
-        bearer: Callable[[str | None], str | None],
+        is_ours: Callable[[str | None], bool],
     ) -> None:
         self._app = Flask(name, static_folder=None)
         for blueprint in blueprints:
             self._app.register_blueprint(blueprint)
-        self._bearer = bearer
+        self._is_ours = is_ours
 
     def answer(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes] | None:
         """The response; None: the request is the host's, or has to go through the host's app."""
@@ -49,8 +48,8 @@ class OwnApp:
         return self._app.wsgi_app(environ, start)
 
     def _is_known(self, environ: dict[str, Any], path: str) -> bool:
-        with suppress(NotAuthenticated, HTTPException):
-            if self._bearer(environ.get("HTTP_AUTHORIZATION")) is not None:
+        with suppress(HTTPException):
+            if self._is_ours(environ.get("HTTP_AUTHORIZATION")):
                 self._app.url_map.bind("").match(path, environ.get("REQUEST_METHOD"))
                 return True
         return False

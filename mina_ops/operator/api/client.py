@@ -19,6 +19,7 @@ CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 3.0
 
 _UNHEALTHY_IS_AN_ANSWER = (200, 503)
+_REFUSED = (401, 403, 429)
 _IDENTITY = "X-Mina-Environment"
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _CUT = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
@@ -123,27 +124,27 @@ class AppClient:
         """
         order: dict[str, Any] = {} if grace_seconds is None else {"grace_seconds": grace_seconds}
         order |= {"force": True} if force else {}
-        return DrainStatus.from_body(self._admin("POST", "/admin/drain", order))
+        return DrainStatus.from_body(self.admin("POST", "/admin/drain", order))
 
     def drain_status(self) -> DrainStatus:
         """How far the drain is."""
-        return DrainStatus.from_body(self._admin("GET", "/admin/drain"))
+        return DrainStatus.from_body(self.admin("GET", "/admin/drain"))
 
     def cancel_drain(self) -> DrainStatus:
         """Take the drain order back; the colour serves again. Idempotent."""
-        return DrainStatus.from_body(self._admin("DELETE", "/admin/drain"))
+        return DrainStatus.from_body(self.admin("DELETE", "/admin/drain"))
 
     def flags(self) -> Mapping[str, Any]:
         """All flags as the admin sees them."""
-        return self._admin("GET", "/admin/flags")
+        return self.admin("GET", "/admin/flags")
 
     def set_flag(self, key: str, *, enabled: bool, **fields: Any) -> Mapping[str, Any]:
         """Write a flag; `fields` are the contract's others, such as `rollout_percent`."""
-        return self._admin("POST", "/admin/flags", {"key": key, "enabled": enabled, **fields})
+        return self.admin("POST", "/admin/flags", {"key": key, "enabled": enabled, **fields})
 
     def undo_flag(self, key: str) -> Mapping[str, Any]:
         """Put a flag back as it was before its last change."""
-        return self._admin("POST", f"/admin/flags/{quote(key, safe='')}/undo", {})
+        return self.admin("POST", f"/admin/flags/{quote(key, safe='')}/undo", {})
 
     def request(
         self, method: str, path: str, *, body: Any = None, admin: bool = False
@@ -174,7 +175,8 @@ class AppClient:
         self._expect(response, expected)
         return response.status_code, self._object(response)
 
-    def _admin(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+    def admin(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """The body of an admin endpoint's answer; {} where it has none."""
         response = self._send(method, path, body=body, headers=self._bearer)
         self._expect(response, (200, 201, 202, 204))
         return self._object(response) if response.content else {}
@@ -220,10 +222,14 @@ class AppClient:
         if status in expected:
             self._refuse_stranger(response)
             return
-        if status in (401, 403):
-            what = "none was sent" if not self._bearer else "it was refused"
+        if status in _REFUSED:
+            what = (
+                "none was sent."
+                if not self._bearer
+                else f"it was refused: {self._detail(response)}"
+            )
             raise AccessDenied(
-                f"{self.name} answers {status} for {path}: it needs an admin's token, {what}. "
+                f"{self.name} answers {status} for {path}: it needs an admin's token, {what} "
                 "Make one with `mina-ops token new`, then set the variable that token.env names."
             )
         if response.is_redirect:

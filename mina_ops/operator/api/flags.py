@@ -134,7 +134,7 @@ class FlagsClient:
     def _checked(self, method: str, path: str, status: int, body: Any) -> dict[str, Any]:
         name = self.app.name
         detail = body.get("detail") if isinstance(body, dict) else None
-        if status in (401, 403):
+        if status in (401, 403, 429):
             raise AccessDenied(
                 f"{name} answers {status}: {detail or 'this needs an admin token'} "
                 "Set the variable that token.env names."

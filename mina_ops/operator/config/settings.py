@@ -8,6 +8,7 @@ and a file that holds `[database]` alone serves `mina-ops db`. `mina-ops config 
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import tomllib
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ from mina_ops.fields import PATH, TEXT, setting
 from mina_ops.operator.config import colours as colours_table
 from mina_ops.operator.config.colours import Colour
 from mina_ops.operator.config.tables import Table
+
+_log = logging.getLogger(__name__)
 
 FILE_NAME = "mina-ops.toml"
 CONFIG_VARIABLE = "MINA_OPS_CONFIG"
@@ -88,6 +91,12 @@ class OperatorSettings:
         """The file with the operator's token, if one is named."""
         return self._token.file
 
+    @cached_property
+    def token_file_is_open(self) -> bool:
+        """Whether others than its owner can read the token's file."""
+        file = self._token.file
+        return file is not None and file.exists() and bool(file.stat().st_mode & 0o077)
+
     def colour(self, name: str) -> Colour:
         """The colour of that name or alias.
 
@@ -147,6 +156,10 @@ class OperatorSettings:
             ) from exc
         if not value:
             raise ConfigurationError(f"{self.file}: token.file: {options.file} is empty.")
+        if self.token_file_is_open:
+            # Once, and no refusal: the way back must not hang on a file's mode.
+            _log.warning("mina-ops: others can read the token: chmod 600 %s", options.file)
+            self.__dict__["token_file_is_open"] = False
         return value
 
     def _top(self) -> Table:

@@ -21,7 +21,8 @@ from mina_ops.operator.release.model import ENDED, FORWARD, Phase
 
 _FILE = "journal.jsonl"
 _STAMP = "%Y%m%d-%H%M%S"
-_VERSION = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9._-]{0,63}")
+# Not `.` or `..`: a version is a part of paths, in hooks of the host as well.
+_VERSION = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.][A-Za-z0-9._-]{0,63}")
 _ID = re.compile(rf"[0-9]{{8}}-[0-9]{{6}}-{_VERSION.pattern}")
 
 

@@ -11,7 +11,9 @@ from flask import Flask
 from flask_login import LoginManager, UserMixin, login_user
 
 from mina_ops.app import settings
-from mina_ops.app.admin.auth import Guard, refuse_cross_site
+from mina_ops.app.admin.auth import Guard, make_guard, refuse_cross_site
+from mina_ops.app.clock import Clock
+from mina_ops.app.state.memory import MemoryStore
 from mina_ops.errors import Forbidden, NotAuthenticated
 from tests.app.admin.conftest import BEARER, TOKEN
 
@@ -20,12 +22,18 @@ SITE = "mina.example"
 
 def guard(**config: Any) -> Guard:
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
-    return Guard(settings.load({"MINA_OPS_ADMIN_TOKENS": f"ci:{digest}", **config}, {}))
+    chosen = settings.load({"MINA_OPS_ADMIN_TOKENS": f"ci:{digest}", **config}, {})
+    return make_guard(chosen, MemoryStore(), Clock())
+
+
+def actor(header: str | None) -> str | None:
+    token = guard().bearer(header)
+    return None if token is None else token.actor
 
 
 def test_a_known_token_is_named_in_what_it_does() -> None:
-    assert guard().bearer(f"Bearer {TOKEN}") == "token:ci"
-    assert guard().bearer(f"bearer  {TOKEN} ") == "token:ci"
+    assert actor(f"Bearer {TOKEN}") == "token:ci"
+    assert actor(f"bearer  {TOKEN} ") == "token:ci"
 
 
 @pytest.mark.parametrize("header", [None, "", "Basic abc", TOKEN])
@@ -58,6 +66,7 @@ def test_the_digest_itself_is_no_token() -> None:
         ({"Origin": "https://evil.example"}, False),
         ({"Origin": f"https://{SITE}:8443"}, False),
         ({"Origin": "null"}, False),
+        ({"Origin": "http://["}, False),
         ({"Sec-Fetch-Site": "cross-site", "Origin": f"https://{SITE}"}, False),
     ],
 )
@@ -74,7 +83,7 @@ def test_a_browser_may_write_only_from_the_same_origin(
 class User(UserMixin):
     def __init__(self, name: str) -> None:
         self.id = name
-        self.is_admin = name == "admin"
+        self.is_admin: Any = name == "admin"
         self.role = name
 
 
@@ -97,6 +106,27 @@ def test_an_admin_who_is_logged_in_may_look_and_others_may_not(
         assert client.get("/admin/audit").status_code == 401
         client.get(f"/login/{name}")
         assert client.get("/admin/audit").status_code == status
+
+
+@pytest.mark.parametrize("mark", ["false", "False", "no", "0", "", "off", "nobody", None, 0, False])
+def test_a_mark_that_says_no_in_whatever_form_makes_no_admin(
+    make_app: Callable[..., Flask], mark: Any
+) -> None:
+    for config in ({}, {"MINA_OPS_IS_ADMIN": lambda user: user.is_admin}):
+        app = make_app(**config)
+        app.secret_key = "k"
+
+        def load(name: str) -> User:
+            user = User(name)
+            user.is_admin = mark if name == "ana" else "true"
+            return user
+
+        LoginManager(app).user_loader(load)
+        for name, status in (("ana", 403), ("admin", 200)):
+            client = app.test_client()
+            with client.session_transaction() as session:
+                session["_user_id"] = name
+            assert client.get("/admin/audit").status_code == status
 
 
 def test_the_host_says_who_is_an_admin(make_app: Callable[..., Flask]) -> None:

@@ -35,6 +35,13 @@ def test_two_holds_of_one_name_are_two() -> None:
     assert len(holds.active()) == 1
 
 
+def test_a_name_that_a_client_chose_is_short_and_shows_as_it_is() -> None:
+    holds = Holds()
+    hold = holds.take("audio", "\x1b[2J" + "x" * 900_000, None, "sid")
+    assert hold.name == "audio:?[2J" + "x" * 124 + "..."
+    assert holds.take("a\nb", "7", None, None).name == "a?b:7"
+
+
 def test_a_hold_of_the_process_belongs_to_no_session() -> None:
     holds = Holds()
     holds.take("upload", "7", None, None)

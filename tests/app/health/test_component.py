@@ -17,7 +17,10 @@ from tests.support.wait import eventually
 
 FIVE = ["database", "redis", "openai", "websockets", "disk_space"]
 TOKEN = "a-token-of-some-length"
-TOKENS = {"MINA_OPS_ADMIN_TOKENS": {"ci": hashlib.sha256(TOKEN.encode()).hexdigest()}}
+TOKENS = {
+    f"MINA_OPS_{scope}_TOKENS": {"ci": hashlib.sha256(secret.encode()).hexdigest()}
+    for scope, secret in (("ADMIN", TOKEN), ("READ", "reader"), ("DRAIN", "drainer"))
+}
 
 
 def _down() -> None:
@@ -250,6 +253,8 @@ def _login(app: Flask) -> None:
         ({}, None, "?verbose", False),
         ({"Authorization": f"Bearer {TOKEN}"}, None, "?verbose", True),
         ({"Authorization": f"Bearer {TOKEN}"}, None, "", True),
+        ({"Authorization": "Bearer reader"}, None, "?verbose", True),
+        ({"Authorization": "Bearer drainer"}, None, "?verbose", False),
         ({"Authorization": "Bearer of something else"}, None, "?verbose", False),
         ({"Authorization": "Basic x"}, None, "?verbose", False),
         ({}, "admin", "?verbose", True),

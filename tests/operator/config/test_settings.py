@@ -190,6 +190,21 @@ def test_a_token_comes_from_the_variable_then_from_the_file(file: Path) -> None:
     assert settings.load(file).token({"MINA_OPS_TOKEN": "x"}) == "from-the-file"
 
 
+def test_a_token_file_that_others_can_read_is_told_once_and_still_serves(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = file.parent / "token"
+    token.write_text("from-the-file\n")
+    load(file, "", "[token]\nfile = 'token'\n")
+    for mode, warnings in ((0o644, 1), (0o640, 1), (0o600, 0)):
+        token.chmod(mode)
+        caplog.clear()
+        found = settings.load(file)
+        assert [found.token({}), found.token({})] == ["from-the-file"] * 2
+        assert len(caplog.messages) == warnings
+        assert all(f"chmod 600 {token}" in message for message in caplog.messages)
+
+
 def test_no_token_is_no_error_and_an_unreadable_one_is(file: Path) -> None:
     assert settings.load(file).token({}) is None
     found = load(file, "", "[token]\nfile = 'nowhere'\n")

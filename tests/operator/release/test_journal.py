@@ -77,7 +77,9 @@ def test_without_any_release_there_is_no_newest(tmp_path: Path) -> None:
     assert latest(tmp_path / "none") is None
 
 
-@pytest.mark.parametrize("version", ["", "../v1", "v1/..", "v 1", "-rf", "v1\n", "x" * 65])
+@pytest.mark.parametrize(
+    "version", ["", ".", "..", "../v1", "v1/..", "v 1", "-rf", "v1\n", "x" * 65]
+)
 def test_a_version_that_is_no_file_name_is_refused(tmp_path: Path, version: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot name a release"):
         Journal.create(tmp_path, version)

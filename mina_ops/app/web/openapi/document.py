@@ -25,6 +25,7 @@ _TAGS = {
     "drain": "Let live sessions go.",
     "releases": "What controllers report of releases, and requests to them.",
     "leases": "One controller at a time.",
+    "tokens": "Who may come.",
     "admin": "What was done, and this document.",
 }
 SCHEMAS: Mapping[str, Schema] = {

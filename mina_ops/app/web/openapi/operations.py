@@ -38,7 +38,7 @@ STATUS = {
     304: "Not changed since the ETag that was sent.",
     400: "A parameter or field is wrong; `field` names it.",
     401: "Nobody is logged in and no known token came along.",
-    403: "Not an admin, or the request came from another site.",
+    403: "Not an admin, not this token's part, or the request came from another site.",
     404: "There is no such thing.",
     409: "Refused in the present state.",
     412: "It changed since it was read (`If-Match`).",
@@ -46,7 +46,7 @@ STATUS = {
     429: "Too many tries; retry after `Retry-After` seconds.",
     503: "Not fit now, or the shared state is away; retry after `Retry-After` seconds.",
 }
-ADMIN = (401, 403)
+ADMIN = (401, 403, 429)
 HEADERS = {
     "Cache-Control": {"schema": TEXT},
     "X-Content-Type-Options": {"schema": {"const": "nosniff"}},

@@ -6,6 +6,7 @@ from typing import Any
 
 from mina_ops.app.admin.clash_routes import contract as clashes
 from mina_ops.app.admin.contract import contract as admin
+from mina_ops.app.admin.token_contract import contract as tokens
 from mina_ops.app.drain.contract import contract as drain
 from mina_ops.app.flags.contract import contract as flags
 from mina_ops.app.flags.ofrep_contract import contract as ofrep
@@ -33,6 +34,7 @@ def whole(*, with_optional: bool = True) -> dict[str, Any]:
         freeze(),
         leases(),
         admin(),
+        tokens(),
         clashes(),
         *([ofrep(), login()] if with_optional else [Contract(notes=(NO_LOGIN,))]),
     ]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from mina_ops.app.admin import token_contract as tokens
 from mina_ops.app.admin.contract import QUERY as AUDIT_QUERY
 from mina_ops.app.drain.contract import ORDER
 from mina_ops.app.flags import contract as flags
@@ -38,6 +39,8 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "Credentials": CREDENTIALS,
     "LeaseWanted": leases.SCHEMAS["LeaseWanted"],
     "LeaseRenewed": leases.SCHEMAS["LeaseRenewed"],
+    "TokenWanted": tokens.SCHEMAS["TokenWanted"],
+    "TokenRotation": tokens.SCHEMAS["TokenRotation"],
 }
 QUERIES = {
     "flags": flags.LIST_QUERY,
@@ -84,8 +87,14 @@ def test_a_body_is_accepted_if_and_only_if_the_document_allows_it(name: str) -> 
     validator, fields = _allows(name), list(BODIES[name]["properties"])
     odd = st.dictionaries(st.sampled_from([*fields, "unheard"]), values, max_size=3)
     sound = sound_fields if name == "FlagInput" else st.just({})
-    needed = {"key": "audio", "id": "a" * 8, "change": "1", "release": "v1", "action": "restore"}
-    needed |= {"username": "ana", "password": "open"}
+    needed: dict[str, Any] = {
+        "key": "audio",
+        "id": "a" * 8,
+        "change": "1",
+        "release": "v1",
+        "action": "restore",
+    }
+    needed |= {"name": "ci", "scopes": ["read"], "username": "ana", "password": "open"}
     whole_ = {field: needed[field] for field in BODIES[name]["required"]}
 
     @settings(max_examples=60, deadline=None)

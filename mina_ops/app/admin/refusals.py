@@ -1,0 +1,125 @@
+"""Who was refused: counted, told, and slowed down.
+
+A right token is never refused for what others guessed: behind a load balancer all may seem to
+come from one address, and an attacker must not lock the operators out. A token of 256 random bits
+cannot be guessed at any speed. What is bounded is what guesses cost: from the eleventh in a minute
+on, an address is answered 429 without a look at the store, and the audit log gets one entry for
+many of them, kept apart from the record of changes, which a flood so cannot push out.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mina_ops.errors import TooManyRequests
+
+UNKNOWN = "unknown_token"
+REASONS = (UNKNOWN, "expired_token", "revoked_token", "token_scope", "user", "cross_site", "login")
+MOST_A_MINUTE = 10
+_MINUTE = 60.0
+_MOST_ADDRESSES = 1_000
+_MOST_WAITING = 10_000
+_SHOWN_ADDRESSES = 5
+_LONGEST_SILENCE = 3600.0
+
+
+@dataclass
+class Tale:
+    """What the audit log is told next: how often, why, and from where."""
+
+    reasons: Counter[str] = field(default_factory=Counter)
+    addresses: Counter[str] = field(default_factory=Counter)
+    not_before: float = 0.0
+    pause: float = _MINUTE
+
+    def to_json(self) -> dict[str, Any]:
+        """As an entry holds it."""
+        addresses = dict(self.addresses.most_common(_SHOWN_ADDRESSES))
+        return {
+            "times": self.reasons.total(),
+            "reasons": dict(self.reasons),
+            "addresses": addresses,
+        }
+
+
+class Refusals:
+    """The refusals of this process. It takes no lock: it is called wherever a request is."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[str, str]] = deque(maxlen=_MOST_WAITING)
+        self._minute = 0.0
+        self._by_address: dict[str, int] = {}
+        self._tale = Tale()
+
+    def note(self, reason: str, environ: Mapping[str, Any]) -> None:
+        """Count a refusal for one of REASONS."""
+        address = address_of(environ)
+        self._waiting.append((reason, address))
+        if reason == UNKNOWN:
+            guesses = self._guesses()
+            if address in guesses or len(guesses) < _MOST_ADDRESSES:
+                guesses[address] = guesses.get(address, 0) + 1
+
+    def slow_down(self, environ: Mapping[str, Any]) -> None:
+        """Refuse an address that guessed too often.
+
+        Raises:
+            TooManyRequests: it bore more than 10 unknown tokens in this minute.
+        """
+        if self._guesses().get(address_of(environ), 0) >= MOST_A_MINUTE:
+            wait = max(1, round(self._minute + _MINUTE - time.monotonic()))
+            raise TooManyRequests(
+                "Too many unknown tokens came from this address.", retry_after_seconds=wait
+            )
+
+    def take(self) -> Counter[str]:
+        """What was counted since the last call, by reason."""
+        taken: Counter[str] = Counter()
+        while self._waiting:
+            reason, address = self._waiting.popleft()
+            taken[reason] += 1
+            self._tale.reasons[reason] += 1
+            if address in self._tale.addresses or len(self._tale.addresses) < _MOST_ADDRESSES:
+                self._tale.addresses[address] += 1
+        return taken
+
+    def tale(self) -> dict[str, Any] | None:
+        """What the audit log should be told now; None: nothing, or it was told lately.
+
+        The first refusal is told at once; while they go on, the pauses double, up to an hour.
+        """
+        now, tale = time.monotonic(), self._tale
+        if not tale.reasons:
+            return None
+        if now < tale.not_before:
+            return None
+        went_on = now < tale.not_before + tale.pause
+        pause = min(tale.pause * 2, _LONGEST_SILENCE) if went_on else _MINUTE
+        self._tale = Tale(not_before=now + pause, pause=pause)
+        return tale.to_json()
+
+    def _guesses(self) -> dict[str, int]:
+        now = time.monotonic()
+        if now - self._minute >= _MINUTE:
+            self._minute, self._by_address = now, {}
+        return self._by_address
+
+
+def address_of(environ: Mapping[str, Any]) -> str:
+    """Where a request came from: the peer; behind a proxy of ours, whom that one names last.
+
+    The last address of `X-Forwarded-For` is what the proxy next to us saw. It is believed only
+    from a peer with a private address, and used only to count and to tell.
+    """
+    peer = str(environ.get("REMOTE_ADDR") or "")
+    told = str(environ.get("HTTP_X_FORWARDED_FOR", "")).rpartition(",")[2].strip()
+    try:
+        behind_proxy = ipaddress.ip_address(peer).is_private
+        return str(ipaddress.ip_address(told)) if behind_proxy and told else peer
+    except ValueError:
+        return peer[:64]
