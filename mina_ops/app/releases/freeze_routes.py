@@ -15,7 +15,7 @@ from mina_ops.app.web.openapi.operations import ADMIN, Contract, operation
 from mina_ops.app.web.routing import json_body, mount
 
 _WANTED = record({"why": SAYING, "who": SAYING}, "why", "who", closed=True)
-_SCHEMAS: Mapping[str, Schema] = {
+SCHEMAS: Mapping[str, Schema] = {
     "FreezeWanted": _WANTED,
     "Freeze": record({"who": TEXT, "why": TEXT, "since": NUMBER}),
     "Frozen": record({"freeze": {"anyOf": [ref("Freeze"), {"type": "null"}]}}),
@@ -88,7 +88,7 @@ def contract() -> Contract:
         body="FreezeWanted",
     )
     lift = operation("Lift the freeze; idempotent.", "releases", {200: "Frozen"}, *known)
-    return Contract({"/admin/freeze": {"get": look, "put": put, "delete": lift}}, _SCHEMAS)
+    return Contract({"/admin/freeze": {"get": look, "put": put, "delete": lift}}, SCHEMAS)
 
 
 def _told(freeze: Freeze | None) -> Answer:

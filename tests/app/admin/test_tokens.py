@@ -58,6 +58,9 @@ def status(client: FlaskClient, secret: str, method: str = "GET", path: str = UR
 ACTS = [
     ("GET", "/admin/audit", {"admin", "read"}),
     ("GET", "/admin/releases", {"admin", "read"}),
+    ("GET", "/admin/freeze", {"admin", "read"}),
+    ("PUT", "/admin/freeze", {"admin"}),
+    ("DELETE", "/admin/freeze", {"admin"}),
     ("GET", "/admin/tokens", {"admin", "read"}),
     ("GET", "/mina-ops/data", {"admin", "read"}),
     ("GET", "/admin/clashes", {"admin", "read"}),

@@ -93,6 +93,14 @@ def test_who_guesses_is_held_up_and_who_is_right_never(walled: Flask) -> None:
     assert elsewhere.status_code == 200
 
 
+def test_a_failed_login_is_counted_and_a_right_one_is_not(walled: Flask) -> None:
+    client = walled.test_client()
+    for password in ("wrong", "wrong", RIGHT["password"]):
+        client.post(PATH, data={"username": "admin", "password": password})
+    refusals = walled.extensions["mina_ops"].context.guard.refusals
+    assert refusals.take() == {"login": 2}
+
+
 def test_tries_from_many_addresses_are_bounded_together_and_forgotten_after_a_minute() -> None:
     now = [1000.0]
     attempts = Attempts(lambda: now[0])

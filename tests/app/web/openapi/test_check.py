@@ -22,6 +22,7 @@ from mina_ops.app.leases import contract as leases
 from mina_ops.app.login.contract import CREDENTIALS
 from mina_ops.app.metrics.contract import query
 from mina_ops.app.releases import contract as releases
+from mina_ops.app.releases.freeze_routes import SCHEMAS as FREEZE
 from mina_ops.app.web.openapi.check import query_values, require_body
 from mina_ops.errors import InvalidRequest
 from tests.app.flags.test_model import CONDITION
@@ -37,6 +38,7 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "Recover": flags.RECOVER,
     "DrainOrder": ORDER,
     "Credentials": CREDENTIALS,
+    "FreezeWanted": FREEZE["FreezeWanted"],
     "LeaseWanted": leases.SCHEMAS["LeaseWanted"],
     "LeaseRenewed": leases.SCHEMAS["LeaseRenewed"],
     "TokenWanted": tokens.SCHEMAS["TokenWanted"],
