@@ -55,7 +55,7 @@ from mina_ops.app.state.presence import Presence
 from mina_ops.app.state.shared_time import SharedTime
 from mina_ops.app.streams.streams import Streams
 from mina_ops.app.web import host_extensions, session_keys
-from mina_ops.app.web.clashes import HostRoutes, is_of_host
+from mina_ops.app.web.clashes import HostRoutes, own_paths
 from mina_ops.app.web.middleware import Middleware
 from mina_ops.app.web.own_app import OwnApp
 from mina_ops.app.web.paths import Paths, Recording
@@ -282,7 +282,7 @@ def _wrap(app: Flask, runtime: Runtime, blueprints: list[Blueprint]) -> Middlewa
         app.wsgi_app,
         Paths(
             probes,
-            own=_paths_of(app),
+            own=own_paths(app),
             skip=(runtime.socketio.path,),
             own_app=own_app,
             left_to_host=frozenset(p for one in runtime.components for p in one.left_to_host()),
@@ -292,10 +292,3 @@ def _wrap(app: Flask, runtime: Runtime, blueprints: list[Blueprint]) -> Middlewa
         context.identity.headers,
         context.heartbeat,
     )
-
-
-def _paths_of(app: Flask) -> tuple[str, ...]:
-    """The paths of our Flask routes, each without what varies: `/admin/flags` for all flags."""
-    ours = (rule.rule for rule in app.url_map.iter_rules() if not is_of_host(rule))
-    fixed = sorted({rule.partition("/<")[0] for rule in ours})
-    return tuple(p for p in fixed if not any(p.startswith(f"{q}/") for q in fixed))

@@ -86,6 +86,13 @@ class HostRoutes:
         return found
 
 
+def own_paths(app: Flask) -> tuple[str, ...]:
+    """The paths of our Flask routes, each without what varies: `/admin/flags` for all flags."""
+    ours = (rule.rule for rule in app.url_map.iter_rules() if not is_of_host(rule))
+    fixed = sorted({rule.partition("/<")[0] for rule in ours})
+    return tuple(p for p in fixed if not any(p.startswith(f"{q}/") for q in fixed))
+
+
 def is_of_host(rule: Rule) -> bool:
     """Whether a rule is none of our blueprints'."""
     return not rule.endpoint.startswith("mina_ops_")
