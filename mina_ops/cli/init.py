@@ -38,6 +38,7 @@ _QUESTIONS = (
 @click.option("--state", default="/var/lib/mina-ops", help="Folder of the balancer's files.")
 @click.option("--certificate", type=click.Path(path_type=Path), help="For https.")
 @click.option("--certificate-key", type=click.Path(path_type=Path), help="For https, nginx.")
+@click.option("--scripts", is_flag=True, help="Also the playbook's ./scripts.")
 @click.option("--folder", default=".", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--yes", "-y", is_flag=True, help="Ask nothing; take the options and defaults.")
 @output.dry_run_option

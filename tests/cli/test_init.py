@@ -180,3 +180,11 @@ def test_the_doctor_tells_two_colours_that_were_mixed_up(site: Path) -> None:
     assert done.returncode == 11
     assert "is green, not blue: traffic and drains would meet the wrong one" in done.stdout
     assert "-> set ENVIRONMENT=blue there" in done.stdout
+
+
+def test_the_playbooks_scripts_come_along_and_run(tmp_path: Path) -> None:
+    assert init(tmp_path, "--scripts").exit_code == 0
+    assert not (tmp_path / "scripts" / "dev").exists()
+    script = [str(tmp_path / "scripts" / "switch_traffic.sh"), "--help"]
+    done = subprocess.run(script, capture_output=True, text=True, check=True)
+    assert "switch_traffic.sh FROM TO" in done.stdout

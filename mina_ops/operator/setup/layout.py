@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from mina_ops import files
+from mina_ops import files, shipped
 from mina_ops.errors import ConfigurationError
 from mina_ops.operator.config.settings import FILE_NAME
 from mina_ops.operator.setup import operator_file, processes
@@ -14,6 +15,7 @@ from mina_ops.operator.setup.tokens import new_token
 from mina_ops.operator.setup.wishes import Wishes
 
 _PUBLIC = 0o644
+_EXECUTABLE = 0o755
 
 APP_LINES = (
     "from mina_ops import MinaOps",
@@ -52,10 +54,27 @@ def plan(wishes: Wishes, *, gunicorn: str, directory: Path) -> list[Planned]:
         Planned(folder / f"{colour}.env", processes.colour_environment(colour))
         for colour in ("blue", "green")
     ]
+    if wishes.scripts:
+        planned += _scripts(folder / "scripts")
     if wishes.processes == "procfile":
         return [*planned, Planned(folder / "Procfile", processes.procfile(wishes))]
     units = processes.units(wishes, gunicorn, directory)
     return [*planned, *(Planned(folder / "systemd" / name, text) for name, text in units.items())]
+
+
+def _scripts(folder: Path) -> list[Planned]:
+    """The playbook's scripts, as they were installed with this package."""
+    shipped_in = shipped.folder("scripts")
+    return [
+        Planned(folder / file.relative_to(shipped_in), file.read_text(), _mode(file))
+        for file in sorted(shipped_in.rglob("*"))
+        # In a checkout, what builds the project lies there too.
+        if file.is_file() and file.relative_to(shipped_in).parts[0] != "dev"
+    ]
+
+
+def _mode(file: Path) -> int:
+    return _EXECUTABLE if file.stat().st_mode & stat.S_IXUSR else _PUBLIC
 
 
 def write(planned: list[Planned]) -> None:

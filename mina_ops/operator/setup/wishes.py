@@ -35,6 +35,7 @@ class Wishes:
         blue_port, green_port: of the first instance; the others follow.
         redis_url: what both colours share.
         state: folder of the load balancer's files.
+        scripts: whether the playbook's scripts are wanted too.
     """
 
     folder: Path
@@ -52,6 +53,7 @@ class Wishes:
     state: Path = Path("/var/lib/mina-ops")
     certificate: Path | None = None
     certificate_key: Path | None = None
+    scripts: bool = False
 
     def __post_init__(self) -> None:
         """Raises ConfigurationError: an answer cannot be used; names its option."""
