@@ -42,6 +42,7 @@ from mina_ops.app.native import Native
 from mina_ops.app.process import Kind, Process
 from mina_ops.app.recovery.component import Recovery
 from mina_ops.app.releases.freeze_routes import FreezeRoutes
+from mina_ops.app.releases.pages import PageReleases
 from mina_ops.app.releases.routes import ReleaseRoutes
 from mina_ops.app.runtime import Runtime
 from mina_ops.app.sessions.admissions import Admissions
@@ -220,7 +221,8 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
     )
     routes = (*routes, ClashRoutes(context, routes))
     talk = (connections, streams, recovery, drain)
-    return Runtime(context, binding, health, metrics, *talk, flags, routes)
+    pages = PageReleases(context, binding)
+    return Runtime(context, binding, health, metrics, *talk, flags, pages, routes)
 
 
 def make_context(app: Flask, chosen: Settings, db: Any = None) -> Context:
@@ -287,6 +289,7 @@ def _wrap(app: Flask, runtime: Runtime, blueprints: list[Blueprint]) -> Middlewa
             own_app=own_app,
             left_to_host=frozenset(p for one in runtime.components for p in one.left_to_host()),
             host_serves=HostRoutes(app).serves,
+            to_page=runtime.pages.telling,
         ),
         Recording(runtime.metrics.durations, runtime.metrics.log, runtime.drain.requests),
         context.identity.headers,

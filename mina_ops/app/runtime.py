@@ -13,6 +13,7 @@ from mina_ops.app.health.component import Health
 from mina_ops.app.heartbeat import Heartbeat
 from mina_ops.app.metrics.component import Metrics
 from mina_ops.app.recovery.component import Recovery
+from mina_ops.app.releases.pages import PageReleases
 from mina_ops.app.sessions.component import Connections
 from mina_ops.app.socketio_binding import SocketIOBinding
 from mina_ops.app.state.base import Store
@@ -35,6 +36,7 @@ class Runtime:
     recovery: Recovery
     drain: Drain
     flags: Flags
+    pages: PageReleases
     routes: tuple[Component, ...]
 
     @property
@@ -42,7 +44,7 @@ class Runtime:
         """The features, in the order in which they beat, then what answers for them."""
         # Health never waits for Redis: it is first, so that no other delays its first results.
         talk = (self.connections, self.streams, self.recovery, self.drain)
-        return (self.health, self.metrics, *talk, self.flags, *self.routes)
+        return (self.health, self.metrics, *talk, self.flags, self.pages, *self.routes)
 
     @property
     def heartbeat(self) -> Heartbeat:

@@ -50,6 +50,8 @@ def command(
       mina-ops switch green blue --canary 75     blue gets 75 %, green keeps 25 %
       mina-ops switch blue green --cohort 12345,67890
     """
+    from mina_ops.operator.traffic import pins
+
     if sum((instant, canary is not None, cohort is not None)) != 1:
         raise click.UsageError("Give one of --instant, --canary N and --cohort IDS.")
     if instant:
@@ -72,8 +74,9 @@ def command(
     with moving.locked(session, purpose, insist=force) as lock:
         before = driver.read().split
         _gate(session, before, to(before), force=force)
+        wanted = pins.pinned(settings, before, to(before))
         lock.require_held()
-        applied = driver.apply(to(before))
+        applied = driver.apply(wanted)
     text = (
         f"{applied.before.describe()} -> {applied.after.split.describe()} "
         f"in {applied.milliseconds:.0f} ms"

@@ -207,6 +207,26 @@ def tester(session: Session, colour: str) -> None:
 
 @command.command()
 @click.argument("colour")
+@output.json_option
+@click.pass_obj
+def forget(session: Session, colour: str, as_json: bool) -> None:
+    """Keep open pages with the release of COLOUR no longer: before it is deployed anew.
+
+    They go where their visitors go. `mina-ops release` does so by itself.
+    """
+    from mina_ops.operator.traffic import pins
+
+    name = session.settings.colour(colour).name
+    with moving.locked(session, f"traffic forget {name}") as lock:
+        before = session.driver.read().split
+        lock.require_held()
+        applied = session.driver.apply(pins.forgetting(before, name))
+    kept = ", ".join(applied.after.split.releases.values()) or "no release"
+    output.data(applied.after.to_json(), f"pages are kept with: {kept}", as_json=as_json)
+
+
+@command.command()
+@click.argument("colour")
 @click.argument("percent", type=click.IntRange(0, 100))
 @click.option("--force", is_flag=True, help="Even if a colour that gets more is not ready.")
 @output.dry_run_option

@@ -40,6 +40,18 @@ def test_an_instant_switch_moves_everybody_and_forgets_users_by_name(
     assert value["proven"]
 
 
+def test_pages_are_kept_with_their_release_until_it_is_forgotten(
+    run: Run, nginx: Balancer, apps: StandIns
+) -> None:
+    apps.fleets["green"].version = "v2.0.0"
+    after = run("switch", "blue", "green", "--instant", "--json").json["after"]
+    assert after["releases"] == {"blue": "v1.0.0", "green": "v2.0.0"}
+    assert nginx.get("/api", X_Mina_Release="v1.0.0").colour == "blue"
+    assert run("traffic", "forget", "blue").out == "pages are kept with: v2.0.0\n"
+    assert nginx.get("/api", X_Mina_Release="v1.0.0").colour == "green"
+    assert "v1.0.0" not in run("traffic", "read", "--json").out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -13,6 +13,18 @@ declare class MinaStream<Ack = any> {
 
   constructor(socket: MinaStream.MovingSocket | Socket, options: MinaStream.Options);
 
+  /** The release that this page is of, by `<meta name="mina-release">`; "" where it names none. */
+  static readonly release: string;
+
+  /** Like `fetch`; a request to this site names the page's release, so that it answers. */
+  static fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
+
+  /** An address of this site for a form or link that shall meet the page's release. */
+  static ofRelease(address: string): string;
+
+  /** Calls the handler once for each release that a reload would lead to instead. */
+  static onReleaseChanged(handler: (said: MinaStream.ReleaseChanged) => void): void;
+
   /** The socket that chunks go over. */
   readonly socket: MinaStream.MovingSocket;
   /** The stream's id. */
@@ -35,6 +47,13 @@ declare class MinaStream<Ack = any> {
 }
 
 declare namespace MinaStream {
+  interface ReleaseChanged {
+    /** The release that a reload leads to. */
+    release: string;
+    /** The release that the page is of. */
+    page: string;
+  }
+
   interface Options {
     /** Name of the event that carries a chunk. */
     event: string;

@@ -15,6 +15,13 @@
  * What was not acknowledged goes out again, in order; a chunk is never under way on two servers.
  * The server tells duplicates apart: `ops.streams.receive(stream, seq)`.
  *
+ * A page with <meta name="mina-release" content="{{ mina_release }}"> stays with its release while
+ * that lives, after new visitors go to the next one, and hears of it:
+ *
+ *     MinaStream.fetch("/api/sessions").then(...);          // instead of fetch
+ *     form.action = MinaStream.ofRelease(form.action);      // forms and links have no header
+ *     MinaStream.onReleaseChanged(({ release }) => offerReload(release));
+ *
  * In a page: window.MinaStream. In node and bundlers: require("mina-stream").
  */
 (function (root, make) {
@@ -41,6 +48,10 @@
   // What the server adds to events of namespaces that it can recover.
   const OFFSET = /^~mo1~/;
   const MOST_REMEMBERED = 5000;
+
+  const RELEASE_HEADER = "X-Mina-Release";
+  const CHANGED_HEADER = "X-Mina-Release-Changed";
+  const CHANGED_EVENT = "release:changed";
 
   const moving = new WeakMap(); // stock Manager -> Connection
   const facades = new WeakMap(); // stock Socket -> MovingSocket
@@ -290,14 +301,75 @@
     }
   }
 
+  /** The release that this page is of, and who wants to hear that another one serves. */
+  class PageRelease {
+    constructor() {
+      const meta = typeof document === "undefined" ? null : document.querySelector("meta[name=mina-release]");
+      this.name = (meta && meta.content) || "";
+      this._heard = null;
+      this._handlers = [];
+    }
+
+    /** What a server said: the release that a reload leads to. Each is told once. */
+    changed(release) {
+      if (!release || (this._heard && this._heard.release === release)) return;
+      this._heard = { release, page: this.name };
+      this._handlers.forEach((handler) => handler(this._heard));
+    }
+
+    onChanged(handler) {
+      this._handlers.push(handler);
+      if (this._heard) handler(this._heard);
+    }
+
+    async fetch(input, init) {
+      const request = new Request(input, init);
+      if (!this.name || new URL(request.url).origin !== location.origin) return fetch(request);
+      request.headers.set(RELEASE_HEADER, this.name);
+      const response = await fetch(request);
+      const changed = response.headers.get(CHANGED_HEADER);
+      if (changed) this.changed(decodeURIComponent(changed));
+      return response;
+    }
+
+    url(address) {
+      const url = new URL(address, document.baseURI);
+      if (this.name && url.origin === location.origin) url.searchParams.set("mina_release", this.name);
+      return url.href;
+    }
+
+    /** socket.io's options, with the release in the query of its handshakes. */
+    options(given) {
+      if (!this.name) return given;
+      return { ...given, query: { mina_release: this.name, ...given.query } };
+    }
+  }
+
+  const page = new PageRelease();
+
   class MinaStream {
+    /** The release that this page is of; "" where it names none. */
+    static get release() { return page.name; }
+
+    /** Like fetch; a request to this site names the page's release, so that it answers. */
+    static fetch(input, init) { return page.fetch(input, init); }
+
+    /** An address of this site for a form or link that shall meet the page's release. */
+    static ofRelease(address) { return page.url(address); }
+
+    /**
+     * Calls handler({ release, page }) when a reload would lead to another release than the page's:
+     * an answer to `MinaStream.fetch`, or a socket of `MinaStream.connect`, said so.
+     */
+    static onReleaseChanged(handler) { page.onChanged(handler); }
+
     /**
      * Like io(uri, options) of stock socket.io-client, with a socket that moves; see above.
      * `connect` handlers get { moved, recovered }: after a move the session is a new one on the
      * server, unless it was recovered.
      */
     static connect(io, uri, options) {
-      const given = { ...(typeof uri === "object" ? uri : options) };
+      const given = page.options({ ...(typeof uri === "object" ? uri : options) });
       const address = typeof uri === "string" ? uri : undefined;
       const make = (more) => (address === undefined ? io({ ...given, ...more }) : io(address, { ...given, ...more }));
       const open = (manager) => {
@@ -306,6 +378,7 @@
         return manager.socket(namespaceOf(address), { ...given, auth }).connect();
       };
       const socket = new MovingSocket(make({}), open);
+      socket.on(CHANGED_EVENT, (said) => page.changed(said && said.release));
       return socket;
     }
 

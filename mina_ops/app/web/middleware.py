@@ -61,6 +61,7 @@ class Middleware:
         self._host_serves = paths.host_serves
         self._left_to_host = paths.left_to_host
         self._skip = paths.skip
+        self._to_page = paths.to_page
         self._special = _short_prefixes((*probes, *paths.own, *paths.skip))
         self._identity = dict(identity)
         self._heartbeat = heartbeat
@@ -84,6 +85,8 @@ class Middleware:
                 return self._own_answer(environ, start)
             if path.startswith(self._skip):
                 return self.inner(environ, start)
+        if "HTTP_X_MINA_RELEASE" in environ:
+            start = self._to_page(environ, start)
         timed = self._kind()
         # Set here, not in an `__init__`, which costs a tenth of all this.
         timed.environ = environ

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from mina_ops.app.web.answers import Probe
+from mina_ops.app.web.answers import Probe, StartResponse
 from mina_ops.app.web.in_flight import InFlight
 from mina_ops.app.web.own_app import OwnApp
 
@@ -30,6 +30,7 @@ class Paths:
         left_to_host: probes that a host's route at the same path may keep.
         host_serves: whether the host has a route for a path and method.
         own_app: answers those requests for `own` that bear a token of ours, below Flask.
+        to_page: gives the `start_response` for a page that names its release.
     """
 
     probes: Mapping[str, Probe]
@@ -38,6 +39,7 @@ class Paths:
     own_app: OwnApp | None = None
     left_to_host: Set[str] = frozenset()
     host_serves: Callable[[str, str], bool] = lambda _path, _method: False
+    to_page: Callable[[Mapping[str, Any], StartResponse], StartResponse] = lambda _, start: start
 
 
 @dataclass(frozen=True)

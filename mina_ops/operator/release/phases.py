@@ -42,7 +42,10 @@ def _hook_alone(release: Release, phase: Phase) -> list[Step]:
 
 
 def _start(release: Release) -> list[Step]:
-    """Start and scale the new colour, let it serve if it was drained, and warm it up."""
+    """Start and scale the new colour, let it serve if it was drained, and warm it up.
+
+    Pages of what it ran before go to the old colour first: none of them may meet the new release.
+    """
     app, seconds = release.new_app, release.plan.health_seconds
     warm = [
         # A cold first answer may be later than the client waits.
@@ -52,7 +55,9 @@ def _start(release: Release) -> list[Step]:
         )
         for path in release.plan.warm_up
     ]
+    forget = [f"let no page of an earlier release stay with {release.new.name}"]
     return [
+        Step(forget, partial(until, release, _SILENCE_SECONDS, release.forget_pages)),
         *steps.hook(release, "start", Phase.START),
         *steps.hook(release, "scale", Phase.START),
         Step(

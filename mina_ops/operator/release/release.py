@@ -20,6 +20,7 @@ from mina_ops.operator.release.verdicts.figures import Wanted
 from mina_ops.operator.release.verdicts.model import Figures, Judgement
 from mina_ops.operator.release.verdicts.numbers import NumberReader
 from mina_ops.operator.system import programs
+from mina_ops.operator.traffic import pins
 from mina_ops.operator.traffic.base import Applied, TrafficDriver
 from mina_ops.operator.traffic.model import Split
 
@@ -233,10 +234,17 @@ class Release:
 
         Users who were sent to a colour by name before stay there.
         """
-        split = self.driver.read().split.giving(self.new.name, percent)
+        before = self.driver.read().split
+        split = before.giving(self.new.name, percent)
         if cohort:
             split = split.with_cohort(self.plan.cohort, self.new.name if percent < 100 else None)
-        return self._apply(split)
+        return self._apply(pins.pinned(self.settings, before, split))
+
+    def forget_pages(self) -> None:
+        """Let no page of what the new colour ran before find it there any more."""
+        split = self.driver.read().split
+        if self.new.name in split.releases:
+            self._apply(pins.forgetting(split, self.new.name))
 
     def planned(self, percent: int) -> Split:
         """The split that a share is, when only this release moves traffic."""
@@ -246,12 +254,15 @@ class Release:
         return split
 
     def leave(self, percent: int) -> Applied:
-        """Leave the new colour at most this share; it never gets more than it has."""
-        split = self.driver.read().split
+        """Leave the new colour at most this share; it never gets more than it has.
+
+        Its open pages are not kept there any longer.
+        """
+        split = pins.forgetting(self.driver.read().split, self.new.name)
         return self._apply(split.giving(self.new.name, min(percent, split.percent[self.new.name])))
 
     def take_back(self) -> Applied:
-        """Send everybody to the old colour, those by name too."""
+        """Send everybody to the old colour, those by name and pages of the new one too."""
         return self._apply(Split.all_to(self.old.name, self.settings.colours))
 
     def _apply(self, split: Split) -> Applied:

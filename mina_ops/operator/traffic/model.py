@@ -54,8 +54,10 @@ class Split:
         object.__setattr__(self, "releases", MappingProxyType(dict(sorted(self.releases.items()))))
         for colour, release in self.releases.items():
             self._known(colour)
-            if not isinstance(release, str) or not _RELEASE.fullmatch(release):
+            if not is_release(release):
                 raise ConfigurationError(f"{release!r} cannot be the name of a release here.")
+        if len(set(self.releases.values())) < len(self.releases):
+            raise ConfigurationError(f"Both colours run {release}: pages cannot tell them apart.")
 
     @classmethod
     def all_to(cls, colour: str, colours: Iterable[str]) -> Split:
@@ -128,6 +130,11 @@ def require_colours(name: str, found: Sequence[str], wanted: Sequence[str]) -> N
             f"{name} shares traffic between {' and '.join(found)}; mina-ops.toml has "
             f"{' and '.join(wanted)}, in that order. Correct the file."
         )
+
+
+def is_release(name: object) -> bool:
+    """Whether a page may name a release so: it becomes a file's name and a map's key."""
+    return isinstance(name, str) and _RELEASE.fullmatch(name) is not None
 
 
 def _is_whole(value: object) -> bool:

@@ -13,6 +13,7 @@ from mina_ops.errors import OperatorError
 from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.config.colours import Colour
 from mina_ops.operator.config.settings import OperatorSettings
+from mina_ops.operator.traffic import pins
 from mina_ops.operator.traffic.base import TrafficDriver
 from mina_ops.operator.traffic.gate import require_ready
 from mina_ops.operator.traffic.model import Split
@@ -120,6 +121,7 @@ class TakeOut:
         require_ready(other)
         cohorts = [user for user, to in reading.split.cohorts.items() if to == name]
         target = reading.split.giving(other.name, 100).with_cohort(cohorts, None)
+        target = pins.forgetting(target, name)
         applied = self._driver.apply(target)
         self._taken[name] = (reading.split, applied.after.generation)
         return f"{name} is taken out: {applied.after.split.describe()}"

@@ -35,6 +35,8 @@ def test_a_good_release_goes_through_every_phase_and_ends_on_green(stand: Stand)
     assert json.loads(outcome.out)["phase"] == "done"
     assert _phases(stand) == list(FORWARD)
     assert stand.share_of_green() == 100
+    # Open pages of both find their release, blue being there for a way back.
+    assert stand.driver.read().split.releases == {"blue": "v1", "green": "v2"}
     assert set(seen["status"]) == {"200"}
     assert [e["percent"] for e in stand.entries() if e["event"] == "step"] == [50, 100]
 
@@ -69,6 +71,7 @@ def test_green_with_errors_is_rolled_back_at_once(stand: Stand) -> None:
     with traffic(stand.port) as seen:
         outcome = stand.run("release", "start", "v2")
         assert stand.share_of_green() == 0
+    assert "green" not in stand.driver.read().split.releases
     assert outcome.code == 5, outcome.err
     assert "requests failed" in outcome.err
     assert "the limit is 5 %" in outcome.err
