@@ -61,6 +61,8 @@ class Repository:
     """Writes flags to the store; this process's own snapshot follows at once."""
 
     def __init__(self, store: Store, cache: Cache) -> None:
+        # Of its own: a host that seeded the module's generator gets the numbers that it expects.
+        self._random = random.Random()  # noqa: S311 - no secret
         self._store = store
         self._cache = cache
 
@@ -94,7 +96,7 @@ class Repository:
             if done is not None:
                 self._cache.try_refresh()
                 return Changed(done.epoch, done.version, entries)
-            time.sleep(random.uniform(0, 0.002) * min(attempt, 10))  # noqa: S311
+            time.sleep(self._random.uniform(0, 0.002) * min(attempt, 10))
         raise Conflict("Other changes came first, again and again. Try again.")
 
     def accept_loss(self, author: Author) -> Changed:

@@ -9,6 +9,7 @@ from typing import Any
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
 from mina_ops.app.health.builtin import BuiltIn
+from mina_ops.app.health.fleet import vouchers
 from mina_ops.app.health.model import READY, Check, Found, Rule
 from mina_ops.app.health.pulse import Pulse
 from mina_ops.app.health.readiness import Readiness
@@ -47,11 +48,14 @@ class Health(Component):
             _rule(settings),
             soft=frozenset(settings.soft_checks),
             disabled=frozenset(settings.disabled_checks),
+            vouchers=self._vouchers,
         )
         self.readiness = Readiness(context, self.registry, drain_state)
         self.drain_state = drain_state
         self.pulse = Pulse(context.app.logger.name)
         self._app = context.app
+        self._colours = context.identity.colours
+        self._presence = context.presence
         self._loop = Heartbeat(settings.beat_seconds, context.clock)
         self._loop.every_beat("health checks", self._look)
         self._database = context.database
@@ -113,6 +117,9 @@ class Health(Component):
     def merge(self, reports: Sequence[Any]) -> dict[str, Any]:
         failing = Counter(name for report in reports for name in report["failing"])
         return {"failing": failing, "started": sum(report["started"] for report in reports)}
+
+    def _vouchers(self, name: str) -> int:
+        return vouchers(name, [self._presence.summary(colour) for colour in self._colours])
 
     def _note_outcome(self, name: str, succeeded: bool) -> None:
         if name == AI_OUTCOME:

@@ -28,6 +28,10 @@ from mina_ops.app.web.openapi.operations import (
 _CHECK_FACTS: dict[str, Schema] = {
     "latency_ms": {"type": "number", "minimum": 0},
     "age_seconds": {"type": "number", "minimum": 0, "description": "Age of the last result."},
+    "vouched_by": {
+        "type": "integer",
+        "description": "So many processes of the fleet ask in place of this one for now.",
+    },
     "stale": {**FLAG, "description": "The last result is older than it should be."},
     "error": {"enum": ERROR_CLASSES},
     "correlation_id": {**TEXT, "description": "Leads to the full text in the log."},

@@ -1,4 +1,7 @@
-"""Does everyone fail the same dependency? Then taking everyone out helps nobody. Pure."""
+"""What the rest of the fleet knows of a dependency that all share. Pure.
+
+Everyone fails it: taking everyone out helps nobody. Everyone is well: a few who ask are enough.
+"""
 
 from __future__ import annotations
 
@@ -26,3 +29,17 @@ def failed_by_all(
     said = [colour.parts.get("health", {}).get("failing", {}) for colour in live]
     common = frozenset(failing) & frozenset(shared)
     return frozenset(n for n in common if sum(by_name.get(n, 0) for by_name in said) == processes)
+
+
+def vouchers(name: str, colours: Collection[Summary]) -> int:
+    """How many live processes have run their checks and do not fail this one.
+
+    0 as soon as one of them fails it, and where the summaries are old.
+    """
+    found = 0
+    for colour in colours:
+        said = colour.parts.get("health", {})
+        if colour.processes and (colour.stale or said.get("failing", {}).get(name)):
+            return 0
+        found += int(said.get("started", 0)) if colour.processes else 0
+    return found

@@ -80,6 +80,10 @@ class Check:
         deadline_seconds: a run that takes longer has failed; its end is not waited for.
         ttl_seconds: pause between two runs.
         shared: whether all processes of both colours depend on the same thing.
+        asked_by_few: whether the answer is the same whichever process asks, as that of an AI
+            service. In a large fleet that is well, each process asks less often then, so that all
+            together ask as often as eight do; at the latest every 5 minutes, and at once when
+            another process finds it unfit.
         native: for code that blocks without yielding. Where gevent or eventlet made threads
             green, it runs in a forked child, which is killed at the deadline; it may log and
             lock as it likes, and must not use connections that the app has open.
@@ -96,6 +100,7 @@ class Check:
     deadline_seconds: float = 2.0
     ttl_seconds: float = 5.0
     shared: bool = True
+    asked_by_few: bool = False
     native: bool = False
     groups: frozenset[str] = frozenset({READY})
     words: tuple[str, str] = (HEALTHY, UNHEALTHY)

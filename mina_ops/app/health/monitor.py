@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,6 +34,14 @@ _log = logging.getLogger(__name__)
 CONFIRM_SECONDS = 1.0
 """A result that contradicts the state is confirmed or refuted after this, not after the TTL."""
 
+ENOUGH = 8
+"""So many processes are enough to ask what all of them share, each once in a TTL."""
+LONGEST_PAUSE_SECONDS = 300.0
+"""A process asks for itself at least that often: its own way there may be broken."""
+
+Vouchers = Callable[[str], int]
+"""A check's name -> how many live processes are well by it; 0 if one is not, or nobody knows."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -49,7 +58,17 @@ class Reading:
 class Monitor:
     """Runs one check when it is due and keeps what it found; never makes a reader wait."""
 
-    def __init__(self, check: Check, rule: Rule, *, critical: bool) -> None:
+    def __init__(
+        self,
+        check: Check,
+        rule: Rule,
+        *,
+        critical: bool,
+        vouchers: Vouchers = lambda name: 0,
+    ) -> None:
+        self._vouchers = vouchers
+        # Of its own: the state of the module's generator may be the host's, who seeded it.
+        self._random = random.Random()  # noqa: S311 - no secret
         self.check = check
         self.critical = critical
         self._rule = rule
@@ -62,6 +81,7 @@ class Monitor:
         self._recent: tuple[bool, ...] = ()
         self._run: object | None = None
         self._due_at = 0.0
+        self._spread = 1.0
         self.overdue_at = math.inf
         self.reading = Reading(DISABLED if self.check.run is None else UNKNOWN)
 
@@ -72,11 +92,23 @@ class Monitor:
         with self._lock:
             if self.check.run is None or self._run is not None or now < self._due_at:
                 return
+            if self.vouched_by(now):
+                return
             run = self._run = object()
             self.overdue_at = now + self.check.deadline_seconds
         threading.Thread(
             target=self._examine, args=(run,), name=f"mina_ops-check-{self.check.name}", daemon=True
         ).start()
+
+    def vouched_by(self, now: float) -> int:
+        """How many other processes ask in place of this one for now; 0: it asks for itself."""
+        last = self.reading.last
+        if not self.check.asked_by_few or not self._healthy or last is None or not last.ok:
+            return 0
+        processes = self._vouchers(self.check.name)
+        pause = self.check.ttl_seconds * processes / ENOUGH * self._spread
+        rests = now < last.ended + min(pause, LONGEST_PAUSE_SECONDS)
+        return processes if processes > ENOUGH and rests else 0
 
     def settle(self, now: float) -> None:
         """Count a run that is over its deadline as failed, again and again while it hangs."""
@@ -115,6 +147,8 @@ class Monitor:
                 return
             self._take(result, hangs=False)
             contradicted = result.ok != self._healthy
+            # Processes that were started together shall not ask together for ever.
+            self._spread = self._random.uniform(0.5, 1.5)
             pause = min(CONFIRM_SECONDS, self.check.ttl_seconds)
             self._due_at = result.ended + (pause if contradicted else self.check.ttl_seconds)
 

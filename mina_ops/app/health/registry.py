@@ -6,7 +6,7 @@ import logging
 import time
 
 from mina_ops.app.health.model import READY, UNHEALTHY, UNKNOWN, Check, Rule
-from mina_ops.app.health.monitor import Monitor
+from mina_ops.app.health.monitor import Monitor, Vouchers
 
 _log = logging.getLogger(__name__)
 
@@ -21,10 +21,19 @@ class Registry:
         rule: when a check's state turns.
         soft: names whose failure only degrades, whatever the check says of itself.
         disabled: names of parts that the app does not use.
+        vouchers: what the rest of the fleet says of a check.
     """
 
-    def __init__(self, rule: Rule, *, soft: frozenset[str], disabled: frozenset[str]) -> None:
+    def __init__(
+        self,
+        rule: Rule,
+        *,
+        soft: frozenset[str],
+        disabled: frozenset[str],
+        vouchers: Vouchers = lambda name: 0,
+    ) -> None:
         self._rule = rule
+        self._vouchers = vouchers
         self._soft = soft
         self._disabled = disabled
         self._by_path: dict[str, Monitor] = {}
@@ -48,7 +57,7 @@ class Registry:
         if check.name in self._disabled:
             check = Check(name=check.name, run=None, words=check.words, aliases=check.aliases)
         critical = check.critical and check.name not in self._soft
-        monitor = Monitor(check, self._rule, critical=critical)
+        monitor = Monitor(check, self._rule, critical=critical, vouchers=self._vouchers)
         self.monitors = {**self.monitors, check.name: monitor}
         self._by_path |= dict.fromkeys((check.name, *check.aliases), monitor)
 

@@ -89,7 +89,9 @@ def _facts(monitor: Monitor) -> dict[str, Any]:
     facts |= last.data
     age = max(0.0, time.monotonic() - last.ended)
     facts["age_seconds"] = round(age, 1)
-    if age > _STALE_FACTOR * monitor.check.ttl_seconds + monitor.check.deadline_seconds:
+    if others := monitor.vouched_by(time.monotonic()):
+        facts["vouched_by"] = others
+    elif age > _STALE_FACTOR * monitor.check.ttl_seconds + monitor.check.deadline_seconds:
         facts["stale"] = True
     if not last.ok:
         facts["error"] = last.error

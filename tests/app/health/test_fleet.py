@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mina_ops.app.health.fleet import failed_by_all
+from mina_ops.app.health.fleet import failed_by_all, vouchers
 from mina_ops.app.state.summary import Summary
 
 SHARED = ("database", "redis")
@@ -37,3 +37,24 @@ def test_only_what_every_one_of_several_processes_fails_is_tolerated(
 
 def test_what_only_peers_fail_is_not_named() -> None:
     assert failed_by_all(["redis"], SHARED, [_colour(2, database=2)]) == set()
+
+
+def _well(processes: int, **more: object) -> Summary:
+    said = {"started": processes, "failing": {}, **more}
+    return Summary(processes, {"health": said}, 0.0, stale=False)
+
+
+@pytest.mark.parametrize(
+    ("colours", "found"),
+    [
+        ([_well(20), _well(30)], 50),
+        ([_well(20, started=5), _well(0)], 5),
+        ([_well(20), _well(30, failing={"database": 1})], 0),
+        ([_well(20), _well(30, failing={"disk_space": 30})], 50),
+        ([_well(20), Summary(30, {}, 60.0, stale=True)], 0),
+        ([_well(20), Summary()], 20),
+        ([], 0),
+    ],
+)
+def test_those_vouch_who_have_asked_while_nobody_fails(colours: list[Summary], found: int) -> None:
+    assert vouchers("database", colours) == found

@@ -10,7 +10,12 @@ from collections.abc import Callable
 import pytest
 
 from mina_ops.app.health.model import Check, Rule, Unhealthy
-from mina_ops.app.health.monitor import CONFIRM_SECONDS, Monitor
+from mina_ops.app.health.monitor import (
+    CONFIRM_SECONDS,
+    ENOUGH,
+    LONGEST_PAUSE_SECONDS,
+    Monitor,
+)
 from tests.support.wait import eventually
 
 ONE = Rule(needed=1, window=1)
@@ -162,3 +167,63 @@ def test_a_disabled_check_never_runs() -> None:
     monitor = Monitor(Check(name="thing", run=None), ONE, critical=True)
     monitor.start_if_due()
     assert (monitor.reading.state, monitor.reading.runs) == ("disabled", 0)
+
+
+class Fleet:
+    """A check that few ask, in a fleet of so many processes that are well by it."""
+
+    def __init__(self, processes: int, ttl_seconds: float) -> None:
+        self.processes, self.fails, self.runs = processes, False, 0
+        check = Check(
+            name="ai",
+            run=self._run,
+            ttl_seconds=ttl_seconds,
+            deadline_seconds=600.0,
+            asked_by_few=True,
+        )
+        self.monitor = Monitor(check, ONE, critical=True, vouchers=lambda name: self.processes)
+
+    def _run(self) -> None:
+        self.runs += 1
+        if self.fails:
+            raise Unhealthy("away")
+
+    def beat(self) -> int:
+        self.monitor.start_if_due()
+        return self.runs
+
+
+def test_in_a_large_fleet_that_is_well_a_process_asks_less_often() -> None:
+    # A thousand processes: each asks once in about 1.25 s, instead of every 10 ms.
+    fleet = Fleet(1000, ttl_seconds=0.01)
+    eventually(lambda: fleet.beat() and fleet.monitor.reading.state == "healthy")
+    last = fleet.monitor.reading.last
+    assert last is not None
+    due, late = last.ended + 0.02, last.ended + 2.0
+    assert (fleet.monitor.vouched_by(due), fleet.monitor.vouched_by(late)) == (1000, 0)
+
+
+def test_a_process_of_its_own_way_asks_at_the_latest_after_five_minutes() -> None:
+    fleet = Fleet(1_000_000, ttl_seconds=0.01)
+    eventually(lambda: fleet.beat() and fleet.monitor.reading.state == "healthy")
+    last = fleet.monitor.reading.last
+    assert last is not None
+    assert fleet.monitor.vouched_by(last.ended + LONGEST_PAUSE_SECONDS - 1) == 1_000_000
+    assert fleet.monitor.vouched_by(last.ended + LONGEST_PAUSE_SECONDS) == 0
+
+
+@pytest.mark.parametrize("processes", [0, 1, ENOUGH])
+def test_in_a_small_fleet_or_one_that_nobody_knows_each_asks(processes: int) -> None:
+    fleet = Fleet(processes, ttl_seconds=0.01)
+    eventually(lambda: fleet.beat() > 3)
+
+
+def test_all_ask_at_once_when_one_process_fails() -> None:
+    fleet = Fleet(100_000, ttl_seconds=0.01)
+    eventually(lambda: fleet.beat() and fleet.monitor.reading.state == "healthy")
+    runs = fleet.beat()
+    fleet.processes, fleet.fails = 0, True  # as the summary says when somebody fails
+    eventually(lambda: fleet.beat() > runs and fleet.monitor.reading.state == "unhealthy")
+    fleet.processes = 100_000
+    runs = fleet.beat()
+    eventually(lambda: fleet.beat() > runs, message="what fails is asked, whoever else is well")

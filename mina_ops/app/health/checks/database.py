@@ -38,6 +38,7 @@ def database_check(own: OwnConnection, *, ttl_seconds: float) -> Check:
         deadline_seconds=DEADLINE_SECONDS,
         ttl_seconds=ttl_seconds,
         cancel=own.abort,
+        asked_by_few=True,
         **common,
     )
 

@@ -68,6 +68,7 @@ def openai_check(settings: Settings, calls: RecentCalls) -> Check:
         deadline_seconds=DEADLINE_SECONDS,
         ttl_seconds=TTL_FACTOR * settings.health_interval_seconds,
         facts={"model": settings.openai_model},
+        asked_by_few=True,
         **common,
     )
 
