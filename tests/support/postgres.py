@@ -59,16 +59,23 @@ def postgres_folder() -> Path:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
+def running_postgres(binaries: Path | None = None) -> Iterator[Postgres]:
     """A PostgreSQL with one superuser `mina`, TCP on loopback only, gone at the end.
+
+    Args:
+        binaries: the folder with its programs; default: `postgres_folder()`.
 
     Raises:
         ToolMissing: no PostgreSQL server is installed.
     """
-    binaries = postgres_folder()
+    binaries = binaries or postgres_folder()
     folder = Path(tempfile.mkdtemp(prefix="mina-postgres-"))
     try:
         user = _owner(folder)
+        if user and not _may_all_enter(binaries):
+            # Such as a clone in a folder of root's own.
+            shutil.copytree(binaries.parent, folder / "programs", symlinks=True)
+            binaries = folder / "programs" / binaries.name
         data = folder / "data"
         initdb: list[str | Path] = [binaries / "initdb", "-D", data, "-U", "mina", "-A", "trust"]
         initdb += ["--no-sync", "-E", "UTF8", "--locale", "C"]
@@ -104,6 +111,10 @@ def _owner(folder: Path) -> list[str | Path]:
     entry = pwd.getpwnam(name)
     os.chown(folder, entry.pw_uid, entry.pw_gid)
     return ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups"]
+
+
+def _may_all_enter(folder: Path) -> bool:
+    return all(place.stat().st_mode & 0o001 for place in (folder, *folder.parents))
 
 
 def _answers(server: Server) -> bool:

@@ -20,7 +20,11 @@ _TOLD = re.compile(
 # What pg_restore's script begins with, and the errors of a function that it is too strict for.
 _NO_PATH = b"SELECT pg_catalog.set_config('search_path', '', false);"
 _UNDEFINED = re.compile(r"(?:function|relation|type|operator) .*does not exist")
+# From 17 on, pg_restore sets what servers before 17 do not know. New sessions have it off.
+_NEW_SETTING = b"SET transaction_timeout = 0;"
+_UNKNOWN = re.compile(r"unrecognized configuration parameter \"transaction_timeout\"")
 _HEAD_BYTES = 1 << 16
+_LIST_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,14 @@ def contents(archive: Path) -> list[str]:
         BackupFailed: it is no archive, or its beginning is damaged.
         ToolMissing: pg_restore is not installed.
     """
-    programs.find("pg_restore", tools.ADVICE)
-    result = programs.run(["pg_restore", "--list", archive], timeout_seconds=300)
+    result = tools.offline(["pg_restore", "--list", archive], timeout_seconds=_LIST_SECONDS)
     if not result.ok:
+        said = tools.said(result)
+        if tools.is_too_old(result):
+            raise BackupFailed(f"{archive} cannot be read: {said}.")
         raise BackupFailed(
             f"{archive} is no backup in PostgreSQL's custom format, or it is damaged "
-            f"({tools.said(result)}). Make one with `mina-ops db backup`."
+            f"({said}). Make one with `mina-ops db backup`."
         )
     return [line for line in result.stdout.splitlines() if line and not line.startswith(";")]
 
@@ -66,7 +72,7 @@ def roles(archive: Path) -> list[str]:
             chosen = Path(folder) / "rights"
             chosen.write_text("\n".join(rights) + "\n")
             argv: list[str | Path] = ["pg_restore", "--use-list", chosen, "--file", "-", archive]
-            for line in programs.run(argv, timeout_seconds=300).stdout.splitlines():
+            for line in tools.offline(argv, timeout_seconds=_LIST_SECONDS).stdout.splitlines():
                 match = _TOLD.match(line)
                 granted |= {part for part in (match.groups() if match else ()) if part}
     plain = {name.removesuffix(" WITH GRANT OPTION").strip('"') for name in owners | granted}
@@ -77,7 +83,9 @@ def load(database: Database, archive: Path, how: Loading) -> programs.Result:
     """Load an archive; the result of the program that did it or failed.
 
     pg_restore looks for nothing in any schema that is not named. A function in a CHECK that
-    relies on the search path fails there; then it is tried once more with `how.schemas`.
+    relies on the search path fails there; then it is tried once more with `how.schemas`. One of a
+    newer release than the server sets what the server does not know; then its script is loaded
+    without that line.
     """
     with tempfile.TemporaryDirectory(prefix="mina-load-") as folder:
         flags = list(how.flags)
@@ -90,27 +98,35 @@ def load(database: Database, archive: Path, how: Loading) -> programs.Result:
         result = tools.run(
             database, [*argv, "--no-password", "--dbname", database.database, archive]
         )
-        if result.ok or not how.schemas or not _UNDEFINED.search(result.stderr):
-            return result
-        return _load_with_path(database, archive, flags, how.schemas, Path(folder)) or result
+        script = _Script(database, archive, flags, Path(folder) / "script.sql")
+        if _UNKNOWN.search(result.stderr):
+            result = script.load(_NEW_SETTING) or result
+        if how.schemas and _UNDEFINED.search(result.stderr):
+            result = script.load(_NEW_SETTING, _NO_PATH, schemas=how.schemas) or result
+        return result
 
 
-def _load_with_path(
-    database: Database, archive: Path, flags: Sequence[str], schemas: Sequence[str], folder: Path
-) -> programs.Result | None:
-    script = folder / "script.sql"
-    kept = [flag for flag in flags if flag != "--single-transaction"]
-    argv: list[str | Path] = ["pg_restore", *kept, "--file", script, archive]
-    written = programs.run(argv, timeout_seconds=tools.RUN_SECONDS)
-    if not written.ok:
-        return None
-    with script.open("r+b") as file:
-        head = file.read(_HEAD_BYTES)
-        at = head.find(_NO_PATH)
-        if at < 0:
+@dataclass(frozen=True)
+class _Script:
+    """An archive as SQL, which psql loads."""
+
+    database: Database
+    archive: Path
+    flags: Sequence[str]
+    file: Path
+
+    def load(self, *without: bytes, schemas: Sequence[str] = ()) -> programs.Result | None:
+        """Load it without some of its first lines; None if it cannot be written."""
+        kept = [flag for flag in self.flags if flag != "--single-transaction"]
+        argv: list[str | Path] = ["pg_restore", *kept, "--file", self.file, self.archive]
+        if not tools.offline(argv).ok:
             return None
-        file.seek(at)
-        file.write(b" " * len(_NO_PATH))
-    once = ["--single-transaction"] if "--single-transaction" in flags else []
-    argv = ["psql", "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", *once, "-f", script]
-    return tools.run(database, [*argv, "-d", database.database], search_path=schemas)
+        with self.file.open("r+b") as file:
+            head = file.read(_HEAD_BYTES)
+            for line in without:
+                if (at := head.find(line)) >= 0:
+                    file.seek(at)
+                    file.write(b" " * len(line))
+        once = ["--single-transaction"] if "--single-transaction" in self.flags else []
+        argv = ["psql", "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", *once, "-f", self.file]
+        return tools.run(self.database, [*argv, "-d", self.database.database], search_path=schemas)

@@ -97,8 +97,6 @@ def _copy_sqlite(database: Database, into: Path) -> None:
 def _advice(said: str) -> str:
     if "permission denied" in said:
         return "The role may not read everything; use one that may (pg_read_all_data). "
-    if "server version mismatch" in said:
-        return "Install the client programs of the server's version. "
     if "row-level security" in said:
         return "The role must pass row security (BYPASSRLS), or own the tables. "
     if "snapshot" in said:

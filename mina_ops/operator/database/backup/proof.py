@@ -72,7 +72,8 @@ def situation(connection: Connection, traits: Traits, code: Sequence[Code]) -> S
     if connection.dialect.name == "sqlite":
         return Situation(traits)
     rights = guests.rights(connection)
-    names = "{" + ",".join(f'"{name}"' for name in traits.roles if '"' not in name) + "}"
+    owners = traits.roles if traits.owners is None else traits.owners
+    names = "{" + ",".join(f'"{name}"' for name in owners if '"' not in name) + "}"
     return Situation(
         traits,
         rights,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,11 @@ _AVAILABLE = sealed("""
 SELECT DISTINCT v.name::text AS name, v.trusted OR (NOT v.superuser) AS free
 FROM pg_available_extension_versions AS v
 """)
-_INSTALLED = "SELECT e.extname FROM pg_catalog.pg_extension AS e"
+_ME = "SELECT current_user AS me"
+_INSTALLED = sealed("""
+SELECT e.extname AS name, n.nspname AS schema
+FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+""")
 _ROUTINES = (" FUNCTION ", " PROCEDURE ", " AGGREGATE ", " DOMAIN ")
 
 
@@ -42,9 +46,12 @@ class Choices:
 
 
 def way(
-    backup: Path, known: Manifest | None, target: Database, choices: Choices
+    backup: Path, known: Manifest | None, target: Database, choices: Choices, *, is_new: bool
 ) -> archive.Loading:
     """How the backup is to be loaded into the target.
+
+    Args:
+        is_new: the target was made for this, and goes again if it cannot be loaded.
 
     Raises:
         RestoreFailed: the server lacks roles or extensions; the message has the lines to run.
@@ -54,9 +61,9 @@ def way(
         trust.refuse_event_triggers(connection)
         if choices.owners:
             _require_roles(connection, backup, known)
-        installed = {row.extname for row in rows(connection, _INSTALLED)}
+        installed = {row.name: row.schema for row in rows(connection, _INSTALLED)}
         if known is not None:
-            _require_extensions(connection, known, installed)
+            _require_extensions(connection, known, installed, target.database if is_new else "")
         code = _code(connection, backup, known)
         if code and not choices.trust_code:
             raise Refused(
@@ -66,6 +73,9 @@ def way(
             )
 
     def leave_out(line: str) -> bool:
+        # What is there stays, and its schema, which cannot be dropped while it is in there.
+        if any(f" SCHEMA - {schema} " in line for schema in installed.values()):
+            return True
         return " EXTENSION " in line and any(f" {name} " in f"{line} " for name in installed)
 
     flags = ["--clean", "--if-exists", "--single-transaction"]
@@ -89,7 +99,9 @@ def _require_roles(connection: Connection, backup: Path, known: Manifest | None)
         )
 
 
-def _require_extensions(connection: Connection, known: Manifest, installed: set[str]) -> None:
+def _require_extensions(
+    connection: Connection, known: Manifest, installed: Mapping[str, str], making: str
+) -> None:
     there = {row.name: row.free for row in rows(connection, _AVAILABLE)}
     wanted = [name for name in known.traits.extensions if name not in installed]
     missing = [name for name in wanted if name not in there]
@@ -104,9 +116,11 @@ def _require_extensions(connection: Connection, known: Manifest, installed: set[
             f"CREATE EXTENSION {quoted(name)} SCHEMA {quoted(known.traits.extensions[name])};"
             for name in kept
         )
+        made = rows(connection, _ME)[0].me if making else ""
+        first = f"make it with {known.traits.creation(making, made)}; and " if making else ""
         raise RestoreFailed(
             f"{known.file} needs extensions that only a superuser may create. Nothing was touched. "
-            f"Let one run in the target: {lines}"
+            f"Let one {first}run in the target: {lines}"
         )
 
 

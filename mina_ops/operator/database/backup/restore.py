@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from mina_ops.operator.database.connection.sealed import sealed
 
 _KNOWN = sealed("SELECT 1 FROM pg_database AS d WHERE d.datname = CAST(:name AS pg_catalog.name)")
 _MAINTENANCE = "postgres"
+_VERSION = "SELECT pg_catalog.current_setting('server_version') AS v"
 
 
 @dataclass(frozen=True)
@@ -82,15 +84,15 @@ def restore(
         _keep_safe(target, choices, safety_folder)
         replace_sqlite(backup, target)
         return _compared(target, known)
-    with _existing(target, known):
+    with _existing(target, known) as is_new:
         require_free(target, known, protected, choices.force)
-        how = readiness.way(backup, known, target, choices)
+        how = readiness.way(backup, known, target, choices, is_new=is_new)
         _keep_safe(target, choices, safety_folder)
         result = archive.load(target, backup, how)
         if not result.ok:
             raise RestoreFailed(
                 f"{backup.name} was not restored into {target.name}: {tools.said(result)}. The "
-                "target is as it was."
+                f"target is as it was.{_of_an_older_release(target, known)}"
             )
     return _compared(target, known)
 
@@ -146,12 +148,12 @@ def _keep_safe(target: Database, choices: Choices, folder: Path | None) -> None:
 
 
 @contextmanager
-def _existing(target: Database, known: Manifest | None) -> Iterator[None]:
-    """Within it the database is there; one that was made for this goes again if this fails."""
+def _existing(target: Database, known: Manifest | None) -> Iterator[bool]:
+    """Within it the database is there; one that was made for this (True) goes if this fails."""
     made = _create(target, known)
     whole = False
     try:
-        yield
+        yield made
         whole = True
     finally:
         if made and not whole:
@@ -171,6 +173,25 @@ def _create(target: Database, known: Manifest | None) -> bool:
             return False
         run(connection, known.traits.creation(target.database))
     return True
+
+
+def _of_an_older_release(target: Database, known: Manifest | None) -> str:
+    """A sentence where the target's server is older than the one that the backup is of."""
+    with target.connect() as connection:
+        there = str(rows(connection, _VERSION)[0].v)
+    of = known.server_version if known else there
+    if _release(there) >= _release(of):
+        return ""
+    return (
+        f" It is of PostgreSQL {of}, and this server is {there}, which is older; restore it into "
+        f"{_release(of)} or newer."
+    )
+
+
+def _release(version: str) -> int:
+    """Its number, also of `18beta1`."""
+    found = re.match(r"\d+", version)
+    return int(found[0]) if found else 0
 
 
 def _compared(target: Database, known: Manifest | None) -> Restored:

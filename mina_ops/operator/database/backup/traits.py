@@ -34,14 +34,17 @@ owned AS (
   UNION SELECT t.oid, t.typowner FROM pg_type AS t WHERE (t.oid >= '16384'::oid)
     AND ((t.typelem = '0'::oid) AND (t.typrelid = '0'::oid))
 )
-SELECT r.rolname::text AS name, r.rolcanlogin AS login FROM pg_roles AS r
-WHERE (r.rolname !~ '^pg_') AND (r.oid = ANY (ARRAY(
-  SELECT o.owner FROM owned AS o WHERE NOT EXISTS (SELECT 1 FROM made AS m WHERE m.oid = o.oid)
-  UNION SELECT s.refobjid FROM pg_shdepend AS s JOIN pg_database AS d ON d.oid = s.dbid
+SELECT r.rolname::text AS name, r.rolcanlogin AS login, bool_or(f.owns) AS owns
+FROM pg_roles AS r JOIN (
+  SELECT o.owner AS role, true AS owns FROM owned AS o
+    WHERE NOT EXISTS (SELECT 1 FROM made AS m WHERE m.oid = o.oid)
+  UNION ALL
+  SELECT s.refobjid, s.deptype = 'o' FROM pg_shdepend AS s JOIN pg_database AS d ON d.oid = s.dbid
     WHERE (d.datname = current_database()) AND ((s.refclassid = 'pg_authid'::regclass)
     AND (NOT EXISTS (SELECT 1 FROM made AS m WHERE m.oid = s.objid)))
-)))
-ORDER BY 1
+) AS f ON f.role = r.oid
+WHERE r.rolname !~ '^pg_'
+GROUP BY 1, 2 ORDER BY 1
 """)
 
 
@@ -54,6 +57,7 @@ class Traits:
         provider: `libc`, `icu` or `builtin`; `locale` is the last two's.
         extensions: name -> schema.
         roles: each role that owns or may use something -> whether it may log in.
+        owners: those of them that own something; None: nobody noted it.
     """
 
     encoding: str = ""
@@ -63,6 +67,7 @@ class Traits:
     locale: str = ""
     extensions: Mapping[str, str] = field(default_factory=dict)
     roles: Mapping[str, bool] = field(default_factory=dict)
+    owners: Sequence[str] | None = None
 
     def creation(self, name: str, owner: str = "") -> str:
         """The CREATE DATABASE for one of the same kind."""
@@ -81,7 +86,7 @@ def read(connection: Connection) -> Traits:
     """The traits of a PostgreSQL database; empty ones of another."""
     if connection.dialect.name == "sqlite":
         return Traits()
-    found = rows(connection, _DATABASE)[0]
+    found, roles = rows(connection, _DATABASE)[0], rows(connection, _ROLES)
     return Traits(
         found.encoding,
         found.collation,
@@ -89,7 +94,8 @@ def read(connection: Connection) -> Traits:
         _PROVIDERS.get(found.provider, found.provider),
         found.locale,
         {row.name: row.schema for row in rows(connection, _EXTENSIONS)},
-        {row.name: row.login for row in rows(connection, _ROLES)},
+        {row.name: row.login for row in roles},
+        [row.name for row in roles if row.owns],
     )
 
 

@@ -20,6 +20,8 @@ from mina_ops.operator.database.integrity.findings import Finding
 from mina_ops.operator.database.integrity.rules_of_data import Expectations, Skipped
 
 AMCHECK_SECONDS = 3600.0
+# Each of pg_amcheck's reports begins so; what it found follows, on one or more lines.
+_OBJECT = re.compile(r'(?:btree index|heap table) "[^"]*?\.([^"]+)"')
 _AMCHECK = ("--no-password", "--heapallindexed", "--no-strict-names")
 _SAMPLE = 5
 Found = Sequence[Finding]
@@ -126,21 +128,35 @@ def structure(connection: Connection, database: Database, expected: Expectations
         )
     except ToolMissing as exc:
         raise Skipped("pg_amcheck is not installed (Debian: postgresql)") from exc
-    if "permission denied" in result.stderr.lower():
-        raise Skipped("the role may not run pg_amcheck")
     if result.ok:
         return []
-    objects = re.findall(r'(?:btree index|heap table) "[^"]*?\.([^"]+)"', result.stdout)
-    details = list(dict.fromkeys(objects)) or ["an object that pg_amcheck does not name"]
-    return [
+    damaged, is_refused = _damaged(f"{result.stderr}\n{result.stdout}")
+    found = [
         Finding(
             "structure",
             "",
             f"pg_amcheck finds {name} damaged",
             f"An index: REINDEX INDEX CONCURRENTLY {name}. A table: restore it, check the disk.",
         )
-        for name in details
+        for name in damaged
     ]
+    if is_refused:
+        raise Skipped("the role may not EXECUTE the functions of amcheck", found)
+    return found
+
+
+def _damaged(said: str) -> tuple[list[str], bool]:
+    """The objects that pg_amcheck finds damaged, and whether it was refused some."""
+    blocks = _OBJECT.split(said)
+    refused = [block for block in blocks if "permission denied" in block]
+    names = {
+        name: None
+        for name, block in zip(blocks[1::2], blocks[2::2], strict=True)
+        if block not in refused
+    }
+    if not names and not refused:
+        names = {"an object that it does not name": None}
+    return list(names), bool(refused)
 
 
 def checksums(connection: Connection, database: Database, expected: Expectations) -> Found:
