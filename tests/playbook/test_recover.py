@@ -49,6 +49,10 @@ _RELEASE = (
 )
 
 
+_ROLES = ("CREATE ROLE mina_keeper LOGIN", "CREATE ROLE mina_reader")
+_GOODBYE = ("DROP ROLE mina_keeper", "DROP ROLE mina_reader")
+
+
 @dataclass(frozen=True)
 class Site:
     """The demo's stage, and what an operator at it types into a shell."""
@@ -56,6 +60,7 @@ class Site:
     stage: Stage
     environment: dict[str, str]
     production: str
+    server: Postgres
 
     def begin(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -89,8 +94,9 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, postgres: Postgres) -> Iterator[Site]:
-    production, restore = postgres.new_database(), postgres.new_database()
+def site(tmp_path: Path, postgres: Postgres, own_postgres: Postgres) -> Iterator[Site]:
+    # The new server is bare: no database of that name is there, and none of the roles.
+    production, restore = postgres.new_database(), own_postgres.url("mina_restored")
     with standing(tmp_path / "stage", lambda _: None, {"DATABASE_URL": production}) as stage:
         start = _start_command(stage)
         file = stage.settings.file
@@ -110,7 +116,7 @@ def site(tmp_path: Path, postgres: Postgres) -> Iterator[Site]:
             "DATABASE_URL": production.replace("+psycopg", ""),
             "RESTORE_DATABASE_URL": restore.replace("+psycopg", ""),
         }
-        yield Site(stage, environment, production.replace("+psycopg", ""))
+        yield Site(stage, environment, production.replace("+psycopg", ""), postgres)
         for file in stage.folder.glob("*.pid"):
             with suppress(ProcessLookupError, ValueError):
                 os.kill(int(file.read_text()), signal.SIGKILL)
@@ -135,9 +141,13 @@ def _break_down(site: Site) -> None:
             server.process.kill()
             server.process.wait()
     name = site.production.rpartition("/")[2].partition("?")[0]
-    admin = site.environment["RESTORE_DATABASE_URL"]
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    _run(site.server.url(scheme="postgresql"), f"DROP DATABASE {name} WITH (FORCE)", *_GOODBYE)
+
+
+def _run(url: str, *statements: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
 
 
 @pytest.mark.integration
@@ -146,6 +156,8 @@ def test_recover_brings_the_demo_back_over_refusals_and_interruptions(site: Site
     folder = site.stage.folder
     site.type("release", "start", "v2.5.0")
     site.add("before the backup")
+    rights = ("ALTER TABLE sessions OWNER TO mina_keeper", "GRANT SELECT ON users TO mina_reader")
+    _run(site.production, *_ROLES, *rights)
     site.type("db", "backup")
     site.add("after the backup")
     assert "is alive" in site.type("recover", "--yes", code=2)
@@ -166,6 +178,13 @@ def test_recover_brings_the_demo_back_over_refusals_and_interruptions(site: Site
     state = folder / "status" / "status.json"
     assert json.loads(state.read_text())["state"] == "outage"
 
+    # The new server has none of the roles; what to type is said, and is typed.
+    said = site.type("recover", "--yes", code=1)
+    lines = re.findall(r'CREATE ROLE "[^;]+;', said)
+    assert lines == ['CREATE ROLE "mina_keeper" LOGIN;', 'CREATE ROLE "mina_reader";'], said
+    new_server = site.environment["RESTORE_DATABASE_URL"].replace("mina_restored", "postgres")
+    _run(new_server, *lines)
+
     # The colour does not come up, so Ctrl-C while it waits.
     process = site.begin("recover", "--yes")
     eventually((folder / "starts").exists, 60, "the colour was not started")
@@ -179,6 +198,9 @@ def test_recover_brings_the_demo_back_over_refusals_and_interruptions(site: Site
 
     assert "green serves v2.5.0 again." in said
     assert len(re.findall("done before", said)) >= 4
+    owners = "SELECT tableowner FROM pg_tables WHERE tablename = 'sessions'"
+    with psycopg.connect(site.environment["RESTORE_DATABASE_URL"]) as connection:
+        assert connection.execute(owners).fetchall() == [("mina_keeper",)]
     assert "blue 0 %, green 100 %" in said
     await_health(*site.stage.instances["green"])
     answer = httpx.get(health).json()
