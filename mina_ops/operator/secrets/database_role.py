@@ -24,6 +24,14 @@ from mina_ops.operator.database.connection.errors import DatabaseUnreachable
 
 _T = TypeVar("_T")
 
+# From 16 on, CREATEROLE alone neither makes somebody a member of another's role nor changes it.
+_RIGHTS = """
+SELECT r.rolname AS me, r.rolsuper OR r.rolcreaterole AS creates,
+  r.rolsuper OR pg_has_role(r.oid, 'pg_signal_backend', 'USAGE') AS signals,
+  r.rolsuper OR current_setting('server_version_num')::int < 160000
+    OR pg_has_role(r.oid, b.oid, 'MEMBER WITH ADMIN OPTION') AS gives
+FROM pg_roles AS r, pg_roles AS b WHERE r.rolname = session_user AND b.rolname = :base
+"""
 _ITERATIONS = 4096
 _POLL_SECONDS = 0.2
 _RESTART_SECONDS = 20.0
@@ -41,14 +49,34 @@ def base_role(connection: Connection, login: str) -> str:
     return str(found[0].base) if found else login
 
 
+def require_rights(admin: Database, login: str) -> None:
+    """Ask whether the admin's role may make a second role for a login, and end both.
+
+    Raises:
+        AccessDenied: it may not; the message has the lines that a superuser is to run.
+    """
+    with admin.connect() as connection:
+        base = base_role(connection, login)
+        found = rows(connection, _RIGHTS, base=base)[0]
+    me = _identifier(found.me)
+    lines = [] if found.creates else [f"ALTER ROLE {me} CREATEROLE;"]
+    lines += [] if found.signals else [f"GRANT pg_signal_backend TO {me};"]
+    lines += [] if found.gives else [f"GRANT {_identifier(base)} TO {me} WITH ADMIN OPTION;"]
+    if lines:
+        raise AccessDenied(
+            f"The role {found.me} of incident.secrets.admin_env lacks rights; nothing was changed. "
+            f"Let a superuser run: {' '.join(lines)}"
+        )
+
+
 def create(admin: Database, login: str, name: str, password: str) -> None:
     """Make the role `name` with the rights and settings of `login`. Idempotent.
 
     Raises:
-        AccessDenied: the admin's role may not create roles.
+        AccessDenied: the admin's role lacks a right; see `require_rights`.
     """
+    require_rights(admin, login)
     with admin.connect(isolation_level="AUTOCOMMIT") as connection:
-        _may_create(connection)
         base = base_role(connection, name)
         if base == name:  # not made yet, or not to its end; later the old login may be gone
             base = base_role(connection, login)
@@ -100,12 +128,12 @@ def revive(admin: Database, login: str, like: str, password: str) -> None:
         like: a role of the same rights and settings.
 
     Raises:
-        AccessDenied: the admin's role may not create roles.
+        AccessDenied: the admin's role lacks a right; see `require_rights`.
     """
+    require_rights(admin, like)
     with admin.connect(isolation_level="AUTOCOMMIT") as connection:
         known = rows(connection, "SELECT 1 FROM pg_roles WHERE rolname = :name", name=login)
         if known:
-            _may_create(connection)
             connection.exec_driver_sql(
                 f"ALTER ROLE {_identifier(login)} LOGIN PASSWORD '{scram(password)}'"
             )
@@ -182,17 +210,6 @@ def scram(password: str, salt: bytes | None = None) -> str:
     stored = hashlib.sha256(client).digest()
     shown = [base64.b64encode(part).decode() for part in (salt, stored, server)]
     return f"SCRAM-SHA-256${_ITERATIONS}:{shown[0]}${shown[1]}:{shown[2]}"
-
-
-def _may_create(connection: Connection) -> None:
-    found = rows(
-        connection,
-        "SELECT rolcreaterole OR rolsuper AS yes FROM pg_roles WHERE rolname = session_user",
-    )
-    if not found or not found[0].yes:
-        raise AccessDenied(
-            "The role of incident.secrets.admin_env may not create roles; it needs CREATEROLE."
-        )
 
 
 def _settings(connection: Connection, login: str) -> list[str]:

@@ -37,6 +37,7 @@ def planned(
     Raises:
         ConfigurationError: a secret is of a kind that cannot be rotated.
         DatabaseUnreachable: the admin's role cannot log in.
+        AccessDenied: it lacks a right that a later stage needs.
     """
     new: dict[str, str] = {}
     journal = Journal(kinds, Stage.PLANNED, dict(present), new)
@@ -68,6 +69,7 @@ def _plan_role(
     old = parse(url, options.database_key)
     if old.kind != "postgresql":
         raise ConfigurationError("SQLite has no roles; leave the kind `database` out.")
+    secret_database.require_rights(admin, old.url.username or "")
     with admin.connect() as connection:
         base = secret_database.base_role(connection, old.url.username or "")
     journal.role = f"{base[:40]}_{now:%Y%m%d%H%M}_{secrets.token_hex(2)}"

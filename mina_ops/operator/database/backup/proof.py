@@ -25,6 +25,7 @@ from mina_ops.operator.database.connection.guest import Guest, Rights
 from mina_ops.operator.database.connection.queries import quoted, rows, run
 from mina_ops.operator.database.connection.sealed import sealed
 from mina_ops.operator.database.connection.trust import Code
+from mina_ops.operator.system import programs
 
 _WHOLE = ("--single-transaction",)
 _BARE = (*_WHOLE, "--no-owner", "--no-acl")
@@ -162,7 +163,13 @@ def _fill(
         return needless(line) or (_EXTENSION in line and extension)
 
     schemas = () if known.foreign else known.schemas
-    _load(copy, backup, archive.Loading(_BARE if known.apart else _WHOLE, leave_out, schemas))
+    whole = archive.Loading(_BARE if known.apart else _WHOLE, leave_out, schemas)
+    result = archive.load(copy, backup, whole)
+    if not known.apart and "permission denied for schema" in result.stderr:
+        # Who owns the tables may not create in a database that is the prover's.
+        remarks.append("owners and rights, which only a superuser could give in a new database")
+        result = archive.load(copy, backup, archive.Loading(_BARE, leave_out, schemas))
+    _require(result, backup)
     return remarks
 
 
@@ -189,7 +196,10 @@ def fill_as_guest(
             remarks.append(f"the {kind.strip().lower()} {line.rsplit(' ', 2)[1]}")
         return bool(kind)
 
-    _load(host.of(copy), backup, archive.Loading(_BARE, leave_out, known.schemas))
+    _require(
+        archive.load(host.of(copy), backup, archive.Loading(_BARE, leave_out, known.schemas)),
+        backup,
+    )
     with host.of(copy).connect() as connection, connection.begin():
         # It would hide rows from their owner, who is the guest here.
         for row in rows(connection, _FORCED):
@@ -224,8 +234,7 @@ def _free(connection: Connection) -> set[str]:
     return {row.name for row in found}
 
 
-def _load(copy: Database, backup: Path, how: archive.Loading) -> None:
-    result = archive.load(copy, backup, how)
+def _require(result: programs.Result, backup: Path) -> None:
     if not result.ok:
         raise BackupFailed(
             f"{backup.name} cannot be restored into a scratch database: {tools.said(result)}. "

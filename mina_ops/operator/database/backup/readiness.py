@@ -92,10 +92,12 @@ def _require_roles(connection: Connection, backup: Path, known: Manifest | None)
         lines = " ".join(
             f"CREATE ROLE {quoted(name)}{' LOGIN' if wanted[name] else ''};" for name in missing
         )
+        logins = ", ".join(name for name in missing if wanted[name])
+        secret = f" No backup holds passwords: give {logins} theirs anew." if logins else ""
         raise RestoreFailed(
             f"The server lacks roles that own or may use what is in {backup.name}: "
-            f"{', '.join(missing)}. Nothing was touched. Make them first: {lines} Or leave owners "
-            "and rights out: --no-owner."
+            f"{', '.join(missing)}. Nothing was touched. Make them first: {lines}{secret} Or leave "
+            "owners and rights out: --no-owner."
         )
 
 

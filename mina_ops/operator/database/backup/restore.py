@@ -92,7 +92,7 @@ def restore(
         if not result.ok:
             raise RestoreFailed(
                 f"{backup.name} was not restored into {target.name}: {tools.said(result)}. The "
-                f"target is as it was.{_of_an_older_release(target, known)}"
+                f"target is as it was.{_advice(result.stderr, target, known)}"
             )
     return _compared(target, known)
 
@@ -171,17 +171,24 @@ def _create(target: Database, known: Manifest | None) -> bool:
     with target.named(_MAINTENANCE).connect(isolation_level="AUTOCOMMIT") as connection:
         if rows(connection, _KNOWN, name=target.database):
             return False
-        run(connection, known.traits.creation(target.database))
+        owner = known.traits.owner if traits.may_own(connection, known.traits.owner) else ""
+        run(connection, known.traits.creation(target.database, owner))
     return True
 
 
-def _of_an_older_release(target: Database, known: Manifest | None) -> str:
-    """A sentence where the target's server is older than the one that the backup is of."""
+def _advice(said: str, target: Database, known: Manifest | None) -> str:
+    if "permission denied for schema" in said:
+        owner = known.traits.owner if known else "the tables' owner"
+        return (
+            f" The owners in it may not create there. Let the target belong to {owner} (ALTER "
+            "DATABASE ... OWNER TO), use a superuser's URL, or leave owners out: --no-owner."
+        )
     with target.connect() as connection:
         there = str(rows(connection, _VERSION)[0].v)
     of = known.server_version if known else there
     if _release(there) >= _release(of):
         return ""
+    # The target's server is older than the one that the backup is of.
     return (
         f" It is of PostgreSQL {of}, and this server is {there}, which is older; restore it into "
         f"{_release(of)} or newer."

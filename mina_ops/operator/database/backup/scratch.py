@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection
 
 from mina_ops.errors import AccessDenied
-from mina_ops.operator.database.backup.traits import Traits
+from mina_ops.operator.database.backup.traits import Traits, may_own
 from mina_ops.operator.database.connection import guest as guests
 from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.connection.errors import BackupFailed
@@ -73,7 +73,11 @@ def empty(database: Database, traits: Traits, owner: Guest | None = None) -> Ite
     # From before it is made: an interruption may come when the server has it and we do not know.
     try:
         with database.connect(isolation_level="AUTOCOMMIT") as connection:
-            run(connection, traits.creation(name, owner.name if owner else ""))
+            whose = owner.name if owner else traits.owner
+            run(
+                connection,
+                traits.creation(name, whose if owner or may_own(connection, whose) else ""),
+            )
         yield scratch
     finally:
         with database.connect(isolation_level="AUTOCOMMIT") as connection:

@@ -16,7 +16,8 @@ _DATABASE = sealed("""
 SELECT pg_encoding_to_char(d.encoding)::text AS encoding, d.datcollate::text AS collation,
   d.datctype::text AS ctype,
   d.datlocprovider::text AS provider,
-  coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', '') AS locale
+  coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', '') AS locale,
+  pg_get_userbyid(d.datdba)::text AS owner
 FROM pg_database AS d WHERE d.datname = current_database()
 """)
 _EXTENSIONS = sealed("""
@@ -47,6 +48,11 @@ WHERE r.rolname !~ '^pg_'
 GROUP BY 1, 2 ORDER BY 1
 """)
 
+_MAY_OWN = sealed("""
+SELECT 1 FROM pg_roles AS r
+WHERE (r.rolname = CAST(:name AS pg_catalog.name)) AND pg_has_role(r.oid, 'MEMBER')
+""")
+
 
 @dataclass(frozen=True)
 class Traits:
@@ -58,6 +64,7 @@ class Traits:
         extensions: name -> schema.
         roles: each role that owns or may use something -> whether it may log in.
         owners: those of them that own something; None: nobody noted it.
+        owner: the role that owns the database itself.
     """
 
     encoding: str = ""
@@ -68,6 +75,7 @@ class Traits:
     extensions: Mapping[str, str] = field(default_factory=dict)
     roles: Mapping[str, bool] = field(default_factory=dict)
     owners: Sequence[str] | None = None
+    owner: str = ""
 
     def creation(self, name: str, owner: str = "") -> str:
         """The CREATE DATABASE for one of the same kind."""
@@ -96,7 +104,13 @@ def read(connection: Connection) -> Traits:
         {row.name: row.schema for row in rows(connection, _EXTENSIONS)},
         {row.name: row.login for row in roles},
         [row.name for row in roles if row.owns],
+        found.owner,
     )
+
+
+def may_own(connection: Connection, name: str) -> bool:
+    """Whether this connection's role may make a database of that role's."""
+    return bool(name and rows(connection, _MAY_OWN, name=name))
 
 
 def differences(wanted: Traits, found: Traits) -> Sequence[str]:
@@ -104,6 +118,7 @@ def differences(wanted: Traits, found: Traits) -> Sequence[str]:
     if not wanted.encoding:
         return []
     pairs = (
+        ("owner", wanted.owner or found.owner, found.owner),
         ("encoding", wanted.encoding, found.encoding),
         ("collation", wanted.collation, found.collation),
         ("character type", wanted.ctype, found.ctype),
