@@ -22,13 +22,13 @@ that plans the steps; the plan is looked at before its first step runs. What cou
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
 from mina_ops import same_database
@@ -38,6 +38,8 @@ PRODUCTION = frozenset({"production", "prod", "live", "blue", "green"})
 _LOOPBACK = frozenset({"", "localhost", "127.0.0.1", "::1"})
 _LOOPBACK_ADDRESSES = ("127.", "::1")
 _CONNECT_SECONDS = 10
+# What drivers call the limit for connecting, where it is not libpq's word.
+_LIMITS = {"asyncpg": "timeout", "pg8000": "timeout"}
 _SET = "set ENVIRONMENT (development, staging or production) or STAGING_DATABASE_URL"
 _MARK = "SELECT pg_catalog.current_setting('mina_ops.environment', true)"
 _ADDRESS = "SELECT pg_catalog.host(pg_catalog.inet_server_addr())"
@@ -59,26 +61,41 @@ def refuse_downgrade(context: Any, environ: Mapping[str, str] | None = None) -> 
     Args:
         context: Alembic's `context`, as env.py imports it. Call it before `configure`.
         environ: default: the process's environment.
+
+    Raises:
+        DowngradeRefused: it was called after `configure`, where it would guard nothing.
     """
     environ = os.environ if environ is None else environ
     options: dict[str, Any] = context._proxy.context_opts
     plan = options.get("fn")
-    if plan is None:
+    if plan is None or isinstance(plan, _Guarded):
         return
+    if context._proxy._migration_context is not None:
+        raise DowngradeRefused(
+            "refuse_downgrade(context) stands behind context.configure in env.py, where it guards "
+            "nothing; put it before."
+        )
+    options["fn"] = _Guarded(plan, environ)
 
-    def guarded(revision: Any, migration_context: Any) -> Iterable[Any]:
-        steps = list(plan(revision, migration_context))
+
+class _Guarded:
+    """Alembic's function that plans the steps; it hands out none that go down on production."""
+
+    def __init__(self, plan: Callable[..., Any], environ: Mapping[str, str]) -> None:
+        self._plan = plan
+        self._environ = environ
+
+    def __call__(self, revision: Any, migration_context: Any) -> Iterable[Any]:
+        steps = list(self._plan(revision, migration_context))
         if any(_goes_down(step) for step in steps):
             url, connection = _place(migration_context)
-            if why := production_reason(url, environ, connection):
+            if why := production_reason(url, self._environ, connection):
                 raise DowngradeRefused(
                     f"Refused to downgrade {_shown(url)}: {why}. Production is never downgraded: "
                     "send traffic back to the other colour, then roll forward with "
                     "`flask db revision` and `flask db upgrade`, or restore a backup elsewhere."
                 )
         return steps
-
-    options["fn"] = guarded
 
 
 def production_reason(
@@ -161,16 +178,17 @@ def _same(url: URL | None, text: str | None, connection: Connection | None) -> b
         return True
     if connection is None or url.get_backend_name() != "postgresql":
         return False
-    # The host's own driver, which is there; its URL need not name one.
-    engine = create_engine(
-        other.set(drivername=url.drivername),
-        poolclass=NullPool,
-        connect_args={"connect_timeout": _CONNECT_SECONDS},
-    )
     try:
+        # The host's own driver, which is there; its URL need not name one.
+        engine = create_engine(
+            other.set(drivername=url.drivername),
+            poolclass=NullPool,
+            connect_args={_LIMITS.get(url.get_driver_name(), "connect_timeout"): _CONNECT_SECONDS},
+        )
         with engine.connect() as there:
             return same_database.same(there, connection)
-    except DBAPIError:
+    except Exception:
+        # Drivers raise what they like, such as TypeError for an option of another driver's URL.
         return None
 
 

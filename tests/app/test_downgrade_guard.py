@@ -16,6 +16,7 @@ from mina_ops.app.downgrade_guard import DowngradeRefused, production_reason
 from mina_ops.operator.database.connection.connect import parse
 from tests.operator.database.conftest import ask, run
 from tests.operator.database.migrations.test_lint import write
+from tests.support.pgbouncer import running_pgbouncer
 from tests.support.postgres import Postgres
 
 REPOSITORY = Path(__file__).parents[2]
@@ -172,6 +173,95 @@ def test_production_is_known_by_any_of_its_names(
     )
     with pytest.raises(DowngradeRefused, match="PRODUCTION_DATABASE_URL"):
         command.downgrade(upgraded, "base")
+    assert _revision(database_url) == "r2"
+
+
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_production_behind_pgbouncer_is_known(
+    upgraded: Config, database_url: str, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    url = make_url(database_url)
+    assert url.port
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", database_url)
+    with running_pgbouncer(url.port, mode) as port:
+        monkeypatch.setenv("DATABASE_URL", database_url.replace(f":{url.port}/", f":{port}/"))
+        with pytest.raises(DowngradeRefused, match="PRODUCTION_DATABASE_URL"):
+            command.downgrade(upgraded, "base")
+    assert _revision(database_url) == "r2"
+
+
+# As `flask db init --multidb` and `alembic init -t async` make them, in short.
+_MULTIDB = """
+import os
+from alembic import context
+from sqlalchemy import create_engine, pool
+from mina_ops.app.downgrade_guard import refuse_downgrade; refuse_downgrade(context)
+for url in (os.environ["OTHER_DATABASE_URL"], os.environ["DATABASE_URL"]):
+    with create_engine(url, poolclass=pool.NullPool).connect() as connection:
+        context.configure(connection=connection, upgrade_token="u", downgrade_token="d")
+        with context.begin_transaction():
+            context.run_migrations()
+"""
+_ASYNC = """
+import asyncio, os
+from alembic import context
+from sqlalchemy import pool
+from sqlalchemy.ext.asyncio import create_async_engine
+from mina_ops.app.downgrade_guard import refuse_downgrade; refuse_downgrade(context)
+def do_run_migrations(connection):
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+async def run_async_migrations():
+    url = os.environ["DATABASE_URL"].replace("+psycopg", "+asyncpg")
+    connectable = create_async_engine(url, poolclass=pool.NullPool)
+    async with connectable.connect() as connection:
+        await connection.run_sync(do_run_migrations)
+    await connectable.dispose()
+asyncio.run(run_async_migrations())
+"""
+_AUTOCOMMIT = _ENV.replace(
+    ".connect() as", '.connect().execution_options(isolation_level="AUTOCOMMIT") as'
+)
+
+
+@pytest.mark.parametrize("env", [_MULTIDB, _ASYNC, _AUTOCOMMIT], ids=["multidb", "async", "auto"])
+def test_every_template_of_env_py_is_refused_on_production_and_free_elsewhere(
+    upgraded: Config,
+    folder: Path,
+    database_url: str,
+    postgres: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+    env: str,
+) -> None:
+    other = postgres.new_database()
+    with monkeypatch.context() as patch:
+        patch.setenv("DATABASE_URL", other)
+        command.upgrade(upgraded, "head")
+    (folder / "migrations" / "env.py").write_text(env)
+    monkeypatch.setenv("OTHER_DATABASE_URL", other)
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    production = database_url.replace("127.0.0.1", "127.1").replace("+psycopg", "")
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", production)
+    with pytest.raises(DowngradeRefused, match="PRODUCTION_DATABASE_URL"):
+        command.downgrade(upgraded, "-1")
+    assert _revision(database_url) == "r2"
+    monkeypatch.setenv("PRODUCTION_DATABASE_URL", postgres.new_database())
+    command.downgrade(upgraded, "-1")
+    assert _revision(database_url) == "r1"
+
+
+def test_guard_behind_configure_says_that_it_guards_nothing(
+    upgraded: Config, folder: Path, database_url: str
+) -> None:
+    line = "refuse_downgrade(context)"
+    text = _ENV.replace(f"; {line}", "").replace(
+        "connection=connection)", f"connection=connection); {line}"
+    )
+    (folder / "migrations" / "env.py").write_text(text)
+    with pytest.raises(DowngradeRefused, match="put it before"):
+        command.downgrade(upgraded, "-1")
     assert _revision(database_url) == "r2"
 
 

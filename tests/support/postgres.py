@@ -71,7 +71,7 @@ def running_postgres(binaries: Path | None = None) -> Iterator[Postgres]:
     binaries = binaries or postgres_folder()
     folder = Path(tempfile.mkdtemp(prefix="mina-postgres-"))
     try:
-        user = _owner(folder)
+        user = as_ordinary_user(folder)
         if user and not _may_all_enter(binaries):
             # Such as a clone in a folder of root's own.
             shutil.copytree(binaries.parent, folder / "programs", symlinks=True)
@@ -102,7 +102,7 @@ def running_postgres(binaries: Path | None = None) -> Iterator[Postgres]:
         shutil.rmtree(folder)
 
 
-def _owner(folder: Path) -> list[str | Path]:
+def as_ordinary_user(folder: Path) -> list[str | Path]:
     """The prefix of a command that runs it as an ordinary user, who owns `folder`."""
     if os.geteuid() != 0:
         return []

@@ -17,6 +17,7 @@ from mina_ops.operator.database.connection import identity
 from mina_ops.operator.database.connection.connect import Database, parse
 from mina_ops.operator.database.connection.errors import Refused
 from tests.operator.database.conftest import ask, run
+from tests.support.pgbouncer import running_pgbouncer
 from tests.support.postgres import Postgres
 
 SPELLINGS = (
@@ -38,6 +39,33 @@ def spelled(spelling: str, database: Database) -> Database:
 def test_same_database_by_another_name(mina: Database, spelling: str) -> None:
     run(mina, "DO $$ BEGIN CREATE ROLE other LOGIN; EXCEPTION WHEN duplicate_object THEN END $$")
     assert identity.same(mina, spelled(spelling, mina))
+
+
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_database_behind_pgbouncer_is_the_same(
+    mina: Database, postgres: Postgres, tmp_path: Path, mode: str
+) -> None:
+    other = parse(postgres.new_database())
+    file = tmp_path / "backup_1.sql"
+    backup.make(mina, file, prove=False)
+    run(mina, "DELETE FROM bookmarks")
+    assert mina.url.port
+    with running_pgbouncer(mina.url.port, mode) as port:
+        pooled = Database(mina.url.set(port=port))
+        assert identity.same(mina, pooled)
+        assert identity.same(pooled, mina)
+        assert identity.same(pooled, pooled.named(mina.database))
+        assert identity.durable(pooled) == identity.durable(mina)
+        assert identity.same(other, pooled) is False
+        with pytest.raises(Refused, match=f"--force {mina.database}"):
+            restore.restore(file, pooled)
+        with pytest.raises(Refused, match=f"--force {other.database}"):
+            restore.restore(file, other, protected=[Database(other.url.set(port=port))])
+        assert ask(mina, "SELECT count(*) FROM bookmarks") == [(0,)]
+        # A pooler is no way round, and no hindrance either.
+        made = backup.make(pooled, tmp_path / "backup_2.sql")
+        assert made.restored
+        assert restore.restore(file, Database(other.url.set(port=port))).differences == []
 
 
 def test_other_database_of_the_server_is_another(mina: Database, postgres: Postgres) -> None:
