@@ -1,7 +1,7 @@
 """How often a password may be tried: few times a minute from one address, and from all together.
 
 Counted in the memory of each process. Whoever comes in is not counted, so an admin who works all
-day is never slowed; whoever guesses is, and so is everybody behind the same proxy.
+day is never slowed; whoever guesses is, and so is everybody behind the same address.
 """
 
 from __future__ import annotations
