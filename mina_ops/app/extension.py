@@ -200,7 +200,7 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
     metrics.gauge(
         "mina_ops_process_connections",
         "Live Socket.IO sessions of the process that was asked.",
-        lambda: None if binding.server is None else connections.count().total,
+        lambda: None if binding.server is None else connections.total(),
     )
     arrivals = Arrivals(context, connections, drain)
     routes: tuple[Component, ...] = (

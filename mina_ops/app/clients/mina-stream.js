@@ -31,10 +31,13 @@
 })(typeof self === "undefined" ? this : self, function () {
   "use strict";
 
+  // How long a server may be silent; one that answers slowly has twice the time that it takes.
   const ACK_TIMEOUT_MS = 2000;
+  const TIMES_ROUND_TRIP = 2;
   const WINDOW = 8;
   const LIMIT = 100000;
-  // Without an answer the patience doubles, up to this: a slow server is not buried in repeats.
+  // Without an answer the patience doubles, up to this, and fewer chunks are under way until
+  // answers come again: a slow server is not buried in repeats.
   const LONGEST_ACK_TIMEOUT_MS = 60000;
   // The server waits up to 1 s for a hand-off's acknowledgement.
   const HANDOFF_WAIT_MS = 800;
@@ -153,6 +156,8 @@
 
     connect() { this._inner.connect(); return this; }
     disconnect() { this._inner.disconnect(); return this; }
+    open() { return this.connect(); }
+    close() { return this.disconnect(); }
     send(...args) { return this.emit("message", ...args); }
     timeout(milliseconds) { return this._inner.timeout(milliseconds); }
     compress(value) { this._inner.compress(value); return this; }
@@ -389,8 +394,9 @@
      * @param options.event name of the event that carries a chunk.
      * @param options.stream the stream's id; default: a new one. A page that begins anew with an
      *     id that was used before goes on after the last number that the server has handled.
-     * @param options.window chunks under way at a time (8).
-     * @param options.ackTimeout milliseconds until chunks are sent again (2000); doubles each time.
+     * @param options.window chunks under way at a time (8); fewer while the server is silent.
+     * @param options.ackTimeout milliseconds of silence until chunks are sent again (2000); twice
+     *     the usual time to an answer if that is longer; doubles each time.
      * @param options.limit chunks that may wait; send() rejects beyond (100000).
      * @param options.onChange called with the stream whenever its counts change.
      */
@@ -404,7 +410,7 @@
       this.paused = false;
       this._base = 0;
       this._run = `${newId()}@0`;
-      this._window = given.window || WINDOW;
+      this._window = this._allowed = given.window || WINDOW;
       this._ackTimeout = given.ackTimeout || ACK_TIMEOUT_MS;
       this._limit = given.limit || LIMIT;
       this._onChange = given.onChange || (() => {});
@@ -457,10 +463,13 @@
     }
 
     _pump() {
-      while (!this.paused && this._line.connected && this._underWay < this._window) {
+      if (this._again) return;
+      while (!this.paused && this._line.connected && this._underWay < Math.floor(this._allowed)) {
         const chunk = this._queue[this._underWay];
         if (!chunk) return;
         this._underWay += 1;
+        chunk.tries = (chunk.tries || 0) + 1;
+        chunk.sentAt = Date.now();
         const run = this._run;
         // A late answer counts as well, whichever time the chunk was sent.
         this._line.inner.emit(this.event, chunk.message, (ack) => this._done(chunk, ack, run));
@@ -473,6 +482,7 @@
       if (this._underWay === 0) return;
       this._silence = setTimeout(() => {
         this._patience = Math.min(this._patience * 2, LONGEST_ACK_TIMEOUT_MS);
+        this._allowed = 1;
         this._rewind();
         this._pump();
       }, this._patience);
@@ -485,9 +495,13 @@
         if (run === this._run) this._beginAgain(ack);
         return;
       }
+      if (ack && ack.code === "out_of_order") {
+        this._sendAgain(ack.retry_after_ms || 0);
+        return;
+      }
       this._queue.splice(place, 1);
       if (place < this._underWay) this._underWay -= 1;
-      this._patience = this._ackTimeout;
+      this._learn(chunk);
       this._begun = true;
       this._expectAnswer();
       if (ack && ack.error) {
@@ -499,6 +513,27 @@
       this._settle();
       this._onChange(this);
       this._pump();
+    }
+
+    /** An answer came: let more be under way, and learn how long answers take. */
+    _learn(chunk) {
+      this._allowed = Math.min(this._window, this._allowed + 1 / this._allowed);
+      // Of a chunk that was sent twice nobody knows which of them was answered.
+      if (chunk.tries > 1) return;
+      const took = Date.now() - chunk.sentAt;
+      this._roundTrip = this._roundTrip === undefined ? took : 0.8 * this._roundTrip + 0.2 * took;
+      const patience = Math.max(this._ackTimeout, TIMES_ROUND_TRIP * this._roundTrip);
+      this._patience = Math.min(patience, LONGEST_ACK_TIMEOUT_MS);
+    }
+
+    /** The server did not take a chunk, as the one before it was missing: all again, in order. */
+    _sendAgain(afterMilliseconds) {
+      if (this._again) return;
+      this._rewind();
+      this._again = setTimeout(() => {
+        this._again = undefined;
+        this._pump();
+      }, afterMilliseconds);
     }
 
     /** Others have sent this stream: go on after them, or, if they took it over, say so. */

@@ -23,9 +23,12 @@ import socketio
 
 from mina_ops.app.clients.moving import MovingClient
 
+# How long a server may be silent; one that answers slowly has twice the time that it takes.
 ACK_SECONDS = 2.0
+TIMES_ROUND_TRIP = 2
 WINDOW = 8
-# Without an answer the patience doubles, up to this: a slow server is not buried in repeats.
+# Without an answer the patience doubles, up to this, and fewer chunks are under way until answers
+# come again: a slow server is not buried in repeats.
 LONGEST_ACK_SECONDS = 60.0
 # A hand-off that no disconnect follows was cancelled.
 HANDOFF_LASTS_SECONDS = 10.0
@@ -42,6 +45,8 @@ class Rejected(Exception):
 class _Chunk:
     message: dict[str, Any]
     answer: Future[Any] = field(default_factory=Future)
+    tries: int = 0
+    sent_at: float = 0.0
 
 
 class StreamOptions(TypedDict, total=False):
@@ -52,9 +57,10 @@ class StreamOptions(TypedDict, total=False):
     transports: Sequence[str] | None
     """As for `socketio.Client.connect`."""
     window: int
-    """Chunks under way at a time (8)."""
+    """Chunks under way at a time (8); fewer while the server is silent."""
     ack_seconds: float
-    """Until what was not answered is sent again (2); doubles each time."""
+    """Silence until what was not answered is sent again (2); twice the usual time to an answer if
+    that is longer; doubles each time."""
 
 
 class StreamClient:
@@ -86,6 +92,8 @@ class StreamClient:
         )
         self._event, self._namespace = event, namespace
         self._window = options.get("window", WINDOW)
+        self._allowed = float(self._window)
+        self._round_trip: float | None = None
         self._ack_seconds = self._patience = options.get("ack_seconds", ACK_SECONDS)
         self._queue: list[_Chunk] = []
         self._under_way = 0
@@ -172,7 +180,7 @@ class StreamClient:
         """The next chunk to send; None after a wait in which something may have changed."""
         with self._changed:
             now = time.monotonic()
-            is_full = self._under_way >= min(self._window, len(self._queue))
+            is_full = self._under_way >= min(int(self._allowed), len(self._queue))
             if now < self._paused_until or is_full or not self.socket.connected:
                 late_at = self._heard_at + self._patience if self._under_way else now + 1
                 self._changed.wait(max(0.01, min(late_at - now, 1)))
@@ -181,12 +189,27 @@ class StreamClient:
             if not self._under_way:
                 self._heard_at = now
             self._under_way += 1
-            return self._queue[self._under_way - 1]
+            chunk = self._queue[self._under_way - 1]
+            chunk.tries, chunk.sent_at = chunk.tries + 1, now
+            return chunk
 
     def _give_up_waiting(self, now: float) -> None:
         if self._under_way and now - self._heard_at > self._patience:
             self._patience = min(self._patience * 2, LONGEST_ACK_SECONDS)
-            self._under_way = 0
+            self._under_way, self._allowed = 0, 1.0
+
+    def _learn(self, chunk: _Chunk) -> None:
+        """An answer came: let more be under way, and learn how long answers take."""
+        self._allowed = min(self._window, self._allowed + 1 / self._allowed)
+        self._heard_at = now = time.monotonic()
+        # Of a chunk that was sent twice nobody knows which of them was answered.
+        if chunk.tries > 1:
+            return
+        took = now - chunk.sent_at
+        before = took if self._round_trip is None else self._round_trip
+        self._round_trip = 0.8 * before + 0.2 * took
+        patience = max(self._ack_seconds, TIMES_ROUND_TRIP * self._round_trip)
+        self._patience = min(patience, LONGEST_ACK_SECONDS)
 
     def _emit(self, chunk: _Chunk) -> None:
         run = self._run_id
@@ -209,10 +232,17 @@ class StreamClient:
                 if run == self._run_id:
                     self._begin_again(int(ack["mark"]), str(ack["error"]))
                 return
+            if isinstance(ack, Mapping) and ack.get("code") == "out_of_order":
+                # The one before it was missing there: all again, in order.
+                self._under_way = 0
+                again_at = time.monotonic() + ack.get("retry_after_ms", 0) / 1000
+                self._paused_until = max(self._paused_until, again_at)
+                self._changed.notify_all()
+                return
             place = self._queue.index(chunk)
             del self._queue[place]
             self._under_way -= place < self._under_way
-            self._patience, self._heard_at = self._ack_seconds, time.monotonic()
+            self._learn(chunk)
             error = ack.get("error") if isinstance(ack, Mapping) else None
             self.acknowledged += error is None
             self.rejected += error is not None

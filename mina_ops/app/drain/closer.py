@@ -20,6 +20,7 @@ from mina_ops.app.drain.breath import Breath
 from mina_ops.app.drain.departure import Departure
 from mina_ops.app.drain.holds import Holds
 from mina_ops.app.drain.model import Plan
+from mina_ops.app.drain.slowness import Slowness
 from mina_ops.app.drain.turns import Turns
 from mina_ops.app.sessions.links import cut, stop_reading
 from mina_ops.app.sessions.sessions import Session, Sessions
@@ -31,7 +32,7 @@ SETTLE_SECONDS = 0.05
 # How long a client may take to connect elsewhere before it lets go here.
 MOVE_SECONDS = 5.0
 # How long after the deadline the body of a chunk may still run.
-LATE_SECONDS = 10.0
+LATE_SECONDS = 30.0
 
 # A polling client comes back for more as soon as it is told: all of them at once stop the loop.
 # Whoever is let go before its turn is told first anyway.
@@ -61,6 +62,7 @@ class Closer:
         self._turns = Turns(
             self._staying, lambda session: sessions.socket(session.sid) is not None, holds.sids
         )
+        self._slowness = Slowness()
         self._notice: dict[str, Any] = {}
         self._unannounced: dict[str, Session] = {}
 
@@ -101,6 +103,7 @@ class Closer:
             payload: of `session:handoff`.
             release: whether sessions are still let go, or only those on their way out.
         """
+        self._slowness.tick()
         if release:
             self._release(deadline, payload)
         breath = Breath(self._server)
@@ -111,6 +114,10 @@ class Closer:
             except Exception:
                 _log.exception("Session %s could not be closed in order", departure.session.sid)
                 self._give_up(departure)
+
+    def _cut_after(self) -> float:
+        """How long a stalled peer is borne with, now."""
+        return self._cut_seconds + self._slowness.extra_seconds
 
     def _release(self, deadline: float, payload: dict[str, Any]) -> None:
         now = time.monotonic()
@@ -163,7 +170,7 @@ class Closer:
         elif departure.closing is not None:
             if departure.closing.is_set():
                 departure.closed_at = now
-            elif now >= max(deadline, departure.closing_since) + self._cut_seconds:
+            elif now >= max(deadline, departure.closing_since) + self._cut_after():
                 self._give_up(departure)
         elif self._sessions.socket(departure.session.sid) is None:
             departure.closed_at = now
@@ -202,7 +209,7 @@ class Closer:
                 self._close(departure)
             return
         departure.quiet_since = None
-        if now - departure.settling_since >= self._cut_seconds:
+        if now - departure.settling_since >= self._cut_after():
             if not self._queue_is_empty(session.sid):
                 self._force(session.sid, "takes nothing")
             self._close(departure)
@@ -219,7 +226,7 @@ class Closer:
             return max(deadline, asked) + LATE_SECONDS
         if session.sid in self._holds.sids():
             return deadline + self._cut_seconds
-        return max(deadline, asked)
+        return max(deadline, asked) + self._slowness.extra_seconds
 
     def _is_quiet(self, session: Session) -> bool:
         """Nothing waits to be sent, and a polling client is there to be told of the close."""
@@ -263,7 +270,7 @@ class Closer:
         if link is None:
             self._leaving.pop(departure.session.sid, None)
             return
-        if departure.closed_at is not None and now - departure.closed_at >= self._cut_seconds:
+        if departure.closed_at is not None and now - departure.closed_at >= self._cut_after():
             # A peer that sleeps has not taken the close yet. What was sent to it lies with the
             # kernel, which delivers it all the same; only what did not get so far is lost.
             if not departure.has_taken_all:

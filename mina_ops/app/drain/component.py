@@ -175,7 +175,7 @@ class Drain(Component):
         return {
             "state": str(self.state),
             "order_id": None if goal is None else goal.order_id,
-            "remaining": self._connections.count().total,
+            "remaining": self._connections.total(),
             "initial": coordinator.initial if goal is not None else 0,
             "in_flight": coordinator.in_flight(),
             "requests": len(self.requests),

@@ -84,6 +84,10 @@ class Connections(Component):
         """A session of this process."""
         return None if self.sessions is None else self.sessions.get(eio_sid)
 
+    def total(self) -> int:
+        """How many live sessions this process has."""
+        return 0 if self.sessions is None else self.sessions.total()
+
     def count(self) -> Count:
         """Live sessions of this process."""
         return Count() if self.sessions is None else self.sessions.count()

@@ -94,6 +94,10 @@ class Sessions:
         """Whether anybody is there, without a look at everybody."""
         return any(s.connected and not s.closed for s in list(self.server.eio.sockets.values()))
 
+    def total(self) -> int:
+        """How many are live, and nothing else about them."""
+        return len(self._open_sockets())
+
     def count(self) -> Count:
         """How many are live."""
         sockets = self._open_sockets()

@@ -50,9 +50,12 @@ class Marks:
         found = self._reads.ask(key, 0)
         return None if found is None else found[0]
 
-    def read_with_run(self, key: str) -> tuple[int, str | None]:
-        """The shared mark, 0 if none is known, and which life of a client it is of."""
-        return self._reads.ask(key, 0) or (0, None)
+    def read_with_run(self, key: str) -> tuple[int, str | None] | None:
+        """The shared mark, 0 if there is none, and which life of a client it is of.
+
+        None if the store does not answer.
+        """
+        return self._reads.ask(key, 0)
 
     def save_run(self, key: str, run: str) -> bool:
         """Write whose mark this is; True once that is in the store."""

@@ -6,6 +6,8 @@ from typing import Any
 
 from mina_ops.errors import Conflict
 
+RETRY_AFTER_MS = 200
+
 
 class StreamRefused(Conflict):
     """A chunk was not handled, and is not acknowledged as if it were.
@@ -19,9 +21,17 @@ class StreamRefused(Conflict):
 
 
 class OutOfOrder(StreamRefused):
-    """A chunk came without the one before it; its sender shall send both again, in order."""
+    """A chunk came without the one before it; its sender shall send both again, in order.
+
+    Clients of ours, which say their run, are told so at once: `{"code": "out_of_order",
+    "retry_after_ms"}`. Others send again what is not acknowledged.
+    """
 
     code = "out_of_order"
+
+    def tell(self) -> None:
+        """Answer it, since its sender knows what that means."""
+        self.answer = {"code": self.code, "error": str(self), "retry_after_ms": RETRY_AFTER_MS}
 
 
 class SessionLeaves(StreamRefused):

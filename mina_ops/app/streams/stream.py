@@ -50,7 +50,6 @@ class Stream:
     running: bool = False
     arrived: list[int] = field(default_factory=list)
     """Numbers that wait for their turn, those whose mark is still being read among them."""
-    unsaved: bool = False
     used_at: float = 0.0
     run: str | None = None
     """Which life of a client sends it, where clients say so."""
@@ -80,6 +79,9 @@ class Stream:
                 # The shared marks were lost, or are behind: the sender keeps what is not
                 # acknowledged, so this is next.
                 self.mark = seq - 1
+        if seq > self.mark and session is not None and (session.leaving or session.ended):
+            # Its client sends it elsewhere by now. A busy process may look at it that late.
+            raise SessionLeaves(f"Stream {name}: its session ends here.")
 
     def _refuse_what_is_far(self, name: str, seq: int, *, may_jump: bool) -> None:
         """Refuse at once what could only hold a thread in vain, or silence the self."""

@@ -18,12 +18,14 @@ from mina_ops.app.component import Component
 from mina_ops.app.state import keys
 from mina_ops.app.state.base import Store
 from mina_ops.app.streams.acknowledged import Marks
-from mina_ops.app.streams.errors import SessionLeaves, StreamRefused
+from mina_ops.app.streams.errors import OutOfOrder, SessionLeaves, StreamRefused
 from mina_ops.app.streams.refusals import Refusals
-from mina_ops.app.streams.stream import Session, Stream
+from mina_ops.app.streams.stream import LOOK_SECONDS, UNSURE_GAP_SECONDS, Session, Stream
 from mina_ops.errors import InvalidRequest
 
 IDLE_SECONDS = 600.0
+# How often idle ones are looked for: not on each beat, where a process has thousands.
+TIDY_SECONDS = 30.0
 
 CurrentSession = Callable[[], Session | None]
 
@@ -48,6 +50,8 @@ class Streams(Component):
         self._session = session
         self._marks = Marks(store)
         self._streams: dict[str, Stream] = {}
+        self._unsaved: set[str] = set()
+        self._tidy_at = 0.0
         self._lock = Lock()
 
     @contextmanager
@@ -83,6 +87,8 @@ class Streams(Component):
                 run = None if session is None else session.runs.get(stream_id)
                 fresh = self._begin(name, self._get(name, seq), seq, stored, session, run)
             except StreamRefused as exc:
+                if isinstance(exc, OutOfOrder) and run is not None:
+                    exc.tell()
                 self.refusals.note(exc)
                 raise
             if not fresh:
@@ -109,17 +115,24 @@ class Streams(Component):
 
     def beat(self, now: float) -> None:
         """Save what the store has missed and forget idle streams; may raise `StateUnavailable`."""
-        unsaved = {name: one for name, one in list(self._streams.items()) if one.unsaved}
+        unsaved = {name: self._streams[name] for name in list(self._unsaved)}
         if unsaved:
-            self._marks.save_now({keys.stream_mark(n): one.mark for n, one in unsaved.items()})
-            for stream in unsaved.values():
-                stream.unsaved = False
-        idle_since = time.monotonic() - IDLE_SECONDS
-        for stream_id, stream in list(self._streams.items()):
-            with self._lock:
-                idle = not stream.running and not stream.arrived
-                if idle and stream.used_at < idle_since:
-                    self._streams.pop(stream_id, None)
+            marks = {name: one.mark for name, one in unsaved.items()}
+            self._marks.save_now({keys.stream_mark(name): mark for name, mark in marks.items()})
+            # One that went on meanwhile is saved by its next chunk, or on the next beat.
+            self._unsaved -= {name for name, mark in marks.items() if unsaved[name].mark == mark}
+        if time.monotonic() >= self._tidy_at:
+            self._tidy_at = time.monotonic() + TIDY_SECONDS
+            self._forget_idle(time.monotonic() - IDLE_SECONDS)
+
+    def _forget_idle(self, since: float) -> None:
+        for name, stream in list(self._streams.items()):
+            # Most are in use, and are let be without a lock.
+            if stream.used_at < since:
+                with self._lock:
+                    idle = not stream.running and not stream.arrived and name not in self._unsaved
+                    if idle and stream.used_at < since:
+                        self._streams.pop(name, None)
 
     def _get(self, stream_id: str, seq: int) -> Stream:
         with self._lock:
@@ -141,7 +154,7 @@ class Streams(Component):
         try:
             if session is not None and session.leaving:
                 raise SessionLeaves(f"Stream {name}: its session ends here.")
-            known = self._meet(name, stream, stored)
+            known = self._meet(name, stream, seq, stored, session)
             with stream.changed:
                 stream.mark = max(stream.mark, known)
                 stream.check_run(name, seq, run)
@@ -154,12 +167,28 @@ class Streams(Component):
             with self._lock:
                 stream.arrived.remove(seq)
 
-    def _meet(self, name: str, stream: Stream, stored: Stored | None) -> int:
+    def _meet(
+        self,
+        name: str,
+        stream: Stream,
+        seq: int,
+        stored: Stored | None,
+        session: Session | None,
+    ) -> int:
         """The mark that others know if this process's own may be behind, else 0."""
-        session = _session()
-        if stream.owner == session and stream.sure and not stream.failed:
+        owner = _session()
+        if stream.owner == owner and stream.sure and not stream.failed:
             return 0
-        mark, run = self._marks.read_with_run(keys.stream_mark(name))
+        key = keys.stream_mark(name)
+        found = self._marks.read_with_run(key)
+        until = time.monotonic() + UNSURE_GAP_SECONDS
+        while found is None and stored is None and seq > 1 and time.monotonic() < until:
+            # Others may have handled this one. A store that is away for long is not waited for.
+            if session is not None and (session.leaving or session.ended):
+                raise SessionLeaves(f"Stream {name}: its session ends here.")
+            time.sleep(LOOK_SECONDS)
+            found = self._marks.read_with_run(key)
+        mark, run = found or (0, None)
         if stored is not None:
             mark = max(mark, stored())
         with stream.changed:
@@ -167,8 +196,8 @@ class Streams(Component):
             stream.is_known = stream.is_known or mark > 0
             if not stream.is_run_unsaved:
                 stream.run = run or stream.run
-            if stream.owner != session:
-                stream.owner, stream.sure = session, False
+            if stream.owner != owner:
+                stream.owner, stream.sure = owner, False
         return mark
 
     def _end(self, name: str, stream: Stream, seq: int | None) -> None:
@@ -178,7 +207,8 @@ class Streams(Component):
         with stream.changed:
             if seq is not None:
                 stream.mark, stream.sure, stream.is_known = seq, True, True
-                stream.unsaved = not saved
+                if not saved:
+                    self._unsaved.add(name)
             stream.failed = seq is None
             stream.running = False
             stream.used_at = time.monotonic()

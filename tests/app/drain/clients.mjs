@@ -2,6 +2,7 @@
 //
 // transports   list of lists, dealt out in turn; [] is the client's default
 // mode         stream: chunks through mina-stream.js; stock: chunks by plain emit, event "plain";
+//              closed: plain too, the next one once the last was answered
 //              idle: nothing is sent; busy: an event "work" is always being handled
 // interval_ms  between two chunks of a client
 //              move: chunks through mina-stream.js over a socket of MinaStream.connect
@@ -59,7 +60,7 @@ function start(number) {
   const url = options.url + (options.namespace ?? "");
   const socket = options.mode === "move" ? MinaStream.connect(io, url, settings) : io(url, settings);
   const client = {
-    socket, connects: 0, moved: 0, sent: 0, acknowledged: 0, gap: 0, stream: `s${process.pid}-${number}`,
+    socket, connects: 0, moved: 0, sent: 0, acknowledged: 0, gap: 0, usual: 0, stream: `s${process.pid}-${number}`,
   };
   if (options.deaf) socket.io.socket("/deaf").connect();
   if (options.mode === "stream" || options.mode === "move") {
@@ -69,12 +70,16 @@ function start(number) {
   }
   socket.on("connect", (how) => {
     client.connects += 1;
+    // What comes later has nothing to do with the hand-over.
+    if (client.handedOff) client.overAt = performance.now() + 2000;
     if (how && how.moved) client.moved += 1;
     else if (client.connects > 1) {
       reconnectedAt.push(Date.now());
       downtimes.push(Date.now() - client.lostAt);
     }
   });
+  socket.on("session:handoff", () => { client.handedOff = true; });
+  socket.on("disconnect", () => { client.handedOff = true; });
   socket.on("disconnect", (reason) => { count(reasons, reason); client.lostAt = Date.now(); });
   socket.on("connect_error", () => { errors += 1; });
   socket.on("server:draining", () => { notices += 1; });
@@ -84,7 +89,9 @@ function start(number) {
   } else {
     socket.on("session:handoff", () => { handoffs += 1; });
   }
-  if (options.mode !== "idle") {
+  if (options.mode === "closed") {
+    socket.once("connect", () => send(client));
+  } else if (options.mode !== "idle") {
     client.timer = setInterval(() => send(client), options.interval_ms);
   }
   if (options.shout) socket.once("connect", () => setTimeout(() => socket.emit("shout", options.shout), 1000));
@@ -95,10 +102,7 @@ function send(client) {
   if (client.sender) {
     client.sent += 1;
     client.sender.send({}).then((ack) => {
-      if (ack && ack.environment) client.acknowledged += 1;
-      const now = Date.now();
-      if (client.answeredAt) client.gap = Math.max(client.gap, now - client.answeredAt);
-      client.answeredAt = now;
+      answered(client, ack && ack.environment);
     });
   } else if (options.mode === "busy") {
     client.sent += 1;
@@ -107,9 +111,20 @@ function send(client) {
     // As most pages do: what is emitted counts as sent.
     client.sent += 1;
     client.socket.emit("plain", { stream: client.stream, seq: client.sent }, () => {
-      client.acknowledged += 1;
+      answered(client, true);
+      if (options.mode === "closed" && !stopped) send(client);
     });
   }
+}
+
+function answered(client, counts) {
+  if (counts) client.acknowledged += 1;
+  const now = performance.now();
+  if (client.answeredAt) {
+    const which = client.handedOff ? "gap" : "usual";
+    if (!(now > client.overAt)) client[which] = Math.max(client[which], now - client.answeredAt);
+  }
+  client.answeredAt = now;
 }
 
 function report(final) {
@@ -123,7 +138,9 @@ function report(final) {
   };
   if (final) {
     Object.assign(result, { reconnected_at: reconnectedAt, downtimes_ms: downtimes });
+    // The longest time between two answers: over the hand-over, and before it.
     result.gaps_ms = clients.map((client) => client.gap);
+    result.usual_gaps_ms = clients.map((client) => client.usual);
     result.streams = Object.fromEntries(clients.map((client) => [client.stream, client.sent]));
   }
   process.stdout.write(`${JSON.stringify(result)}\n`);

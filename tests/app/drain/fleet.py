@@ -223,9 +223,9 @@ class Clients:
     final: dict[str, Any] | None = None
 
     @classmethod
-    def start(cls, node: Path, url: str, **options: Any) -> Self:
-        """Clients of `url`; `options` are those of clients.mjs."""
-        return cls._run([str(node), str(CLIENTS), json.dumps({"url": url, **options})])
+    def start(cls, node: Path, url: str, *, script: Path = CLIENTS, **options: Any) -> Self:
+        """Clients of `url`; `options` are those of clients.mjs, or of another script."""
+        return cls._run([str(node), str(script), json.dumps({"url": url, **options})])
 
     @classmethod
     def start_python(cls, url: str, kinds: Sequence[str]) -> Self:
