@@ -185,9 +185,10 @@ def status(session: Session, watch: bool, as_json: bool) -> None:
 
 @command.command()
 @click.argument("release_id", metavar="[ID]", required=False)
+@click.option("--steps", is_flag=True, help="Also every request that it set out to make.")
 @output.json_option
 @click.pass_obj
-def show(session: Session, release_id: str | None, as_json: bool) -> None:
+def show(session: Session, release_id: str | None, steps: bool, as_json: bool) -> None:
     """Tell one release as a story: every phase, share, verdict, command, and who.
 
     ID is that of `release history`; a version means its newest release. Default: the newest.
@@ -198,7 +199,7 @@ def show(session: Session, release_id: str | None, as_json: bool) -> None:
 
     named = journals.named(plan.read(session.settings).folder, release_id)
     entries = named.entries()
-    story = [release_story.head(entries), *release_story.lines(entries)]
+    story = [release_story.head(entries), *release_story.lines(entries, steps=steps)]
     listed = [{"at": iso(e.at), "event": e.event, "phase": e.phase, **e.detail} for e in entries]
     value = {**summary(named), "entries": listed}
     output.data(value, "\n".join(story), as_json=as_json)

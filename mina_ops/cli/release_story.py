@@ -12,14 +12,18 @@ if TYPE_CHECKING:
     from mina_ops.operator.release.journal import Entry
 
 
-def lines(entries: list[Entry]) -> Iterator[str]:
-    """A line for each thing that happened, in order, with its time."""
+def lines(entries: list[Entry], *, steps: bool = False) -> Iterator[str]:
+    """A line for each thing that happened, in order, with its time.
+
+    Args:
+        steps: also every request and command that a phase set out to make, as a dry run shows it.
+    """
     begun: dict[str, float] = {}
     for entry in entries:
         stamp = time.strftime("%H:%M:%S", time.gmtime(entry.at))
         if entry.event == "begin":
             begun[entry.phase] = entry.at
-        for text in _texts(entry, begun):
+        for text in _texts(entry, begun, steps=steps):
             yield f"{stamp}  {text}"
 
 
@@ -37,12 +41,12 @@ def head(entries: list[Entry]) -> str:
     )
 
 
-def _texts(entry: Entry, begun: dict[str, float]) -> Iterator[str]:
+def _texts(entry: Entry, begun: dict[str, float], *, steps: bool) -> Iterator[str]:
     detail = entry.detail
     if entry.event == "begin":
         reasons = "; ".join(map(str, detail.get("reasons", [])))
         yield f"{entry.phase}" + (f": {reasons}" if reasons else "")
-        yield from (f"  {line}" for line in detail.get("steps", []))
+        yield from (f"  {line}" for line in (detail.get("steps", []) if steps else ()))
     elif entry.event == "end":
         yield f"{entry.phase}: done after {entry.at - begun.get(entry.phase, entry.at):.1f} s"
     elif entry.event == "request":
@@ -55,6 +59,11 @@ def _texts(entry: Entry, begun: dict[str, float]) -> Iterator[str]:
 
 def _noted(entry: Entry) -> Iterator[str]:
     detail = entry.detail
+    if "command" in detail:
+        yield f"  $ {detail['command']}"
+        yield f"  ended with {detail.get('code')} after {detail.get('seconds')} s"
+    if "drained" in detail:
+        yield f"  {detail['drained']} is drained: {detail.get('sessions')} sessions moved"
     if "applied" in detail:
         yield f"  {detail['applied']} % are served, after {detail.get('milliseconds')} ms"
     if "notice" in detail:

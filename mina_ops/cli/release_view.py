@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console, Group
 from rich.live import Live
 
-from mina_ops.cli.release_watch import LINES_SHOWN, render
+from mina_ops.cli.release_watch import LINES_SHOWN, page
 from mina_ops.operator.release.model import Phase
 from mina_ops.operator.release.release import Observer, Release
 from mina_ops.operator.release.report import Report
@@ -31,10 +31,10 @@ def showing(release: Release) -> Iterator[None]:
     recent = Recent()
     with _reporting(release, recent) as report:
 
-        def page() -> Group:
-            return render({**report.state(), "lines": recent.lines})
+        def shown() -> Group:
+            return page(console, {**report.state(), "lines": recent.lines})
 
-        with Live(get_renderable=page, console=console, refresh_per_second=4):
+        with Live(get_renderable=shown, console=console, refresh_per_second=4):
             yield
 
 

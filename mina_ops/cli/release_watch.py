@@ -16,7 +16,7 @@ from mina_ops.operator.release.model import FORWARD
 _EVERY_SECONDS = 1.0
 _OLD_SECONDS = 10.0
 _BAR_CELLS = 20
-LINES_SHOWN = 6
+LINES_SHOWN = 8
 _STYLES = {"pass": "green", "fail": "bold red"}
 
 
@@ -29,7 +29,7 @@ def watch(read: Callable[[], Mapping[str, Any] | None]) -> None:
     with Live(console=console, refresh_per_second=4) as live:
         while True:
             state = read()
-            live.update(render(state))
+            live.update(page(console, state))
             if state is None or state.get("ended"):
                 return
             time.sleep(_EVERY_SECONDS)
@@ -48,17 +48,28 @@ def _lines(read: Callable[[], Mapping[str, Any] | None]) -> None:
         time.sleep(_EVERY_SECONDS)
 
 
-def render(state: Mapping[str, Any] | None) -> Group:
-    """One state as a page; fits 80 columns and 24 lines."""
+def page(console: Console, state: Mapping[str, Any] | None) -> Group:
+    """One state as a page that fits the console, of 80 columns and 24 lines at least.
+
+    What is left below the verdicts shows the last lines that the release wrote.
+    """
     if state is None:
         return Group(Text("No release was reported."))
+    parts = _parts(state)
+    used = len(console.render_lines(Group(*parts)))
+    # The last line of a terminal stays empty, and one parts the lines from the verdicts.
+    room = min(LINES_SHOWN, max(0, console.height - used - 2))
+    lines = "\n".join(state.get("lines", [])[-room:] if room else [])
+    return Group(*parts, Text(), Text(lines, style="dim", no_wrap=True, overflow="ellipsis"))
+
+
+def _parts(state: Mapping[str, Any]) -> list[Text | Table]:
     parts: list[Text | Table] = [_title(state), _phases(state), _controller(state)]
     if state.get("paused") and not state.get("ended"):
         parts.append(Text("paused: `mina-ops release promote`, `resume` or `abort`", "bold yellow"))
     if state.get("colours"):
         parts += [Text(), _figures(state), Text(), _verdicts(state)]
-    lines = "\n".join(state.get("lines", [])[-LINES_SHOWN:])
-    return Group(*parts, Text(), Text(lines, style="dim", no_wrap=True, overflow="ellipsis"))
+    return parts
 
 
 def _title(state: Mapping[str, Any]) -> Text:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mina_ops.operator.release.plan import Plan
 
 _WINDOW_SECONDS = 300
-_SHARE_SECONDS = 60
+_SHARE_SECONDS = {"requests_last_minute": 60, "requests_lately": 10}
 _EVERY_SECONDS = 2.0
 _HEADER = (
     *("colour", "share", "health", "ready", "version", "live", "drain"),
@@ -98,8 +98,8 @@ def _state(session: Session, plan: Plan, colour: Colour) -> dict[str, Any]:
             connections = client.connections()
             state |= {"active_connections": connections.active, "drain": connections.drain_state}
             state["stale"] = connections.stale
-            asked = client.metric("errors", window_seconds=_SHARE_SECONDS)
-            state["requests_last_minute"] = asked.get("samples")
+            for key, seconds in _SHARE_SECONDS.items():
+                state[key] = client.metric("errors", window_seconds=seconds).get("samples")
             state |= _figures(client, plan)
     except OperatorError as error:
         state["error"] = str(error)
@@ -120,18 +120,27 @@ def _figures(client: Any, plan: Plan) -> dict[str, Any]:
 
 
 def _measure(states: dict[str, dict[str, Any]]) -> None:
-    """Add the share of the last minute's requests that each colour got."""
+    """Add the share of the last minute's requests that each colour got.
+
+    It is a problem where the last seconds say so too: a share that was just changed is not what
+    the minute before had. It is told once, since what one colour lacks the other one has.
+    """
     from mina_ops.operator.traffic.share import measured_share
 
-    requests = {name: state.get("requests_last_minute") for name, state in states.items()}
-    known = {name: count for name, count in requests.items() if isinstance(count, int)}
+    told = False
     for name, state in states.items():
-        if len(known) < len(states) or state["percent"] is None:
-            continue
-        share = measured_share(known, name, state["percent"])
-        state["measured_percent"] = None if share.percent is None else round(share.percent, 1)
-        if share.differs:
-            state["share_problem"] = f"{share.describe(name)}, over the last minute."
+        shares = []
+        for key in _SHARE_SECONDS:
+            requests = {other: each.get(key) for other, each in states.items()}
+            known = {other: count for other, count in requests.items() if isinstance(count, int)}
+            if len(known) == len(states) and state["percent"] is not None:
+                shares.append(measured_share(known, name, state["percent"]))
+        if shares:
+            percent = shares[0].percent
+            state["measured_percent"] = None if percent is None else round(percent, 1)
+        if shares and all(share.differs for share in shares) and not told:
+            told = True
+            state["share_problem"] = f"{shares[0].describe('it')}, over the last minute."
 
 
 def serves(split: dict[str, Any], name: str) -> bool:

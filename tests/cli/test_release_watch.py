@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mina_ops.cli.release_watch import render
+from mina_ops.cli.release_watch import page
 
 STATE: dict[str, Any] = {
     "version": "v2.5.0",
@@ -40,8 +40,8 @@ STATE: dict[str, Any] = {
 
 
 def _screen(state: dict[str, Any] | None, width: int) -> list[str]:
-    console = Console(width=width, record=True, force_terminal=True, file=io.StringIO())
-    console.print(render(state))
+    console = Console(width=width, height=24, record=True, force_terminal=True, file=io.StringIO())
+    console.print(page(console, state))
     return console.export_text().splitlines()
 
 
@@ -56,6 +56,14 @@ def test_share_figures_verdicts_and_the_controller_are_on_screen(width: int) -> 
     assert "7 more without one would do" in text
     assert "142 s after the last change, 458 s left" in text
     assert "paused" not in text
+
+
+def test_many_triggers_leave_less_room_for_lines_and_none_for_an_overflow() -> None:
+    long = {"trigger": "a_number", "verdict": "no_data", "reason": "word " * 20}
+    state = {**STATE, "verdicts": [*STATE["verdicts"], *[long] * 2], "lines": ["a line"] * 12}
+    lines = _screen(state, 80)
+    assert 20 < len(lines) <= 24
+    assert lines[-1] == "a line"
 
 
 def test_one_that_is_paused_says_what_goes_on() -> None:

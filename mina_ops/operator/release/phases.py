@@ -262,10 +262,12 @@ def _drain_old(release: Release) -> None:
     grace = release.plan.drain_grace_seconds
     until(release, release.plan.ready_seconds, lambda: release.old_app.begin_drain(grace))
     watch = _watch(release, Phase.DRAIN)
-    began, status = release.clock(), None
+    began, status, most = release.clock(), None, 0
     for status in draining.follow(release.old_app, grace, clock=release.clock, sleep=release.sleep):
         release.observer.drain(release.old.name, status.active_connections)
+        most = max(most, status.active_connections or 0)
         watch.look(release.clock() - began)
+    release.note(Phase.DRAIN, drained=release.old.name, sessions=most)
     if status is not None:
         draining.judge(release.old_app, status)
 

@@ -217,6 +217,7 @@ class Release:
         environment["MINA_RELEASE_ID"] = self.journal.release_id
         named = "" if hook == phase else f"{hook} "
         self.observer.phase(phase, f"{named}$ {programs.quoted(argv)}")
+        began = self.clock()
         result = programs.follow(
             argv,
             partial(self.observer.output, phase),
@@ -224,6 +225,8 @@ class Release:
             environment=environment,
             stop=self.control.has_abort,
         )
+        seconds = round(self.clock() - began, 1)
+        self.note(phase, command=programs.quoted(argv), code=result.code, seconds=seconds)
         if not result.ok:
             raise OperatorError(
                 f"{hook}: `{programs.quoted(argv)}` ended with {result.code}: {result.last_line()}"

@@ -60,7 +60,10 @@ def test_the_steps_of_a_run_are_those_that_the_dry_run_printed(stand: Stand) -> 
     run = [line for e in stand.entries() if e["event"] == "begin" for line in e["steps"]]
     dry = printed[printed.index("checks:") + 1 :]
     assert run == [line[2:] for line in dry if line.startswith("  ")]
-    story = stand.run("release", "show", "v2").out
+    told = stand.run("release", "show", "v2").out
+    assert "  $ true v2\n" in told
+    assert "GET" not in told
+    story = stand.run("release", "show", "v2", "--steps").out
     assert "50 % are served" in story
     assert f"POST {stand.colours['blue'].url}/admin/drain" in story
 
