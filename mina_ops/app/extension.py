@@ -37,6 +37,7 @@ from mina_ops.app.leases.routes import LeaseRoutes
 from mina_ops.app.login.component import Login
 from mina_ops.app.metrics.component import Metrics
 from mina_ops.app.metrics.outcomes import Outcome, OutcomeEvents
+from mina_ops.app.metrics.own_cost import show_cost
 from mina_ops.app.metrics.routes import MetricRoutes
 from mina_ops.app.native import Native
 from mina_ops.app.process import Kind, Process
@@ -202,6 +203,7 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
         "Live Socket.IO sessions of the process that was asked.",
         lambda: None if binding.server is None else connections.total(),
     )
+    show_cost(metrics, context.store)
     arrivals = Arrivals(context, connections, drain)
     routes: tuple[Component, ...] = (
         HealthRoutes(context, health),

@@ -110,7 +110,10 @@ class Metrics(Component):
         return count
 
     def gauge(self, name: str, text: str, read: Reading) -> None:
-        """Show `read()`, from memory, as a Prometheus gauge; None: no sample."""
+        """Show `read()`, from memory, as a Prometheus gauge; None: no sample.
+
+        It is a counter where its name ends with `_total`.
+        """
         self.gauges.append((name, text, read))
 
     def at_start(self) -> None:

@@ -203,8 +203,9 @@ def _gauges(figures: Figures, colour: list[str], *, stale: bool) -> Iterator[Met
 
 def _own_gauges(gauges: Gauges, colour: list[str]) -> Iterator[Metric]:
     for name, text, read in gauges:
-        gauge = GaugeMetricFamily(name, text, labels=_COLOUR)
+        family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+        made = family(name, text, labels=_COLOUR)
         value = read()
         if value is not None:
-            gauge.add_metric(colour, value)
-        yield gauge
+            made.add_metric(colour, value)
+        yield made

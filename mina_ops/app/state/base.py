@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from mina_ops.app.state.cost import Cost
+
 Message = Callable[[str], None]
 
 
@@ -96,6 +98,9 @@ class Store(Protocol):
 
     shared: bool
     """Whether other processes see it."""
+
+    cost: Cost
+    """What this process costs it."""
 
     def ping(self) -> float:
         """Seconds that a round trip took."""

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from mina_ops.app.state.base import Change, Line, LogLine, Message, Reading, Register, Subscription
+from mina_ops.app.state.cost import Cost
 
 
 class _Listener:
@@ -28,6 +29,7 @@ class MemoryStore:
     shared = False
 
     def __init__(self) -> None:
+        self.cost = Cost()
         self._lock = threading.RLock()
         self._values: dict[str, tuple[bytes, float]] = {}
         self._rosters: dict[str, dict[str, tuple[bytes, float]]] = defaultdict(dict)

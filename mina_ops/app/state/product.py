@@ -27,6 +27,7 @@ class ProductStore:
         self._prefix = f"{product}:"
         self.name = inner.name
         self.shared = inner.shared
+        self.cost = inner.cost
 
     def _there(self, key: str) -> str:
         return self._prefix + key.removeprefix(f"{DEFAULT}:")

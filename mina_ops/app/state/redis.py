@@ -15,6 +15,7 @@ from redis.exceptions import RedisClusterException
 from mina_ops.app.state import redis_lines, scripts
 from mina_ops.app.state.base import Change, Line, LogLine, Message, Reading, Register, Subscription
 from mina_ops.app.state.connect import connect
+from mina_ops.app.state.cost import count
 from mina_ops.app.state.hints import Hints
 from mina_ops.errors import StateUnavailable
 
@@ -48,6 +49,7 @@ class RedisStore:
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self.cost = count(client)
         self._change = client.register_script(scripts.CHANGE)
         self._replace = client.register_script(scripts.REPLACE)
         self._advance = client.register_script(scripts.ADVANCE)
