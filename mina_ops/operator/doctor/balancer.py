@@ -6,6 +6,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from mina_ops.errors import MinaOpsError
@@ -17,6 +18,8 @@ from mina_ops.operator.traffic import open_driver
 _CERTIFICATE_DAYS = 14
 _SECONDS = 5.0
 _DAY = 86_400
+INSIDE = ("/metrics", "/api/metrics/errors", "/admin/drain", "/mina-ops/data")
+"""An example of each group of paths that are for operators."""
 
 
 def examine(settings: OperatorSettings) -> Iterator[Finding]:
@@ -32,6 +35,7 @@ def examine(settings: OperatorSettings) -> Iterator[Finding]:
         proven = "" if reading.proven else " (as told; this platform cannot be asked)"
         yield ok("balancer", f"{settings.driver}: {reading.split.describe()}{proven}")
     yield from _public(settings, shares)
+    yield from _open_paths(settings)
     if urlsplit(settings.public_url).scheme == "https":
         yield from _certificate(settings.public_url)
 
@@ -52,6 +56,22 @@ def _public(settings: OperatorSettings, shares: dict[str, int]) -> Iterator[Find
         yield fault("public", f"{url} is answered by {colour}, which has 0 %", "mina-ops status")
     else:
         yield ok("public", f"{url} is answered by {colour}")
+
+
+def _open_paths(settings: OperatorSettings) -> Iterator[Finding]:
+    """Which paths of ours strangers reach; those in a closed network may still see them here."""
+    found = []
+    with AppClient("the public address", settings.public_url) as client:
+        for path in INSIDE:
+            with suppress(MinaOpsError):
+                if "X-Mina-Environment" in client.exchange("GET", path)[2]:
+                    found.append(path)
+    if found:
+        yield warning(
+            "public",
+            f"{', '.join(found)} can be reached from here",
+            "closed_paths and inside_networks of the balancer, see docs/security.md",
+        )
 
 
 def _certificate(url: str) -> Iterator[Finding]:

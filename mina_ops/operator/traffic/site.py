@@ -19,6 +19,7 @@ _YEAR_SECONDS = 31_536_000
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _PATH = re.compile(r"/[A-Za-z0-9_./+@-]*")
+_CLOSED = re.compile(r"(/[A-Za-z0-9_.+@-]+)+/?")
 _PREFIX = re.compile(r"/([A-Za-z0-9_.+@-]+/)*")
 _LISTEN = re.compile(r"(([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]|\*):)?[0-9]{1,5}")
 
@@ -37,6 +38,7 @@ class SiteOptions:
         asset_prefixes: paths below which a file that one colour lacks is asked of the other.
         tester_secret: signs the values that send testers to a colour.
         trusted_proxies: networks whose X-Forwarded-* headers are believed.
+        closed_paths: answered 404 with all below them, to everybody but `inside_networks`.
     """
 
     state: Path
@@ -52,6 +54,13 @@ class SiteOptions:
     key_cookie: str | None = None
     asset_prefixes: tuple[str, ...] = ("/static/",)
     tester_secret: TesterSecret = TesterSecret(None, None)
+    closed_paths: tuple[str, ...] = ()
+    inside_networks: tuple[str, ...] = ()
+
+    @property
+    def closed_pattern(self) -> str:
+        """A regular expression for the closed paths, decoded as the app reads them."""
+        return f"/+({'|'.join(map(re.escape, self.closed_paths))})([/.]|$)"
 
 
 def read_site(table: Table) -> dict[str, Any]:
@@ -70,12 +79,14 @@ def read_site(table: Table) -> dict[str, Any]:
         "user_header": header,
         "user_cookie": cookie,
         "socketio_path": matching(table, "socketio_path", "/socket.io", _PATH, "'/socket.io'"),
-        "trusted_proxies": _networks(table),
+        "trusted_proxies": _networks(table, "trusted_proxies"),
         "read_timeout_seconds": table.integer("read_timeout_seconds", 60, least=1, most=3600),
         "key_header": key_header,
         "key_cookie": key_cookie,
         "asset_prefixes": _prefixes(table),
         "tester_secret": testers.read_secret(table),
+        "closed_paths": _closed(table),
+        "inside_networks": _networks(table, "inside_networks"),
     }
 
 
@@ -128,13 +139,20 @@ def _prefixes(table: Table) -> tuple[str, ...]:
     return prefixes
 
 
-def _networks(table: Table) -> tuple[str, ...]:
-    networks = table.texts("trusted_proxies", ())
+def _closed(table: Table) -> tuple[str, ...]:
+    """The paths without their first slash."""
+    paths = table.texts("closed_paths", ())
+    for path in paths:
+        if not _CLOSED.fullmatch(path):
+            raise table.wrong("closed_paths", f"{path!r} must look like '/admin'.")
+    return tuple(path.strip("/") for path in paths)
+
+
+def _networks(table: Table, key: str) -> tuple[str, ...]:
+    networks = table.texts(key, ())
     for network in networks:
         try:
             ipaddress.ip_network(network)
         except ValueError as exc:
-            raise table.wrong(
-                "trusted_proxies", f"{network!r} must be a network such as '10.0.0.0/8'."
-            ) from exc
+            raise table.wrong(key, f"{network!r} must be a network such as '10.0.0.0/8'.") from exc
     return networks
