@@ -34,7 +34,7 @@ def seed(passwords: Mapping[str, str]) -> None:
 @click.option("--user-password", envvar="DEMO_USER_PASSWORD", required=True)
 @with_appcontext
 def prepare_command(admin_password: str, user_password: str) -> None:
-    """Run `db upgrade` and `mina-ops upgrade`, and give the users these passwords."""
+    """Run `flask db upgrade` and `flask mina-ops upgrade`; give the users these passwords."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     for command in (["db", "upgrade"], ["mina-ops", "upgrade"]):
         script = ScriptInfo(create_app=lambda: app)
