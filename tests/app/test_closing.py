@@ -13,7 +13,7 @@ from flask_socketio import SocketIO
 from flask_sqlalchemy import SQLAlchemy
 
 from mina_ops import MinaOps
-from mina_ops.app.flags.repository import Author
+from mina_ops.app.admin.auth import Author
 from tests.support.wait import eventually
 
 

@@ -13,7 +13,7 @@ import redis
 from flask import Flask
 
 from mina_ops import MinaOps
-from mina_ops.app.flags.repository import Author
+from mina_ops.app.admin.auth import Author
 from tests.support.source import PACKAGE
 from tests.support.wait import eventually
 

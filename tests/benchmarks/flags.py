@@ -29,9 +29,9 @@ from _report import Report, arguments
 from flask import Flask
 
 from mina_ops import MinaOps
+from mina_ops.app.admin.auth import Author
 from mina_ops.app.flags import Flags
 from mina_ops.app.flags.cache import Cache
-from mina_ops.app.flags.repository import Author
 from mina_ops.app.state.redis import RedisStore
 from mina_ops.demo.servers import start_redis
 

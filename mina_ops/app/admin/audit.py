@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from flask import has_request_context, request
+from flask import has_request_context
 
 from mina_ops.app.admin.archive import Archive
+from mina_ops.app.admin.auth import origin
 from mina_ops.app.clock import Clock
 from mina_ops.app.identity import Identity
 from mina_ops.app.state import keys
@@ -51,18 +51,12 @@ class Entry:
         """Its fields."""
         return asdict(self)
 
-    def to_fields(self) -> dict[str, str]:
-        """Its fields as text, which logs and tables hold."""
-        texts = {**self.to_json(), "at": f"{self.at:.6f}"}
-        texts |= {"before": _bounded(self.before), "after": _bounded(self.after)}
-        return texts
-
 
 NAMES = tuple(field.name for field in fields(Entry))
 
 
 def entry_of(texts: Mapping[str, Any]) -> Entry:
-    """The entry of `to_fields`; a field that is missing is empty."""
+    """The entry of the texts that logs and tables hold; one that is missing is empty."""
     found: dict[str, Any] = {name: texts.get(name) or "" for name in NAMES}
     found |= {name: json.loads(found[name] or "null") for name in ("before", "after")}
     found["at"] = float(found["at"] or 0)
@@ -108,20 +102,19 @@ class Audit:
         if not correlation_id and has_request_context():
             found = origin()
             address, correlation_id = address or found[0], found[1]
-        entry = Entry(
-            id=uuid.uuid4().hex,
-            at=self._clock.now(),
-            actor=actor,
-            action=action,
-            subject=subject,
-            before=before,
-            after=after,
-            address=address,
-            correlation_id=correlation_id,
-            environment=self._identity.environment,
-            version=self._identity.version,
-        )
-        texts = entry.to_fields()
+        texts = {
+            "id": uuid.uuid4().hex,
+            "actor": actor,
+            "action": action,
+            "subject": subject,
+            "before": _bounded(before),
+            "after": _bounded(after),
+            "address": address,
+            "correlation_id": correlation_id,
+            "environment": self._identity.environment,
+            "version": self._identity.version,
+            "at": f"{self._clock.now():.6f}",
+        }
         _log.info("AUDIT %s", json.dumps(texts, sort_keys=True))
         try:
             self._store.append(log, texts)
@@ -163,16 +156,6 @@ class Audit:
         logs = (keys.AUDIT_LOG, keys.REFUSED_LOG)
         found = [self._store.records(log, count=MOST_ENTRIES) for log in logs]
         return [texts for records in found for _, texts in records]
-
-
-def origin() -> tuple[str, str]:
-    """Where the present request came from, and the id that leads to it in other logs.
-
-    The id is the request's `X-Request-ID`, else one that is made for it.
-    """
-    return request.remote_addr or "", request.headers.get("X-Request-ID", "")[:128] or (
-        secrets.token_hex(8)
-    )
 
 
 def _matches(entry: Entry, before: float | None, wanted: Mapping[str, str]) -> bool:

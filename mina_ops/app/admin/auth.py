@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +26,15 @@ from mina_ops.errors import Forbidden, NotAuthenticated, UserUnavailable
 _log = logging.getLogger(__name__)
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who changes something, and from where."""
+
+    actor: str
+    address: str = ""
+    correlation_id: str = ""
 
 
 class Guard:
@@ -77,6 +88,10 @@ class Guard:
                 self.refusals.note("cross_site", request.environ)
                 raise
         return f"user:{user.get_id()}"
+
+    def author(self, part: Scope | None = None) -> Author:
+        """The actor of the present request with its origin; takes and raises what `require` does."""
+        return Author(self.require(part), *origin())
 
     def admit(self, name: str, digest: str) -> None:
         """Let the bearer of one more token act, as `mina_ops.testing` does for a test's client."""
@@ -165,6 +180,16 @@ def _digest(secret: str) -> str:
 def make_guard(settings: Settings, store: Store, clock: Clock) -> Guard:
     """The guard of an app, with the tokens of its settings and of the store."""
     return Guard(Tokens(settings, store, clock), Refusals(), settings.is_admin)
+
+
+def origin() -> tuple[str, str]:
+    """Where the present request came from, and the id that leads to it in other logs.
+
+    The id is the request's `X-Request-ID`, else one that is made for it.
+    """
+    return request.remote_addr or "", request.headers.get("X-Request-ID", "")[:128] or (
+        secrets.token_hex(8)
+    )
 
 
 def refuse_cross_site(headers: Mapping[str, str] | Headers, host: str) -> None:

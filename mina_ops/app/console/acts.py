@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from mina_ops.app.admin.auth import Author
 from mina_ops.app.console.watching import Watching
 from mina_ops.app.context import Context
 from mina_ops.app.drain.orders import Orders
 from mina_ops.app.drain.status import iso
 from mina_ops.app.flags.component import Flags
-from mina_ops.app.flags.repository import Author
 from mina_ops.app.releases.contract import KINDS
 from mina_ops.app.releases.freeze import ReleaseFreeze
 from mina_ops.app.releases.freeze_routes import record_freeze

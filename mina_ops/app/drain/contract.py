@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mina_ops.app.web.openapi.forms import (
+    BOOLEAN,
     COUNT,
     DRAIN_STATES,
-    FLAG,
     NUMBER_OR_NULL,
     TEXT,
     TEXT_OR_NULL,
@@ -29,7 +29,7 @@ ORDER: Schema = record(
             "maximum": LONGEST_GRACE_SECONDS,
             "description": "Default: MINA_OPS_DRAIN_GRACE.",
         },
-        "force": {**FLAG, "description": "Also while another colour drains."},
+        "force": {**BOOLEAN, "description": "Also while another colour drains."},
     },
     "grace_seconds",
     "force",
@@ -59,7 +59,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "arrived": or_null(COUNT),
             "not_arrived": listed(record({"address": TEXT, "agent": TEXT, "sessions": COUNT})),
             "processes": listed(ref("DrainProcess")),
-            "stale": FLAG,
+            "stale": BOOLEAN,
         }
     ),
 }

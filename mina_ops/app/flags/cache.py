@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from mina_ops.app.flags.continuity import Known, reconcile
 from mina_ops.app.flags.evaluate import Place
 from mina_ops.app.flags.last_known import LastKnownFile
+from mina_ops.app.flags.model import Pair
 from mina_ops.app.flags.snapshot import Snapshot, build
 from mina_ops.app.forks import call_in_children
 from mina_ops.app.state import keys
-from mina_ops.app.state.base import Register, Store
+from mina_ops.app.state.base import Change, Register, Store
 from mina_ops.errors import StateUnavailable
 
 _log = logging.getLogger(__name__)
@@ -54,7 +55,8 @@ class Cache:
         self._refreshing = threading.Lock()
         call_in_children(self.renew_lock)
         if file is not None:
-            self._show(file.read())
+            self.snapshot = build(file.read(), place, self.snapshot)
+            on_change(self.snapshot)
 
     @property
     def age_seconds(self) -> float | None:
@@ -96,6 +98,29 @@ class Cache:
             self._confirmed_at = asked_at
             return changed
 
+    def follow(
+        self, before: Register, change: Change, done: Register, pairs: Mapping[str, Pair]
+    ) -> None:
+        """Let the snapshot follow a change that this process made; never fails.
+
+        What the store holds now is worked out, not read, if nobody else changed anything between.
+
+        Args:
+            before: what was in the store when the change was thought out.
+            done: epoch and version that the change made.
+            pairs: the entries that it changed, which need not be read.
+        """
+        if done.version != before.version + 1 or before.epoch not in ("", done.epoch):
+            self.try_refresh()
+            return
+        kept = {k: v for k, v in before.entries.items() if k not in change.remove}
+        with self._refreshing:
+            if self.applied[0] == done.epoch and self.applied[1] >= done.version:
+                return  # another thread has read this change, or a later one, from the store
+            self._confirmed_at = time.monotonic()
+            present = Register(done.epoch, done.version, {**kept, **change.put})
+            self._apply(present, pairs)
+
     def renew_lock(self) -> None:
         """Take a new lock.
 
@@ -116,24 +141,17 @@ class Cache:
         if self._file is not None:
             self._file.write(self.snapshot.known)
 
-    def reconcile(self, register: Register) -> Known:
-        """What to believe of a register just read; the snapshot stays as it is."""
-        return reconcile(self.snapshot.known, register)
-
-    def _apply(self, register: Register) -> bool:
-        before = self.snapshot.known
-        known = reconcile(before, register)
+    def _apply(self, register: Register, own: Mapping[str, Pair] | None = None) -> bool:
+        before = self.snapshot
+        known = reconcile(before.known, register)
         self.applied = (register.epoch, register.version)
-        if known.loss != before.loss:
+        if known.loss != before.known.loss:
             _tell(known)
-        if known == before:
+        if known == before.known:
             return False
-        self._show(known)
-        return True
-
-    def _show(self, known: Known) -> None:
-        self.snapshot = build(known, self._place, self.snapshot)
+        self.snapshot = build(known, self._place, before, own)
         self._on_change(self.snapshot)
+        return True
 
 
 def _tell(known: Known) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
+from mina_ops.app.admin.auth import Author
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
-from mina_ops.app.flags import limits
 from mina_ops.app.flags.cache import Cache
 from mina_ops.app.flags.caller import Callers
 from mina_ops.app.flags.confirm import Confirmations
@@ -16,9 +16,9 @@ from mina_ops.app.flags.editor import Editor
 from mina_ops.app.flags.evaluate import Compiled, Decision, Place, Undecided, decide, undecided
 from mina_ops.app.flags.events import FlagEvents, Listener
 from mina_ops.app.flags.last_known import last_known_file
-from mina_ops.app.flags.model import Json
+from mina_ops.app.flags.model import Json, checked
 from mina_ops.app.flags.overrides import Overrides
-from mina_ops.app.flags.repository import Author, Repository
+from mina_ops.app.flags.repository import Repository
 from mina_ops.app.flags.snapshot import Snapshot
 from mina_ops.app.forks import call_in_children
 from mina_ops.app.process import EVERY_KIND, Kind
@@ -60,7 +60,7 @@ class Flags(Component):
         )
         self._events = FlagEvents(self.cache)
         self.callers = Callers()
-        self.editor = Editor(Repository(store, self.cache), self.cache, context.audit)
+        self.editor = Editor(Repository(store, self.cache, context.audit), self.cache)
         self.confirmations = Confirmations(
             store, identity, self.cache, ttl_seconds=settings.presence_ttl_seconds
         )
@@ -128,8 +128,7 @@ class Flags(Component):
             ValueError: the key cannot name a flag, or `on_unknown` is none of these.
         """
         try:
-            limits.check_key(key)
-            limits.check("on_unknown", on_unknown)
+            checked({"key": key, "on_unknown": on_unknown})
         except InvalidRequest as exc:
             raise ValueError(str(exc)) from exc
         self._declared[key] = on_unknown

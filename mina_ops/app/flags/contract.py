@@ -9,8 +9,8 @@ from mina_ops.app.flags import limits
 from mina_ops.app.flags.confirm import MOST_SECONDS
 from mina_ops.app.flags.report import SETTLED_DAYS
 from mina_ops.app.web.openapi.forms import (
+    BOOLEAN,
     COUNT,
-    FLAG,
     KEY,
     NUMBER,
     NUMBER_OR_NULL,
@@ -57,23 +57,28 @@ REPORT_QUERY: Mapping[str, Schema] = {
 
 _FRESHNESS: dict[str, Schema] = {
     "flags_version": COUNT,
-    "stale": FLAG,
+    "stale": BOOLEAN,
     "age_seconds": NUMBER_OR_NULL,
     "alert": TEXT_OR_NULL,
 }
 _CONFIRMED: dict[str, Schema] = {
     "flags_version": COUNT,
-    "confirmed": FLAG,
+    "confirmed": BOOLEAN,
     "applied_by": listed(TEXT),
     "waiting_for": listed(TEXT),
 }
 _MAYBE = ("confirmed", "applied_by", "waiting_for")
 _CONFIRM = {"confirm_seconds": CONFIRM}
-_FLAG: Mapping[str, Schema] = {"key": KEY, **limits.SCHEMAS}
+_FLAG: Mapping[str, Schema] = limits.FLAG["properties"]
 _CHANGED = keyed({"type": ["object", "null"]})
 _CHANGE: Schema = {**TEXT, "description": "A change's id; default: the last one."}
 
 FLAG_INPUT = record({**_FLAG, **_CONFIRM}, *limits.FIELDS, "confirm_seconds", closed=True)
+# What a field may hold is checked where the flag is made (`model.py`), once.
+FLAG_SET = record(
+    {"key": KEY, **{name: {} for name in limits.FIELDS}, **_CONFIRM},
+    *limits.FIELDS, "confirm_seconds", closed=True,
+)  # fmt: skip
 # Flags are checked one by one, so that the error names the field of the one that is wrong; an
 # export may be sent back as it is, so its other fields are not looked at.
 IMPORT = record(
@@ -95,7 +100,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "flags": keyed({}),
             **WHOSE,
             "flags_version": COUNT,
-            "stale": FLAG,
+            "stale": BOOLEAN,
             "age_seconds": NUMBER_OR_NULL,
         },
         "age_seconds",
@@ -111,7 +116,7 @@ SCHEMAS: Mapping[str, Schema] = {
         **IMPORT,
         "properties": {
             **IMPORT["properties"],
-            "flags": listed(record(_FLAG, *limits.FIELDS, closed=True), maxItems=MOST_FLAGS),
+            "flags": listed(limits.FLAG, maxItems=MOST_FLAGS),
         },
     },
     "FlagsChanged": record({"changed": _CHANGED, **_CONFIRMED}, *_MAYBE),

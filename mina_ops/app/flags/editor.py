@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from mina_ops.app.admin.audit import Audit
+from mina_ops.app.admin.auth import Author
 from mina_ops.app.flags import limits
 from mina_ops.app.flags.cache import Cache
-from mina_ops.app.flags.model import Flag, from_bytes, from_json, new_flag
-from mina_ops.app.flags.repository import Author, Changed, Changes, Entries, Record, Repository
+from mina_ops.app.flags.model import Flag, StoredFlag, checked, from_json, stored
+from mina_ops.app.flags.repository import Changed, Changes, Entries, Record, Repository
 from mina_ops.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed
 
 MOST_IMPORTED = 2_000
@@ -20,9 +19,9 @@ MOST_IMPORTED = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A flag after a change (None: deleted), whether it is new, and what was changed."""
+    """An entry after a change (None: deleted), whether it is new, and what was changed."""
 
-    flag: Flag | None
+    entry: StoredFlag | None
     created: bool
     changed: Changed
 
@@ -33,10 +32,9 @@ class Editor:
     Every change may raise `StateUnavailable` or `Conflict`; nothing was stored then.
     """
 
-    def __init__(self, repository: Repository, cache: Cache, audit: Audit) -> None:
+    def __init__(self, repository: Repository, cache: Cache) -> None:
         self._repository = repository
         self._cache = cache
-        self._audit = audit
 
     def flags(self) -> list[Flag]:
         """All flags by key, as this process knows them."""
@@ -48,7 +46,7 @@ class Editor:
         snapshot = self._cache.snapshot
         if key not in snapshot.flags:
             raise NotFound(f"No flag {key!r}.")
-        return snapshot.flags[key], revision(snapshot.known.entries[key])
+        return snapshot.flags[key], snapshot.entry(key, snapshot.known.entries[key]).revision
 
     def set(
         self,
@@ -67,17 +65,19 @@ class Editor:
             InvalidRequest: the key or a value is wrong.
             PreconditionFailed: the flag is not what `expect` says.
         """
-        name = new_flag(key).key
-        result = new_flag(name)
+        wanted = checked({**values, "key": key})
+        name: str = wanted["key"]
+        result: StoredFlag | None = None
 
         def edit(entries: Entries) -> Changes:
             nonlocal result
             raw = entries.get(name)
             _refuse_other_revision(raw, expect)
-            result = (new_flag(name) if raw is None else _readable(name, raw)).changed(values)
-            return {name: result.to_bytes()}
+            flag = Flag(name) if raw is None else self._readable(name, raw)
+            result = stored(flag.having(wanted))
+            return {name: result}
 
-        changed = self._change(edit, author, "flag.set")
+        changed = self._repository.change(edit, author, "flag.set")
         created = name in changed.entries and changed.entries[name][0] is None
         return Edited(result, created, changed)
 
@@ -91,7 +91,7 @@ class Editor:
             _refuse_other_revision(entries[key], expect)
             return {key: None}
 
-        return Edited(None, False, self._change(edit, author, "flag.delete"))
+        return Edited(None, False, self._repository.change(edit, author, "flag.delete"))
 
     def disable_for_release(self, release: str, author: Author) -> Changed:
         """Turn off every flag that a release brought, in one step; other fields stay.
@@ -100,14 +100,14 @@ class Editor:
         """
 
         def edit(entries: Entries) -> Changes:
-            changes: dict[str, bytes | None] = {}
-            for key, raw in entries.items():
-                flag = self._known(key, raw)
-                if flag is not None and flag.enabled and flag.release == release:
-                    changes[key] = replace(flag, enabled=False).to_bytes()
-            return changes
+            held = {key: self._cache.snapshot.entry(key, raw) for key, raw in entries.items()}
+            return {
+                key: stored(replace(flag, enabled=False))
+                for key, entry in held.items()
+                if (flag := entry.flag) is not None and flag.enabled and flag.release == release
+            }
 
-        return self._change(edit, author, "flag.disable_for_release", note=release)
+        return self._repository.change(edit, author, "flag.disable_for_release", note=release)
 
     def undo(self, author: Author, *, key: str | None = None, change: str | None = None) -> Changed:
         """Put back the exact state before a change.
@@ -125,11 +125,11 @@ class Editor:
 
         def edit(entries: Entries) -> Changes:
             for name, (_, after) in pairs.items():
-                if entries.get(name) != after:
+                if entries.get(name) != (None if after is None else after.raw):
                     raise Conflict(f"Flag {name!r} was changed since; undo that change first.")
             return {name: before for name, (before, _) in pairs.items()}
 
-        return self._change(edit, author, "flag.undo", undoes=record.id)
+        return self._repository.change(edit, author, "flag.undo", undoes=record.id)
 
     def load(self, flags: Sequence[Any], author: Author) -> Changed:
         """Make flags exactly what an export holds, all in one step; others stay.
@@ -139,15 +139,15 @@ class Editor:
         """
         if len(flags) > MOST_IMPORTED:
             raise InvalidRequest(f"Import at most {MOST_IMPORTED} flags at once.", field="flags")
-        wanted: dict[str, bytes | None] = {}
+        wanted: dict[str, StoredFlag | None] = {}
         for raw in flags:
             if not isinstance(raw, Mapping):
                 raise InvalidRequest("Field 'flags' must hold objects.", field="flags")
             flag = from_json(raw)
             if flag.key in wanted:
                 raise InvalidRequest(f"Flag {flag.key!r} is named twice.", field="key")
-            wanted[flag.key] = flag.to_bytes()
-        return self._change(lambda _: wanted, author, "flag.import")
+            wanted[flag.key] = stored(flag)
+        return self._repository.change(lambda _: wanted, author, "flag.import")
 
     def recover(self, author: Author, *, restore: bool) -> Changed:
         """Settle a loss: write back what this process knows, or accept what the store holds.
@@ -156,7 +156,8 @@ class Editor:
         """
         if not restore:
             return self._repository.accept_loss(author)
-        return self._change(lambda _: {}, author, "flag.restore", note=self._cache.alert or "")
+        note = self._cache.alert or ""
+        return self._repository.change(lambda _: {}, author, "flag.restore", note=note)
 
     def history(self, key: str | None, *, count: int) -> list[Record]:
         """The newest changes of a flag, or of all; raises StateUnavailable."""
@@ -189,56 +190,17 @@ class Editor:
         what = "to undo" if change is None else f"{change[:40]!r}"
         raise NotFound(f"The log holds no change {what}{f' of flag {key!r}' if key else ''}.")
 
-    def _known(self, key: str, raw: bytes) -> Flag | None:
-        """A flag from its entry, read only if this process has not read it before."""
-        snapshot = self._cache.snapshot
-        if snapshot.known.entries.get(key) == raw:
-            return snapshot.flags.get(key)
-        try:
-            return from_bytes(raw)
-        except (ValueError, InvalidRequest):
-            return None
-
-    def _change(self, edit: Any, author: Author, action: str, **more: Any) -> Changed:
-        changed = self._repository.change(edit, author, action, **more)
-        if changed.entries:
-            names = sorted(changed.entries)
-            self._audit.record(
-                actor=author.actor,
-                action=action,
-                subject=names[0] if len(names) == 1 else f"{len(names)} flags",
-                before={name: shown(changed.entries[name][0]) for name in names},
-                after={name: shown(changed.entries[name][1]) for name in names},
-                address=author.address,
-                correlation_id=author.correlation_id,
+    def _readable(self, key: str, raw: bytes) -> Flag:
+        flag = self._cache.snapshot.entry(key, raw).flag
+        if flag is None:
+            raise Conflict(
+                f"A later release wrote flag {key!r} and this one cannot read it. Change it there, "
+                "or delete or import it here."
             )
-        return changed
-
-
-def revision(raw: bytes) -> str:
-    """What names this state of a flag; equal states have equal revisions."""
-    return hashlib.sha256(raw).hexdigest()[:16]
-
-
-def shown(raw: bytes | None) -> Any:
-    """A stored entry as JSON values for people: the fields that are set; None if absent."""
-    try:
-        return None if raw is None else from_bytes(raw).to_json(full=False)
-    except (ValueError, InvalidRequest):
-        return {"unreadable": raw.decode(errors="replace")}  # type: ignore[union-attr]
-
-
-def _readable(key: str, raw: bytes) -> Flag:
-    try:
-        return from_bytes(raw)
-    except (ValueError, InvalidRequest) as exc:
-        raise Conflict(
-            f"A later release wrote flag {key!r} and this one cannot read it. Change it there, "
-            "or delete or import it here."
-        ) from exc
+        return flag
 
 
 def _refuse_other_revision(raw: bytes | None, expect: Set[str] | None) -> None:
-    if expect is None or (raw is not None and expect & {"*", revision(raw)}):
+    if expect is None or (raw is not None and expect & {"*", StoredFlag(raw).revision}):
         return
     raise PreconditionFailed("The flag is not what If-Match says. Read it again, then retry.")

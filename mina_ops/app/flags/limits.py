@@ -1,20 +1,19 @@
 """What a flag's fields may hold: one schema for each. Pure.
 
-The same schemas stand in the OpenAPI document. A value that passes is brought into its stored
-form. Numbers are finite, text can be encoded, and nothing is so large or deep that one flag could
-slow all.
+The same schemas stand in the OpenAPI document. Numbers are finite, text can be encoded, and
+nothing is so large or deep that one flag could slow all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from mina_ops.app.flags.release_number import FORM
 from mina_ops.app.web.openapi.check import require
 from mina_ops.app.web.openapi.forms import (
+    BOOLEAN,
     DOUBLE,
-    FLAG,
     KEY,
     NAME,
     NULL,
@@ -44,7 +43,7 @@ LARGEST_FLAG = 65_536  # bytes of its stored form
 DEEPEST_VALUE = 10
 
 _SCALAR: Schema = {
-    "anyOf": [FLAG, STORED, DOUBLE],
+    "anyOf": [BOOLEAN, STORED, DOUBLE],
     "description": "true, false, a number or a text of 1 to 256 characters",
 }
 _PERCENT: Schema = {"type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.001}
@@ -83,7 +82,7 @@ def _value(depth: int) -> Schema:
     fewer: dict[str, Any] = {"maxProperties": 0} if depth == 1 else {}
     inner: Schema = {} if depth == 1 else ref(f"FlagValue{depth - 1}")
     nested = [listed(inner, **more), keyed(inner, propertyNames=STORED, **fewer)]
-    return {"anyOf": [NULL, FLAG, DOUBLE, _TEXT_VALUE, *nested]}
+    return {"anyOf": [NULL, BOOLEAN, DOUBLE, _TEXT_VALUE, *nested]}
 
 
 def _by_variant(value: Schema) -> Schema:
@@ -116,7 +115,7 @@ NAMED: Mapping[str, Schema] = {
 """Schemas that those of the fields refer to."""
 
 SCHEMAS: Mapping[str, Schema] = {
-    "enabled": FLAG,
+    "enabled": BOOLEAN,
     "rollout_percent": _PERCENT,
     "salt": or_null(STORED),
     "allow": _UNITS,
@@ -132,7 +131,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "on_unknown": {"enum": list(ON_UNKNOWN)},
     "variants": {
         "anyOf": [
-            _by_variant(FLAG),
+            _by_variant(BOOLEAN),
             _by_variant(_TEXT_VALUE),
             _by_variant(DOUBLE),
             _by_variant(keyed(ref(f"FlagValue{DEEPEST_VALUE - 1}"), propertyNames=STORED)),
@@ -151,6 +150,9 @@ SCHEMAS: Mapping[str, Schema] = {
 FIELDS = tuple(SCHEMAS)
 """What a flag has besides its key."""
 
+FLAG: Schema = record({"key": KEY, **SCHEMAS}, *FIELDS, closed=True)
+"""A flag as a JSON object; only the key must be there."""
+
 
 def check_key(key: object) -> str:
     """The key, if it may name a flag; raises InvalidRequest."""
@@ -158,58 +160,6 @@ def check_key(key: object) -> str:
     return str(key)
 
 
-def check(name: str, value: Any) -> Any:
-    """The value in its stored form, if a flag's field may hold it.
-
-    Raises:
-        InvalidRequest: it may not, or there is no such field; names the field.
-    """
-    if name not in SCHEMAS:
-        known = ", ".join(SCHEMAS)
-        shown = ascii(name[:80])
-        raise InvalidRequest(f"Unknown field {shown}; a flag has {known}.", field=name[:80])
-    plain = list(value) if isinstance(value, tuple) else value
-    require(plain, SCHEMAS[name], name, NAMED)
-    stored = _STORED.get(name)
-    return plain if stored is None else stored(plain)
-
-
 def refuse(name: str, rule: str) -> NoReturn:
     """Say which rule a field breaks; raises InvalidRequest."""
     raise InvalidRequest(f"Field {name[:80]!a} {rule}.", field=name)
-
-
-def _percent(value: float) -> float:
-    return round(float(value), 3)
-
-
-def _set(value: list[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(value)))
-
-
-def _sorted(value: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(sorted(value.items()))
-
-
-def _rules(value: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
-    return tuple(
-        {
-            "conditions": rule["conditions"],
-            "rollout_percent": _percent(rule.get("rollout_percent", 100)),
-            "variant": rule.get("variant"),
-        }
-        for rule in value
-    )
-
-
-_STORED: Mapping[str, Callable[[Any], Any]] = {
-    "rollout_percent": _percent,
-    "allow": _set,
-    "deny": _set,
-    "colours": _set,
-    "rules": _rules,
-    "metadata": _sorted,
-    "variants": _sorted,
-    "weights": _sorted,
-}
-"""How a field's value is brought into the form in which equal flags are equal bytes."""

@@ -1,17 +1,16 @@
-"""What a flag is, and its text form. Pure: no I/O, no clock.
-
-A stored flag holds only the fields that differ from their defaults, as JSON with sorted keys,
-so equal flags are equal bytes. An absent field means its default for ever.
-"""
+"""What a flag is. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 from mina_ops.app.flags import limits
+from mina_ops.app.web.openapi.check import require_body
 from mina_ops.errors import InvalidRequest
 
 Json = bool | str | int | float | list[Any] | dict[str, Any] | None
@@ -89,7 +88,18 @@ class Flag:
             InvalidRequest: a field is unknown, or its value is of a wrong type or out of range;
                 names the field.
         """
-        flag = replace(self, **_checked(values))
+        if "key" in values:
+            limits.refuse("key", "is the flag's name and never changes")
+        return self.having(checked({**values, "key": self.key}))
+
+    def having(self, values: Mapping[str, Any]) -> Flag:
+        """This flag with the given fields set to values that `checked` returned.
+
+        Raises:
+            InvalidRequest: the fields do not go together, such as a rule that names a variant
+                which the flag lacks.
+        """
+        flag = replace(self, **values)
         _check_together(flag)
         return flag
 
@@ -102,25 +112,85 @@ class Flag:
         return {n: v for n, v in values.items() if n == "key" or v != default[n]}
 
     def to_bytes(self) -> bytes:
-        """The stored form; equal flags have equal bytes."""
+        """The stored form: JSON with sorted keys, of the fields that differ from their defaults.
+
+        So equal flags are equal bytes, and an absent field means its default for ever.
+        """
         return json.dumps(
             self.to_json(full=False), sort_keys=True, separators=(",", ":"), ensure_ascii=False
         ).encode()
 
 
-def new_flag(key: object) -> Flag:
-    """A flag that is off.
+class StoredFlag:
+    """An entry of the store: its bytes, and the flag that is in them.
+
+    The flag is read from the bytes once, when somebody first asks for it. Whoever has the flag
+    already gives it, and nothing is read at all.
+    """
+
+    def __init__(self, raw: bytes, flag: Flag | None = None) -> None:
+        self.raw = raw
+        if flag is not None:
+            self.flag = flag
+
+    @property
+    def revision(self) -> str:
+        """Names this state of the flag; equal states have equal revisions."""
+        return hashlib.sha256(self.raw).hexdigest()[:16]
+
+    @cached_property
+    def flag(self) -> Flag | None:
+        """The flag; None where a later release wrote what this one cannot read."""
+        try:
+            return from_bytes(self.raw)
+        except (ValueError, InvalidRequest, RecursionError):
+            return None
+
+
+def shown(entry: StoredFlag | None) -> dict[str, Any] | None:
+    """The fields that an entry sets, as JSON values for people; None if there is no entry."""
+    if entry is None:
+        return None
+    if entry.flag is None:
+        return {"unreadable": entry.raw.decode(errors="replace")}
+    return entry.flag.to_json(full=False)
+
+
+Pair = tuple[StoredFlag | None, StoredFlag | None]
+"""An entry before and after a change; None: there is none."""
+
+
+def turns_off(pairs: Mapping[str, Pair]) -> bool:
+    """Whether a flag that was on, or that this release cannot read, is off or gone."""
+    for old, new in pairs.values():
+        was_on = old is not None and (old.flag is None or old.flag.enabled)
+        if was_on and (new is None or new.flag is None or not new.flag.enabled):
+            return True
+    return False
+
+
+def before_and_after(pairs: Mapping[str, Pair]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a change found and what it left, by key, as JSON values for people."""
+    before = {key: shown(old) for key, (old, _) in sorted(pairs.items())}
+    return before, {key: shown(new) for key, (_, new) in sorted(pairs.items())}
+
+
+def stored(flag: Flag) -> StoredFlag:
+    """The entry that holds a flag.
 
     Raises:
-        InvalidRequest: the key is not 1 to 128 of a-z, 0-9, `_`, `.`, `-`.
+        InvalidRequest: it would be larger than 65,536 bytes.
     """
-    return Flag(limits.check_key(key))
+    raw = flag.to_bytes()
+    if len(raw) > limits.LARGEST_FLAG:
+        raise InvalidRequest(f"The flag is larger than {limits.LARGEST_FLAG} bytes.")
+    return StoredFlag(raw, flag)
 
 
 def from_json(raw: Mapping[str, Any]) -> Flag:
-    """The flag of a JSON object that holds at least its key; raises InvalidRequest."""
-    values = dict(raw)
-    return new_flag(values.pop("key", None)).changed(values)
+    """The flag of a JSON object that holds at least its key; raises as `checked` does."""
+    values = checked(raw)
+    return Flag(values.pop("key")).having(values)
 
 
 def from_bytes(raw: bytes) -> Flag:
@@ -133,8 +203,19 @@ def from_bytes(raw: bytes) -> Flag:
     values = json.loads(raw)
     if not isinstance(values, dict):
         raise ValueError("a stored flag is a JSON object")
-    # What one field does not tell was checked when it was written.
-    return Flag(limits.check_key(values.pop("key", None)), **_checked(values))
+    return Flag(**checked(values))  # how its fields go together was checked when it was written
+
+
+def checked(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A flag's key and those fields that a JSON object sets, as a `Flag` holds them.
+
+    Raises:
+        InvalidRequest: the key is missing, a field is unknown, or a value is of a wrong type or
+            out of range; names the field.
+    """
+    plain = {n: list(v) if isinstance(v, tuple) else v for n, v in raw.items()}
+    require_body(plain, limits.FLAG, limits.NAMED)
+    return {name: _FORMS[name](v) if name in _FORMS else v for name, v in plain.items()}
 
 
 def _check_together(flag: Flag) -> None:
@@ -146,22 +227,42 @@ def _check_together(flag: Flag) -> None:
         limits.refuse("weights", f"name variants that the flag lacks: {', '.join(unknown_weights)}")
     if flag.weights and not sum(flag.weights.values()) > 0:
         limits.refuse("weights", "must not all be 0")
-    if len(flag.to_bytes()) > limits.LARGEST_FLAG:
-        raise InvalidRequest(f"The flag is larger than {limits.LARGEST_FLAG} bytes.")
 
 
-def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
-    checked = {name: limits.check(name, value) for name, value in values.items()}
-    if "rules" in checked:
-        checked["rules"] = tuple(_rule(raw) for raw in checked["rules"])
-    return checked
+def _percent(value: float) -> float:
+    return round(float(value), 3)
+
+
+def _units(value: list[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(value)))
+
+
+def _sorted(value: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(sorted(value.items()))
+
+
+def _rules(value: list[dict[str, Any]]) -> tuple[Rule, ...]:
+    return tuple(_rule(raw) for raw in value)
 
 
 def _rule(raw: Mapping[str, Any]) -> Rule:
     conditions = tuple(
         Condition(c["attribute"], c["operator"], tuple(c["values"])) for c in raw["conditions"]
     )
-    return Rule(conditions, raw.get("rollout_percent", 100.0), raw.get("variant"))
+    return Rule(conditions, _percent(raw.get("rollout_percent", 100)), raw.get("variant"))
+
+
+_FORMS: Mapping[str, Callable[[Any], Any]] = {
+    "rollout_percent": _percent,
+    "allow": _units,
+    "deny": _units,
+    "colours": _units,
+    "rules": _rules,
+    "metadata": _sorted,
+    "variants": _sorted,
+    "weights": _sorted,
+}
+"""How the JSON value of a field becomes what the flag holds."""
 
 
 def _plain(value: Any) -> Any:

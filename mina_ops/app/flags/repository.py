@@ -6,32 +6,26 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
+from mina_ops.app.admin.audit import Audit
+from mina_ops.app.admin.auth import Author
 from mina_ops.app.flags.cache import Cache
-from mina_ops.app.flags.continuity import ORIGIN, Known, origins
+from mina_ops.app.flags.continuity import ORIGIN, Known, origins, reconcile
+from mina_ops.app.flags.model import Pair, StoredFlag, before_and_after
 from mina_ops.app.state import keys
 from mina_ops.app.state.base import Change, Register, Store
 from mina_ops.errors import Conflict
 
 Entries = Mapping[str, bytes]
-Changes = Mapping[str, bytes | None]
+Changes = Mapping[str, StoredFlag | None]
 Edit = Callable[[Entries], Changes]
-Pair = tuple[bytes | None, bytes | None]
 
 MOST_FLAGS = 20_000
 
 _ATTEMPTS = 200
 _PAGE = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Author:
-    """Who changes a flag, and from where."""
-
-    actor: str
-    address: str = ""
-    correlation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +50,31 @@ class Record:
     undoes: str | None = None
     note: str = ""
 
+    def to_json(self) -> dict[str, Any]:
+        """The change as the endpoints show it, with each flag before and after."""
+        before, after = before_and_after(self.entries)
+        return {
+            "id": self.id,
+            "flags_version": self.version,
+            "at": self.at,
+            **asdict(self.author),
+            "action": self.action,
+            "note": self.note or None,
+            "undoes": self.undoes,
+            "before": before,
+            "after": after,
+        }
+
 
 class Repository:
-    """Writes flags to the store; this process's own snapshot follows at once."""
+    """Writes flags to the store and audits that; this process's snapshot follows at once."""
 
-    def __init__(self, store: Store, cache: Cache) -> None:
+    def __init__(self, store: Store, cache: Cache, audit: Audit) -> None:
         # Of its own: a host that seeded the module's generator gets the numbers that it expects.
         self._random = random.Random()  # noqa: S311 - no secret
         self._store = store
         self._cache = cache
+        self._audit = audit
 
     def change(
         self, edit: Edit, author: Author, action: str, *, note: str = "", undoes: str | None = None
@@ -83,26 +93,25 @@ class Repository:
         """
         for attempt in range(_ATTEMPTS):
             register = self._store.read_register(keys.FLAGS)
-            known = self._cache.reconcile(register)
-            changes = {k: v for k, v in edit(known.entries).items() if known.entries.get(k) != v}
-            entries = {key: (known.entries.get(key), value) for key, value in changes.items()}
-            _refuse_too_many(known, changes)
-            if not changes and known.loss is None:
+            known = reconcile(self._cache.snapshot.known, register)
+            pairs = self._pairs(known, edit(known.entries))
+            _refuse_too_many(known, pairs)
+            if not pairs and known.loss is None:
                 return Changed(register.epoch, register.version)
-            record = _record(author, action, entries, note, undoes)
-            done = self._store.change_register(
-                keys.FLAGS, _change(register, known, changes, record)
-            )
+            record = _record(author, action, pairs, note, undoes)
+            change = _change(register, known, pairs, record)
+            done = self._store.change_register(keys.FLAGS, change)
             if done is not None:
-                self._cache.try_refresh()
-                return Changed(done.epoch, done.version, entries)
+                self._cache.follow(register, change, done, pairs)
+                self._to_audit(author, action, pairs)
+                return Changed(done.epoch, done.version, pairs)
             time.sleep(self._random.uniform(0, 0.002) * min(attempt, 10))
         raise Conflict("Other changes came first, again and again. Try again.")
 
     def accept_loss(self, author: Author) -> Changed:
         """Forget what the store lost: every process follows what it holds now; atomic."""
         register = self._store.read_register(keys.FLAGS)
-        known = self._cache.reconcile(register)
+        known = reconcile(self._cache.snapshot.known, register)
         if known.loss is None:
             return Changed(register.epoch, register.version)
         change = Change(
@@ -137,18 +146,43 @@ class Repository:
                 return
             before = page[-1][0]
 
+    def _pairs(self, known: Known, changes: Changes) -> dict[str, Pair]:
+        """Each entry that really changes, before and after."""
+        found: dict[str, Pair] = {}
+        for key, after in changes.items():
+            held = known.entries.get(key)
+            if held != _raw(after):
+                before = None if held is None else self._cache.snapshot.entry(key, held)
+                found[key] = (before, after)
+        return found
 
-def _refuse_too_many(known: Known, changes: Changes) -> None:
-    added = sum(value is not None and key not in known.entries for key, value in changes.items())
+    def _to_audit(self, author: Author, action: str, pairs: Mapping[str, Pair]) -> None:
+        if not pairs:
+            return
+        before, after = before_and_after(pairs)
+        self._audit.record(
+            actor=author.actor,
+            action=action,
+            subject=next(iter(pairs)) if len(pairs) == 1 else f"{len(pairs)} flags",
+            before=before,
+            after=after,
+            address=author.address,
+            correlation_id=author.correlation_id,
+        )
+
+
+def _refuse_too_many(known: Known, pairs: Mapping[str, Pair]) -> None:
+    added = sum(old is None and new is not None for old, new in pairs.values())
     if added and len(known.entries) + added > MOST_FLAGS:
         raise Conflict(f"There would be more than {MOST_FLAGS} flags. Delete some first.")
 
 
 def _change(
-    register: Register, known: Known, changes: Changes, record: Mapping[str, str]
+    register: Register, known: Known, pairs: Mapping[str, Pair], record: Mapping[str, str]
 ) -> Change:
     """The step from what the store holds to what is known with the changes applied."""
-    target: dict[str, bytes | None] = dict(changes)
+    changes = {key: _raw(new) for key, (_, new) in pairs.items()}
+    target = dict(changes)
     if known.loss is not None:
         target = {**dict.fromkeys(register.entries), **known.entries, **changes}
         target[ORIGIN] = origins(known, register)
@@ -189,15 +223,19 @@ def _read(record_id: str, fields: Mapping[str, str]) -> Record:
         at=float(fields["at"]),
         author=Author(fields["actor"], fields["address"], fields["correlation_id"]),
         action=fields["action"],
-        entries={key: (_bytes(old), _bytes(new)) for key, (old, new) in pairs.items()},
+        entries={key: (_entry(old), _entry(new)) for key, (old, new) in pairs.items()},
         undoes=fields["undoes"] or None,
         note=fields["note"],
     )
 
 
-def _text(raw: bytes | None) -> str | None:
-    return None if raw is None else raw.decode()
+def _raw(entry: StoredFlag | None) -> bytes | None:
+    return None if entry is None else entry.raw
 
 
-def _bytes(text: str | None) -> bytes | None:
-    return None if text is None else text.encode()
+def _text(entry: StoredFlag | None) -> str | None:
+    return None if entry is None else entry.raw.decode()
+
+
+def _entry(text: str | None) -> StoredFlag | None:
+    return None if text is None else StoredFlag(text.encode())

@@ -11,16 +11,19 @@ from typing import Any
 from flask import Blueprint, request
 from flask.sansio.blueprints import BlueprintSetupState
 
+<<<<<<< HEAD
 from mina_ops.app.admin.audit import origin
 from mina_ops.app.admin.model import Scope
+=======
+>>>>>>> c46c99c (Read each flag's entry once in a change, check its fields once, and follow one's own change without asking the store)
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
-from mina_ops.app.flags import contract, limits
-from mina_ops.app.flags.answers import change_shown, turns_off
+from mina_ops.app.flags import contract
 from mina_ops.app.flags.component import Flags
-from mina_ops.app.flags.editor import Edited, revision, shown
+from mina_ops.app.flags.editor import Edited
+from mina_ops.app.flags.model import before_and_after, turns_off
 from mina_ops.app.flags.report import findings
-from mina_ops.app.flags.repository import Author, Changed
+from mina_ops.app.flags.repository import Changed
 from mina_ops.app.web.answers import Answer
 from mina_ops.app.web.openapi.check import query_values
 from mina_ops.app.web.openapi.forms import Schema
@@ -122,13 +125,14 @@ class FlagRoutes(Component):
 
     def set(self) -> Answer:
         """Set fields of a flag."""
-        author, values = self._author(), json_body(contract.FLAG_INPUT, limits.NAMED)
+        expected = _expected()
+        author, values = self._guard.author(), json_body(contract.FLAG_SET)
         key, seconds = values.pop("key"), values.pop("confirm_seconds", None)
-        return self._one(self._editor.set(key, values, author, expect=_expected()), seconds)
+        return self._one(self._editor.set(key, values, author, expect=expected), seconds)
 
     def delete(self, key: str) -> Answer:
         """Delete a flag; `confirm_seconds` may be in the query."""
-        author = self._author()
+        author = self._guard.author()
         seconds = _query(contract.DELETE_QUERY).get("confirm_seconds")
         return self._one(self._editor.delete(key, author, expect=_expected()), seconds)
 
@@ -136,19 +140,13 @@ class FlagRoutes(Component):
         """The newest changes first, `limit` of them."""
         self._guard.require(Scope.FLAGS)
         count = _query(contract.HISTORY_QUERY)["limit"]
-        return Answer(
-            200,
-            {
-                "changes": [
-                    change_shown(record) for record in self._editor.history(key, count=count)
-                ]
-            },
-        )
+        changes = [record.to_json() for record in self._editor.history(key, count=count)]
+        return Answer(200, {"changes": changes})
 
     def undo(self, key: str | None = None) -> Answer:
         """Undo the last change of a flag, or the `change` of that id."""
         author, body = (
-            self._author(),
+            self._guard.author(),
             json_body(contract.UNDO_CHANGE if key is None else contract.UNDO),
         )
         changed = self._editor.undo(author, key=key, change=body.get("change"))
@@ -156,7 +154,7 @@ class FlagRoutes(Component):
 
     def disable_for_release(self) -> Answer:
         """Turn off all flags of a release."""
-        author, body = self._author(), json_body(contract.RELEASE)
+        author, body = self._guard.author(), json_body(contract.RELEASE)
         changed = self._editor.disable_for_release(body["release"], author)
         return self._many(changed, body.get("confirm_seconds"))
 
@@ -168,7 +166,7 @@ class FlagRoutes(Component):
 
     def load(self) -> Answer:
         """Make flags what an export says; other fields of an export are not looked at."""
-        author = self._author()
+        author = self._guard.author()
         body = json_body(contract.IMPORT)
         changed = self._editor.load(body["flags"], author)
         return self._many(changed, body.get("confirm_seconds"))
@@ -188,7 +186,7 @@ class FlagRoutes(Component):
 
     def recover(self) -> Answer:
         """Settle a loss of the store: `restore` what was known, or `discard` it."""
-        author, body = self._author(), json_body(contract.RECOVER)
+        author, body = self._guard.author(), json_body(contract.RECOVER)
         changed = self._editor.recover(author, restore=body["action"] == "restore")
         return self._many(changed, 0)
 
@@ -202,23 +200,23 @@ class FlagRoutes(Component):
         }
 
     def _one(self, edited: Edited, seconds: float | None) -> Answer:
+        status, more = self._confirmed(edited.changed, seconds)
         body: dict[str, Any] = {}
         headers: dict[str, str] = {}
-        if edited.flag is not None:
-            body = edited.flag.to_json()
-            headers["ETag"] = f'"{revision(edited.flag.to_bytes())}"'
-        status, more = self._confirmed(edited.changed, seconds)
+        if edited.entry is not None and edited.entry.flag is not None:
+            body = edited.entry.flag.to_json()
+            headers["ETag"] = f'"{edited.entry.revision}"'
         return Answer(201 if edited.created and status == 200 else status, body | more, headers)
 
     def _many(self, changed: Changed, seconds: float | None) -> Answer:
         status, more = self._confirmed(changed, seconds)
-        after = {key: shown(new) for key, (_, new) in sorted(changed.entries.items())}
+        _, after = before_and_after(changed.entries)
         return Answer(status, {"changed": after, **more})
 
     def _confirmed(self, changed: Changed, seconds: float | None) -> tuple[int, dict[str, Any]]:
         more: dict[str, Any] = {"flags_version": changed.version}
         if seconds is None:
-            seconds = CONFIRM_SECONDS if turns_off(changed) else 0
+            seconds = CONFIRM_SECONDS if turns_off(changed.entries) else 0
         if not seconds:
             return 200, more
         found = self._flags.confirmations.wait(changed, seconds)
@@ -227,9 +225,12 @@ class FlagRoutes(Component):
         more["waiting_for"] = list(found.waiting_for)
         return 200 if found.complete else 202, more
 
+<<<<<<< HEAD
     def _author(self) -> Author:
         return Author(self._guard.require(Scope.FLAGS), *origin())
 
+=======
+>>>>>>> c46c99c (Read each flag's entry once in a change, check its fields once, and follow one's own change without asking the store)
 
 def _expected() -> set[str] | None:
     # Weak tags count: a proxy that compresses answers makes ours weak. Others mark the tag itself,

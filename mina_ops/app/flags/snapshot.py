@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from mina_ops.app.flags.continuity import Known
 from mina_ops.app.flags.evaluate import Compiled, Place, Undecided, compile_flag, undecided
 from mina_ops.app.flags.limits import ON_UNKNOWN
-from mina_ops.app.flags.model import Flag, from_bytes
+from mina_ops.app.flags.model import Flag, Pair, StoredFlag, from_bytes
 from mina_ops.errors import InvalidRequest
 
 _log = logging.getLogger(__name__)
@@ -30,9 +30,24 @@ class Snapshot:
     flags: Mapping[str, Flag] = field(default_factory=dict)
     table: Mapping[str, Compiled] = field(default_factory=dict)
 
+    def entry(self, key: str, raw: bytes) -> StoredFlag:
+        """An entry of the store; its flag is not read again if this snapshot holds it."""
+        same = self.known.entries.get(key) == raw
+        return StoredFlag(raw, self.flags.get(key) if same else None)
 
-def build(known: Known, place: Place, before: Snapshot) -> Snapshot:
-    """The snapshot of what is known; what `before` holds in equal bytes is not read again."""
+
+def build(
+    known: Known,
+    place: Place,
+    before: Snapshot,
+    own: Mapping[str, Pair] | None = None,
+) -> Snapshot:
+    """The snapshot of what is known.
+
+    Args:
+        before: what it holds in equal bytes is not read again.
+        own: entries that this process changed itself, whose flags it has.
+    """
     held = before.known.entries
     flags, table = dict(before.flags), dict(before.table)
     for key in held.keys() - known.entries.keys():
@@ -42,13 +57,20 @@ def build(known: Known, place: Place, before: Snapshot) -> Snapshot:
         if held.get(key) == raw:
             continue
         try:
-            flags[key] = from_bytes(raw)
+            flags[key] = _flag(raw, (own or {}).get(key))
             table[key] = compile_flag(flags[key], place)
         except (ValueError, InvalidRequest, RecursionError) as exc:
             _log.warning("Flag %s cannot be read by this release (%s)", key, exc)
             flags.pop(key, None)
             table[key] = _unreadable(raw)
     return Snapshot(known, flags, table)
+
+
+def _flag(raw: bytes, own: Pair | None) -> Flag:
+    """The flag of an entry; raises as `from_bytes` does."""
+    written = None if own is None else own[1]
+    known = written.flag if written is not None and written.raw == raw else None
+    return known or from_bytes(raw)
 
 
 def _unreadable(raw: bytes) -> Compiled:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mina_ops.app.web.openapi.forms import (
+    BOOLEAN,
     ERROR_CLASSES,
-    FLAG,
     NUMBER,
     TEXT,
     WHOSE,
@@ -28,11 +28,15 @@ from mina_ops.app.web.openapi.operations import (
 _CHECK_FACTS: dict[str, Schema] = {
     "latency_ms": {"type": "number", "minimum": 0},
     "age_seconds": {"type": "number", "minimum": 0, "description": "Age of the last result."},
+<<<<<<< HEAD
     "vouched_by": {
         "type": "integer",
         "description": "So many processes of the fleet ask in place of this one for now.",
     },
     "stale": {**FLAG, "description": "The last result is older than it should be."},
+=======
+    "stale": {**BOOLEAN, "description": "The last result is older than it should be."},
+>>>>>>> c46c99c (Read each flag's entry once in a change, check its fields once, and follow one's own change without asking the store)
     "error": {"enum": ERROR_CLASSES},
     "correlation_id": {**TEXT, "description": "Leads to the full text in the log."},
     "detail": {**TEXT, "description": "Full text, for admins alone."},
@@ -47,7 +51,7 @@ _CHECK = record(
 )
 
 QUERY: Mapping[str, Schema] = {
-    "verbose": {**FLAG, "description": "How each check is run; detail for admins."},
+    "verbose": {**BOOLEAN, "description": "How each check is run; detail for admins."},
     "exclude": {**TEXT, "description": "Checks that are neither shown nor counted; repeatable."},
     "group": {**TEXT, "description": "Only checks of this group."},
 }

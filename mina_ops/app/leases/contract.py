@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mina_ops.app.web.openapi.forms import FLAG, NUMBER, SAYING, TEXT, Schema, record, ref
+from mina_ops.app.web.openapi.forms import BOOLEAN, NUMBER, SAYING, TEXT, Schema, record, ref
 from mina_ops.app.web.openapi.operations import ADMIN, Contract, in_path, operation, parameters
 
 NAME: Schema = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,63}$"}
@@ -22,13 +22,17 @@ SCHEMAS: Mapping[str, Schema] = {
     "Leased": record(
         {
             "lease": {"anyOf": [ref("Lease"), {"type": "null"}]},
-            "shared": {**FLAG, "description": "False: no other process knows of it."},
+            "shared": {**BOOLEAN, "description": "False: no other process knows of it."},
         }
     ),
 }
 QUERY: Mapping[str, Schema] = {
     "id": {**ID, "description": "The id that holds it."},
-    "break": {**FLAG, "default": False, "description": "It is another's, and that goes on record."},
+    "break": {
+        **BOOLEAN,
+        "default": False,
+        "description": "It is another's, and that goes on record.",
+    },
 }
 
 

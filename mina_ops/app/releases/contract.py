@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mina_ops.app.web.openapi.forms import (
+<<<<<<< HEAD
     FLAG,
     NUMBER,
     NUMBER_OR_NULL,
+=======
+    BOOLEAN,
+    NUMBER,
+>>>>>>> c46c99c (Read each flag's entry once in a change, check its fields once, and follow one's own change without asking the store)
     SAYING,
     TEXT,
     Schema,
@@ -29,7 +34,7 @@ _REPORT: dict[str, Schema] = {
     "to": TEXT,
     "phase": TEXT,
     "percent": PERCENT,
-    "ended": FLAG,
+    "ended": BOOLEAN,
     "who": TEXT,
     "host": TEXT,
     "pid": NUMBER,

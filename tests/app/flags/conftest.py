@@ -11,10 +11,10 @@ import pytest
 from flask import Flask
 
 from mina_ops import MinaOps
+from mina_ops.app.admin.auth import Author
 from mina_ops.app.flags import Flags
 from mina_ops.app.flags.cache import Cache
 from mina_ops.app.flags.evaluate import Place
-from mina_ops.app.flags.repository import Author, Repository
 from mina_ops.app.state import MemoryStore, Store
 from mina_ops.app.state.redis import RedisStore
 
@@ -45,11 +45,6 @@ def open_cache(store: Store) -> Callable[[], Cache]:
         return cache
 
     return make
-
-
-@pytest.fixture
-def repository(store: Store, open_cache: Callable[[], Cache]) -> Repository:
-    return Repository(store, open_cache())
 
 
 @pytest.fixture

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import pytest
 
+from mina_ops.app.admin.audit import Audit
+from mina_ops.app.clock import Clock
 from mina_ops.app.flags.cache import Cache
 from mina_ops.app.flags.confirm import Confirmations
+from mina_ops.app.flags.model import Flag, stored
 from mina_ops.app.flags.repository import Repository
 from mina_ops.app.identity import Identity
 from mina_ops.app.state import Store
@@ -17,7 +19,7 @@ from tests.app.flags.conftest import ANA
 
 IDENTITY = Identity("blue", "v2.5.0", "0", ("blue", "green"))
 
-AUDIO = {"audio": json.dumps({"key": "audio", "enabled": True}).encode()}
+AUDIO = {"audio": stored(Flag("audio", enabled=True))}
 
 
 def test_a_process_that_has_not_applied_a_change_is_waited_for_though_it_answers(
@@ -25,7 +27,9 @@ def test_a_process_that_has_not_applied_a_change_is_waited_for_though_it_answers
 ) -> None:
     writer, answering = open_cache(), open_cache()
     confirmations = Confirmations(store, IDENTITY, answering, ttl_seconds=3.5)
-    changed = Repository(store, writer).change(lambda _: AUDIO, ANA, "flag.set")
+    changed = Repository(store, writer, Audit(store, IDENTITY, Clock())).change(
+        lambda _: AUDIO, ANA, "flag.set"
+    )
     with monkeypatch.context() as away:
         away.setattr(answering, "refresh", _unavailable)
         found = confirmations.wait(changed, 0.1)

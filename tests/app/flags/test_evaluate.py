@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mina_ops.app.flags.evaluate import Place, Undecided, bucket, compile_flag, decide
-from mina_ops.app.flags.model import Flag, new_flag
+from mina_ops.app.flags.model import Flag
 from tests.app.flags.conftest import PLACE
 from tests.app.flags.test_model import fields
 from tests.support.conformance import conformance
@@ -27,7 +27,7 @@ attributes = st.dictionaries(
 
 
 def flag(**values: Any) -> Flag:
-    return new_flag("audio").changed({"enabled": True, **values})
+    return Flag("audio").changed({"enabled": True, **values})
 
 
 def on(given_flag: Flag, unit: object = None, place: Place = PLACE, **attributes: Any) -> bool:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mina_ops.app.flags.model import new_flag
+from mina_ops.app.flags.model import Flag
 from mina_ops.app.flags.report import findings
 
 NOW = 1_790_000_000.0  # 2026-09-21
@@ -12,7 +12,7 @@ DAY = 86_400.0
 
 
 def kinds(changed_days_ago: float | None = 1, **values: Any) -> list[str]:
-    flag = new_flag("audio").changed({"owner": "ana", **values})
+    flag = Flag("audio").changed({"owner": "ana", **values})
     changed = {} if changed_days_ago is None else {"audio": NOW - changed_days_ago * DAY}
     return [found.kind for found in findings([flag], changed, [], NOW)]
 

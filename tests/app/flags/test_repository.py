@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from mina_ops.app.admin.audit import Audit
 from mina_ops.app.clock import Clock
 from mina_ops.app.flags.cache import Cache
-from mina_ops.app.flags.editor import Editor, revision
+from mina_ops.app.flags.editor import Editor
+from mina_ops.app.flags.model import StoredFlag
 from mina_ops.app.flags.repository import Repository
 from mina_ops.app.identity import Identity
 from mina_ops.app.state import MemoryStore, Store, keys
@@ -36,7 +37,7 @@ def editor(store: Store, cache: Cache) -> Editor:
 
 def make_editor(store: Store, cache: Cache) -> Editor:
     audit = Audit(store, Identity("blue", "v2.5.0", "0", ("blue", "green")), Clock())
-    return Editor(Repository(store, cache), cache, audit)
+    return Editor(Repository(store, cache, audit), cache)
 
 
 def entries(store: Store) -> dict[str, bytes]:
@@ -53,7 +54,10 @@ def test_a_change_is_one_version_and_one_record(store: Store, editor: Editor) ->
     assert (outcome.created, outcome.changed.version) == (True, 1)
     record = editor.history("audio", count=10)[0]
     assert (record.version, record.author, record.action) == (1, ANA, "flag.set")
-    assert record.entries == {"audio": (None, entries(store)["audio"])}
+    before, after = record.entries["audio"]
+    assert before is None
+    assert after is not None
+    assert after.raw == entries(store)["audio"]
 
 
 def test_a_change_that_changes_nothing_leaves_no_trace(editor: Editor) -> None:
@@ -74,7 +78,7 @@ def test_nothing_is_stored_of_a_change_that_is_refused(store: Store, editor: Edi
 
 def test_only_the_revision_that_was_read_is_changed(store: Store, editor: Editor) -> None:
     editor.set("audio", {"enabled": True}, ANA)
-    read = revision(entries(store)["audio"])
+    read = StoredFlag(entries(store)["audio"]).revision
     editor.set("audio", {"owner": "ben"}, ANA, expect={read})
     with pytest.raises(PreconditionFailed):
         editor.set("audio", {"owner": "ana"}, ANA, expect={read})
@@ -97,10 +101,10 @@ def test_concurrent_writers_of_one_flag_lose_no_update(
         for step in range(8):
             name = f"w{number}-{step}"
 
-            def edit(held: Any, name: str = name) -> dict[str, bytes | None]:
+            def edit(held: Any, name: str = name) -> dict[str, StoredFlag]:
                 raw = json.loads(held.get("audio", b'{"key":"audio"}'))
                 raw.setdefault("metadata", {})[name] = True
-                return {"audio": json.dumps(raw).encode()}
+                return {"audio": StoredFlag(json.dumps(raw).encode())}
 
             editor._repository.change(edit, ANA, "flag.set")
 
@@ -276,7 +280,7 @@ def test_a_flag_that_a_later_release_wrote_is_not_overwritten_in_part(
     store: Store, editor: Editor, cache: Cache
 ) -> None:
     raw = b'{"enabled":true,"from_the_future":1,"key":"audio"}'
-    editor._repository.change(lambda _: {"audio": raw}, ANA, "flag.set")
+    editor._repository.change(lambda _: {"audio": StoredFlag(raw)}, ANA, "flag.set")
     assert cache.snapshot.table["audio"] is False
     with pytest.raises(Conflict, match="later release"):
         editor.set("audio", {"enabled": False}, ANA)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mina_ops.app.flags.repository import Author
+from mina_ops.app.admin.auth import Author
 from mina_ops.errors import ConfigurationError, OperatorError, RolledBack
 from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.api.flags import FlagsClient

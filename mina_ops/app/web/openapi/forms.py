@@ -10,7 +10,7 @@ Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}
-FLAG: Schema = {"type": "boolean"}
+BOOLEAN: Schema = {"type": "boolean"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 PERCENT_OR_NULL: Schema = {"type": ["number", "null"], "minimum": 0, "maximum": 100}
 NUMBER_OR_NULL: Schema = {"type": ["number", "null"], "minimum": 0}
@@ -38,7 +38,7 @@ ABOUT: dict[str, Schema] = {
     "samples": COUNT,
     "reporters": {**COUNT, "description": "Live processes of the colour."},
     "generated_at": TIME,
-    "stale": FLAG,
+    "stale": BOOLEAN,
 }
 """What every answer of the metrics says of itself."""
 DRAIN_STATES: Schema = {"enum": ["serving", "draining", "drained"]}

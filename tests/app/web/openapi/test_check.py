@@ -17,7 +17,7 @@ from mina_ops.app.admin.contract import QUERY as AUDIT_QUERY
 from mina_ops.app.drain.contract import ORDER
 from mina_ops.app.flags import contract as flags
 from mina_ops.app.flags import limits
-from mina_ops.app.flags.model import new_flag
+from mina_ops.app.flags.model import Flag, stored
 from mina_ops.app.leases import contract as leases
 from mina_ops.app.login.contract import CREDENTIALS
 from mina_ops.app.metrics.contract import query
@@ -121,7 +121,7 @@ def test_a_body_is_accepted_if_and_only_if_the_document_allows_it(name: str) -> 
 def test_a_flag_is_stored_if_and_only_if_the_document_allows_it(field: str, value: Any) -> None:
     allowed = _allows("FlagInput").is_valid({"key": "audio", field: value})
     try:
-        new_flag("audio").changed({field: value})
+        stored(Flag("audio").changed({field: value}))
         is_stored = True
     except InvalidRequest as error:
         # Three rules are about several fields at once, which no schema can say.
