@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from flask import Blueprint, Flask, current_app, has_app_context
 
 from mina_ops.app import settings
-from mina_ops.app.admin.archive import Archive
 from mina_ops.app.admin.audit import Audit
 from mina_ops.app.admin.auth import make_guard
 from mina_ops.app.admin.clash_routes import ClashRoutes
@@ -20,7 +19,7 @@ from mina_ops.app.component import Component
 from mina_ops.app.console.component import make_console
 from mina_ops.app.context import Context
 from mina_ops.app.database.connection import OwnConnection
-from mina_ops.app.database.source import source_of
+from mina_ops.app.database.finding import source_of
 from mina_ops.app.drain.arrivals import Arrivals
 from mina_ops.app.drain.component import Drain
 from mina_ops.app.drain.holds import Flush, Hold
@@ -62,6 +61,9 @@ from mina_ops.app.web.middleware import Middleware
 from mina_ops.app.web.own_app import OwnApp
 from mina_ops.app.web.paths import Paths, Recording
 from mina_ops.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from mina_ops.app.admin.archive import Archive
 
 
 class MinaOps:
@@ -233,7 +235,7 @@ def make_context(app: Flask, chosen: Settings, db: Any = None) -> Context:
     process = Process(chosen.process_kind)
     database = OwnConnection(source_of(app, chosen, db, Native()))
     has_database = bool(chosen.database_url) or db is not None
-    archive = Archive(database if has_database else None)
+    archive = _archive(database) if has_database else None
     return Context(
         app=app,
         settings=chosen,
@@ -252,6 +254,13 @@ def make_context(app: Flask, chosen: Settings, db: Any = None) -> Context:
         guard=make_guard(chosen, store, clock),
         audit=Audit(store, identity, clock, archive),
     )
+
+
+def _archive(database: OwnConnection) -> Archive:
+    # Here, as a host without a database shall not load SQLAlchemy for us.
+    from mina_ops.app.admin.archive import Archive
+
+    return Archive(database)
 
 
 def _wire(app: Flask, runtime: Runtime) -> None:

@@ -66,7 +66,7 @@ class Runtime:
         context.heartbeat.stop(wait_seconds=_LAST_BEAT_SECONDS)
         for component in reversed(self.components):
             component.close()
-        context.audit.archive.close()
+        context.audit.close()
         with suppress(StateUnavailable):
             context.presence.leave()
         context.database.end()

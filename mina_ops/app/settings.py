@@ -16,9 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
-
 from mina_ops import fields
 from mina_ops.errors import ConfigurationError
 from mina_ops.fields import ANYTHING, FLAG, NUMBER, TEXT, TEXT_OR_NONE, TEXTS, WHOLE, Kind, Rules
@@ -55,8 +52,19 @@ def _counter(value: Any) -> Callable[[], int] | str | None:
 def _database_url(value: object) -> str | None:
     text = str(value).strip()
     if text:
-        make_url(text).get_dialect()
+        _check_database_url(text)
     return text or None
+
+
+def _check_database_url(text: str) -> None:
+    # Here, as a host without a database shall not load SQLAlchemy for us.
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        make_url(text).get_dialect()
+    except ArgumentError as exc:
+        raise ValueError(str(exc)) from exc
 
 
 def _colour(value: object) -> str:
@@ -232,7 +240,7 @@ def _read(key: str, raw: Any, rules: Rules) -> Any:
     shown = "its value" if rules.secret else repr(raw)
     try:
         value = rules.kind.from_text(raw)
-    except (KeyError, TypeError, ValueError, ArgumentError) as exc:
+    except (KeyError, TypeError, ValueError) as exc:
         raise ConfigurationError(f"{key}: {shown} cannot be used: {rules.meaning}") from exc
     if not rules.holds(value):
         give = rules.range() or "a finite number"

@@ -42,13 +42,13 @@ _STATEMENT_SECONDS = 2.0
 
 
 class Archive:
-    """Copies entries into the table. Without a database it takes none and holds none.
+    """Copies entries into the table.
 
     Args:
         own: our connection to the database, which others use as well.
     """
 
-    def __init__(self, own: OwnConnection | None = None) -> None:
+    def __init__(self, own: OwnConnection) -> None:
         self._own = own
         self._pid = 0
         self._waiting: queue.Queue[Texts | None] = queue.Queue(_MOST_WAITING)
@@ -63,8 +63,6 @@ class Archive:
         Args:
             recent: the shared log, from which this process's first copy takes what others left.
         """
-        if self._own is None:
-            return
         self._start(recent)
         try:
             self._waiting.put_nowait(texts)
@@ -75,7 +73,7 @@ class Archive:
         self, *, limit: int, before: float | None, wanted: Mapping[str, str]
     ) -> tuple[list[Texts], str]:
         """The newest rows, and `ok`; or none, and `none`, `away` or `not migrated`."""
-        if self._own is None or not self._own.exists():
+        if not self._own.exists():
             return [], "none"
         statement = select(TABLE).order_by(TABLE.c.at.desc()).limit(limit)
         if before is not None:
@@ -112,7 +110,7 @@ class Archive:
 
     def _run(self, recent: Callable[[], list[Texts]], waiting: queue.Queue[Texts | None]) -> None:
         own = self._own
-        if own is None or not own.exists():
+        if not own.exists():
             return
         behind = self._left_by_others(recent)
         failures = 0

@@ -13,17 +13,19 @@ import logging
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import has_request_context
 
-from mina_ops.app.admin.archive import Archive
 from mina_ops.app.admin.auth import origin
 from mina_ops.app.clock import Clock
 from mina_ops.app.identity import Identity
 from mina_ops.app.state import keys
 from mina_ops.app.state.base import Store
 from mina_ops.errors import StateUnavailable
+
+if TYPE_CHECKING:
+    from mina_ops.app.admin.archive import Archive
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +72,7 @@ class Audit:
         store: holds the log that all colours share.
         identity: names the colour and release of this process.
         clock: dates the entries.
-        archive: the database's table, if there is a database.
+        archive: the database's table; None: there is no database.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class Audit:
         self._store = store
         self._identity = identity
         self._clock = clock
-        self.archive = archive or Archive()
+        self._archive = archive
 
     def record(
         self,
@@ -120,7 +122,8 @@ class Audit:
             self._store.append(log, texts)
         except StateUnavailable:
             _log.warning("The shared audit log is away; the line above is the record")
-        self.archive.add(texts, self._recent)
+        if self._archive is not None:
+            self._archive.add(texts, self._recent)
 
     def newest(self, count: int) -> list[Entry]:
         """The newest entries of the shared log, newest first; raises StateUnavailable."""
@@ -139,7 +142,10 @@ class Audit:
         Raises:
             StateUnavailable: neither the database nor the shared log can be read.
         """
-        rows, archive_says = self.archive.read(limit=limit, before=before, wanted=wanted)
+        rows: list[dict[str, str]] = []
+        archive_says = "none"
+        if self._archive is not None:
+            rows, archive_says = self._archive.read(limit=limit, before=before, wanted=wanted)
         sources = {"database": archive_says, "log": "ok"}
         try:
             rows = [*rows, *self._recent()]
@@ -151,6 +157,11 @@ class Audit:
         chosen = [entry for entry in found.values() if _matches(entry, before, wanted)]
         chosen.sort(key=lambda entry: (entry.at, entry.id), reverse=True)
         return chosen[:limit], sources
+
+    def close(self) -> None:
+        """Copy nothing more into the database; what is not copied yet is in the shared log."""
+        if self._archive is not None:
+            self._archive.close()
 
     def _recent(self) -> list[dict[str, str]]:
         logs = (keys.AUDIT_LOG, keys.REFUSED_LOG)

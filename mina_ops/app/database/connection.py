@@ -9,13 +9,13 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection
-from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DBAPIError
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.engine import Engine
 
-from mina_ops.app.database.source import Source
+    from mina_ops.app.database.source import Source
 
 T = TypeVar("T")
 
@@ -112,6 +112,8 @@ class OwnConnection:
         weakref.finalize(self, _close_all, self._kept, os.getpid())
 
     def _use(self, work: Callable[[Connection], T], seconds: float) -> T:
+        from sqlalchemy.exc import DBAPIError
+
         kept = bool(self._kept)
         try:
             with self._open(seconds) as connection:

@@ -37,7 +37,7 @@ def make_app() -> Iterator[Callable[..., Flask]]:
     yield make
     for app, db in made:
         runtime = app.extensions["mina_ops"]
-        runtime.context.audit.archive.close()
+        runtime.context.audit.close()
         runtime.heartbeat.stop()
         runtime.store.close()
         if db is not None:

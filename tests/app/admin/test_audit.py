@@ -161,7 +161,7 @@ def test_entries_made_before_the_table_was_are_copied_by_the_next_process(
     record(first, "early")
     eventually(lambda: "flask mina-ops upgrade" in caplog.text, message="the advice")
     assert ask(first.test_client())["sources"]["database"] == "not migrated"
-    audit_of(first).archive.close()
+    audit_of(first).close()
     second = make_app(database, **shared)
     migrate(second)
     record(second, "late")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Connection, text
+from typing import TYPE_CHECKING, Any
 
 from mina_ops.app.database.connection import OwnConnection
 from mina_ops.app.health.model import Check
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 DEADLINE_SECONDS = 3.0
 _WORDS = ("connected", "disconnected")
@@ -45,4 +46,4 @@ def database_check(own: OwnConnection, *, ttl_seconds: float) -> Check:
 
 def _ask(connection: Connection) -> bool:
     statement = _READ_ONLY.get(connection.dialect.name, "SELECT 0")
-    return bool(connection.execute(text(statement)).scalar_one())
+    return bool(connection.exec_driver_sql(statement).scalar_one())

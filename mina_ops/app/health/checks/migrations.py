@@ -6,13 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
-from sqlalchemy import Connection, inspect, text
 
 from mina_ops.app.database.connection import OwnConnection
 from mina_ops.app.health.model import Check, Unhealthy, Warned
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 DEADLINE_SECONDS = 5.0
 TTL_FACTOR = 3.0
@@ -131,6 +133,8 @@ def _stamped(table: str, schema: str | None, connection: Connection) -> frozense
 
     A schema that only env.py knows is found by looking.
     """
+    from sqlalchemy import inspect, text
+
     look = inspect(connection)
     if not look.has_table(table, schema=schema):
         if schema is not None:
@@ -147,6 +151,8 @@ def _stamped(table: str, schema: str | None, connection: Connection) -> frozense
 
 def _has_tables(own: OwnConnection, version_table: str) -> bool:
     def look(connection: Connection) -> bool:
+        from sqlalchemy import inspect
+
         names = inspect(connection).get_table_names()
         return any(n != version_table and not n.startswith("mina_ops_") for n in names)
 

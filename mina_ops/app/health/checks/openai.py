@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from functools import cache, partial
-from typing import Any
-
-import httpx
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 from mina_ops.app.health.model import CannotTell, Check, Unhealthy
 from mina_ops.app.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
 
 DEADLINE_SECONDS = 3.0
 TTL_FACTOR = 3.0
@@ -50,6 +52,7 @@ def openai_check(settings: Settings, calls: RecentCalls) -> Check:
     common: dict[str, Any] = {"name": "openai", "words": ("available", "unavailable")}
     if not settings.openai_api_key:
         return Check(run=None, **common)
+
     url = (settings.openai_base_url or DEFAULT_BASE_URL).rstrip("/") + "/models"
     # One client for all runs: making one loads all certificates, 20 ms of CPU.
     client = cache(partial(_client, settings.openai_api_key))
@@ -83,6 +86,8 @@ def _client(key: str) -> httpx.Client:
     Raises:
         Exception: whatever httpx makes of the environment or the key.
     """
+    import httpx
+
     return httpx.Client(
         timeout=DEADLINE_SECONDS,
         headers={"Authorization": f"Bearer {key}"},
@@ -96,7 +101,7 @@ def _judge(status: int) -> None:
             f"the list of models is refused ({status}), so only the app's own calls tell",
             data={"source": "models"},
         )
-    if status != httpx.codes.OK:
+    if status != HTTPStatus.OK:
         raise Unhealthy(
             f"listing models answered {status}",
             error=_CLASSES.get(status, "error"),
