@@ -3,8 +3,8 @@
 
     .venv/bin/python scripts/dev/walk.py [--json] [--list] [PATH_OF_ANOTHER_CHECKOUT]
 
-Two requests are walked with `sys.setprofile`, in the thread that serves them and without anything
-to do beside: `POST /admin/drain` where no session is there, and one change of a flag. A change of
+Two requests are walked with `sys.setprofile`, in the thread that serves them, while the background
+loop rests: `POST /admin/drain` where no session is there, and one change of a flag. A change of
 file is a call from one file of ours into another one; few of them mean that a flow can be read in
 one place. Another checkout (`git worktree add PATH COMMIT`) is walked by the same script.
 """
@@ -16,6 +16,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -67,7 +68,20 @@ def walk() -> dict[str, Walk]:
     }
     for path, _ in asked.values():
         client.get(path, headers=TOKEN)  # what only the first request does is left out
+    _finish_starting(app.extensions["mina_ops"].heartbeat)
     return {name: _walked(client, root, *request) for name, request in asked.items()}
+
+
+def _finish_starting(heartbeat: Any) -> None:
+    """Let the background loop begin, so that hints are heard, and end it.
+
+    Otherwise chance decides which of the two threads does a step that both may do.
+    """
+    deadline = time.monotonic() + 10
+    while heartbeat.beats == 0 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    heartbeat.stop()
+    time.sleep(1.5)  # a beat lasts a second; older checkouts cannot be waited for
 
 
 def _walked(client: Any, root: str, path: str, body: dict[str, Any]) -> Walk:

@@ -73,7 +73,7 @@ def test_two_apps_of_one_name_in_one_process_are_two(redis_url: str) -> None:
             lambda: asked.get("/api/metrics/connections").get_json()["active_connections"] == 1
         )
         # Its session must leave first: the other one has none and says nothing of this one.
-        both[1].drain.begin("ana", grace_seconds=60)
+        both[1].drain.begin(Author("ana"), grace_seconds=60)
         assert both[1].drain.status()["state"] == "draining"
     finally:
         for ops in both:

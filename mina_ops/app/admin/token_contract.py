@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from mina_ops.app.admin.model import Scope
 from mina_ops.app.web.openapi.forms import (
-    FLAG,
+    BOOLEAN,
     NUMBER_OR_NULL,
     TEXT,
     Schema,
@@ -48,7 +48,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "name": TEXT,
             "scopes": SCOPES,
             "state": {"enum": ["valid", "expired", "revoked"]},
-            "fixed": {**FLAG, "description": "It stands in a setting, and ends with that."},
+            "fixed": {**BOOLEAN, "description": "It stands in a setting, and ends with that."},
             "created_at": NUMBER_OR_NULL,
             "created_by": TEXT,
             "expires_at": NUMBER_OR_NULL,

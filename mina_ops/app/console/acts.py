@@ -9,8 +9,8 @@ from typing import Any
 from mina_ops.app.admin.auth import Author
 from mina_ops.app.console.watching import Watching
 from mina_ops.app.context import Context
+from mina_ops.app.drain.model import iso
 from mina_ops.app.drain.orders import Orders
-from mina_ops.app.drain.status import iso
 from mina_ops.app.flags.component import Flags
 from mina_ops.app.releases.contract import KINDS
 from mina_ops.app.releases.freeze import ReleaseFreeze
@@ -60,20 +60,14 @@ class Acts:
         context, orders = self._context, self._orders(colour)
         before = orders.read()
         grace = context.settings.drain_grace_seconds
-        version = self._version(colour)
-        order, new = orders.begin(context.clock.now(), grace, version=version, force=False)
-        if new:
-            self._record(actor, address, "drain.begin", colour, (None, order))
-        orders.announce()
+        author, version = Author(actor, address), self._version(colour)
+        order, new = orders.begin(author, context.clock.now(), grace, version=version, force=False)
         return {"new": new, "deadline": iso(order.deadline), "was": before is not None}
 
     def _cancel_drain(self, actor: str, address: str, body: _Body) -> dict[str, Any]:
         colour = self._colour(body)
         orders = self._orders(colour)
-        before = orders.cancel(self._context.clock.now())
-        if before is not None:
-            self._record(actor, address, "drain.cancel", colour, (before, None))
-        orders.announce()
+        before = orders.cancel(Author(actor, address), self._context.clock.now())
         return {"cancelled": before is not None}
 
     def _set_flag(self, actor: str, address: str, body: _Body) -> dict[str, Any]:
@@ -131,7 +125,9 @@ class Acts:
         return colour
 
     def _orders(self, colour: str) -> Orders:
-        return Orders(self._context.store, replace(self._context.identity, environment=colour))
+        context = self._context
+        own = replace(context.identity, environment=colour)
+        return Orders(context.store, own, context.audit)
 
     def _version(self, colour: str) -> str:
         reports = self._context.presence.peers(colour).reports.values()
@@ -139,19 +135,3 @@ class Acts:
         if not versions:
             raise Conflict(f"No process of {colour} is heard: there is nothing to drain.")
         return versions[-1]
-
-    def _record(
-        self, actor: str, address: str, action: str, colour: str, change: tuple[Any, Any]
-    ) -> None:
-        before, after = (
-            None if o is None else {"order_id": o.order_id, "deadline": iso(o.deadline)}
-            for o in change
-        )
-        self._context.audit.record(
-            actor=actor,
-            action=action,
-            subject=colour,
-            before=before,
-            after=after,
-            address=address,
-        )

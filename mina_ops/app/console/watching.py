@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -88,11 +87,9 @@ class Watching:
         self.read_at = time.monotonic()
 
     def _read(self, now: float) -> None:
-        store, identity = self._context.store, self._context.identity
-        self.orders = {
-            colour: Orders(store, replace(identity, environment=colour)).read()
-            for colour in self._colours
-        }
+        context = self._context
+        orders = Orders(context.store, context.identity, context.audit).read_all(None)
+        self.orders = {colour: orders[colour] for colour in self._colours}
         self.release = newest_release(self._context)
         self.freeze = ReleaseFreeze(store, self._context.clock).read()
         self.changes = self._context.audit.newest(_CHANGES)

@@ -20,8 +20,8 @@ from mina_ops.app.drain.breath import Breath
 from mina_ops.app.drain.departure import Departure
 from mina_ops.app.drain.holds import Holds
 from mina_ops.app.drain.model import Plan
+from mina_ops.app.drain.schedule import Schedule
 from mina_ops.app.drain.slowness import Slowness
-from mina_ops.app.drain.turns import Turns
 from mina_ops.app.sessions.links import cut, stop_reading
 from mina_ops.app.sessions.sessions import Session, Sessions
 
@@ -59,9 +59,7 @@ class Closer:
         self._ack_seconds = ack_seconds
         self._cut_seconds = cut_seconds
         self._leaving: dict[str, Departure] = {}
-        self._turns = Turns(
-            self._staying, lambda session: sessions.socket(session.sid) is not None, holds.sids
-        )
+        self._schedule: Schedule | None = None
         self._slowness = Slowness()
         self._notice: dict[str, Any] = {}
         self._unannounced: dict[str, Session] = {}
@@ -73,7 +71,7 @@ class Closer:
 
     def follow(self, plan: Plan) -> None:
         """Let sessions go by a new plan from now on."""
-        self._turns.follow(plan)
+        self._schedule = Schedule(plan, self._staying, self._is_live, self._holds.sids)
 
     def announce(self, payload: dict[str, Any]) -> None:
         """Tell each session `server:draining`, never over the message queue, beside all else."""
@@ -122,7 +120,8 @@ class Closer:
     def _release(self, deadline: float, payload: dict[str, Any]) -> None:
         now = time.monotonic()
         breath = Breath(self._server)
-        for session in self._staying() if now >= deadline else self._turns.due(now):
+        scheduled = () if self._schedule is None else self._schedule.due(now)
+        for session in self._staying() if now >= deadline else scheduled:
             self._tell(session)
             self._ask(session, payload)
             breath.take()
@@ -130,6 +129,9 @@ class Closer:
     def _staying(self) -> list[Session]:
         """Live sessions that have not been asked to leave."""
         return [s for s in self._sessions.live() if s.sid not in self._leaving]
+
+    def _is_live(self, session: Session) -> bool:
+        return self._sessions.socket(session.sid) is not None
 
     def _tell(self, session: Session) -> None:
         if self._unannounced.pop(session.sid, None) is not None:

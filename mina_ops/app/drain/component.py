@@ -10,16 +10,17 @@ from typing import Any
 
 from flask import has_request_context, request
 
+from mina_ops.app.admin.auth import Author
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
 from mina_ops.app.drain.collector import Collector
 from mina_ops.app.drain.coordinator import Coordinator, Goal
 from mina_ops.app.drain.holds import Flush, Hold, Holds
 from mina_ops.app.drain.leaving import Leaving
-from mina_ops.app.drain.model import Order
-from mina_ops.app.drain.orders import KEEP_SECONDS, Orders
+from mina_ops.app.drain.model import KEEP_SECONDS, Order
+from mina_ops.app.drain.orders import Orders
 from mina_ops.app.drain.refusal import refusal_status
-from mina_ops.app.drain.status import MOST_NAMES, colour_status, iso
+from mina_ops.app.drain.status import colour_status
 from mina_ops.app.sessions.admissions import Refusal
 from mina_ops.app.sessions.component import Connections
 from mina_ops.app.state import keys
@@ -56,7 +57,7 @@ class Drain(Component):
         self._heartbeat = context.heartbeat
         self._connections = connections
         self._drain_state = drain_state
-        self._orders = Orders(context.store, self._identity)
+        self._orders = Orders(context.store, self._identity, context.audit)
         self._order: Order | None = None
         self._seen: dict[str, Order | None] = {}
         self._deadlines: dict[Order, float] = {}
@@ -102,7 +103,9 @@ class Drain(Component):
         """
         return self._holds.take(kind, str(name), flush, self._own_session())
 
-    def begin(self, actor: str, *, grace_seconds: float | None = None, force: bool = False) -> bool:
+    def begin(
+        self, author: Author, *, grace_seconds: float | None = None, force: bool = False
+    ) -> bool:
         """Order the colour to drain; idempotent. True if the order is new.
 
         Raises:
@@ -110,45 +113,34 @@ class Drain(Component):
             StateUnavailable: the shared store is away.
         """
         grace = self._settings.drain_grace_seconds if grace_seconds is None else grace_seconds
-        before = self._order
-        order, new = self._orders.begin(
-            self._now(), float(grace), version=self._identity.version, force=force
-        )
-        if order != before:
-            self._record(actor, "drain.begin" if new else "drain.tighten", before, order)
-        self._take(order)
-        self._orders.announce()
-        self._heartbeat.poke()
+        now, version = self._now(), self._identity.version
+        order, new = self._orders.begin(author, now, float(grace), version=version, force=force)
+        self._take(order, now)
         return new
 
-    def cancel(self, actor: str) -> bool:
+    def cancel(self, author: Author) -> bool:
         """Take the order back, so that the colour serves again; idempotent.
 
         Raises:
             StateUnavailable: the shared store is away.
         """
-        before = self._orders.cancel(self._now())
-        if before is not None:
-            self._record(actor, "drain.cancel", before, None)
-        self._take(self._orders.read())
-        self._orders.announce()
-        self._heartbeat.poke()
+        now = self._now()
+        before = self._orders.cancel(author, now)
+        self._take(self._orders.read(), now)
         return before is not None
 
     def status(self) -> dict[str, Any]:
         """How far the drain of the colour is, over all its processes; see docs/drain.md."""
+        order, now = self._order, self._now()
         peers = self._presence.peers(component=COMPONENT)
         return colour_status(
-            self._identity.environment,
-            self._active(),
-            {name: report.get(COMPONENT) or {} for name, report in peers.reports.items()},
-            now=self._now(),
-            stale=peers.stale,
+            self._identity.environment, order, peers.reports, now=now, stale=peers.stale
         )
 
     def at_start(self) -> None:
         hint = keys.drain_hint(self._identity.environment)
-        self._hints = self._context.store.listen([hint], self._heartbeat.poke)
+        if self._context.store.shared:
+            self._hints = self._context.store.listen([hint], self._heartbeat.poke)
         self._leaving.at_start()
 
     def close(self) -> None:
@@ -165,29 +157,13 @@ class Drain(Component):
         finally:
             # Without the store the last order known goes on to its end.
             self._pursue(now)
-            self._put_off_collections(now)
 
     def report(self) -> Any:
-        coordinator = self._coordinator
-        goal = coordinator.goal
-        forced = [f"{sid} ({why})" for sid, why in coordinator.forced.items()]
-        holds = [hold.name for hold in self._holds.active()]
-        return {
-            "state": str(self.state),
-            "order_id": None if goal is None else goal.order_id,
-            "remaining": self._connections.total(),
-            "initial": coordinator.initial if goal is not None else 0,
-            "in_flight": coordinator.in_flight(),
-            "requests": len(self.requests),
-            "forced": len(forced),
-            "forced_sessions": forced[:MOST_NAMES],
-            "unflushed": coordinator.unflushed[:MOST_NAMES],
-            "holds": holds[:MOST_NAMES],
-        }
+        return self._coordinator.report()
 
     def _follow_store(self, now: float) -> None:
         orders = self._orders.read_all(self._presence.values(asked_after=self._changed_at))
-        ours, found = self._active(), orders.pop(self._identity.environment)
+        ours, found = self._order, orders.pop(self._identity.environment)
         self._seen = orders
         for colour, seen in orders.items():
             self._drain_state.ordered(colour, _id_of(seen))
@@ -196,7 +172,7 @@ class Drain(Component):
             self._orders.keep(ours, now)
             return
         if found is not None and self._is_of_the_last_release(found, now):
-            self.cancel("mina_ops: a new release started")
+            self.cancel(Author("mina_ops: a new release started"))
             return
         self._set_order(found)
         if found is not None and time.monotonic() - self._refreshed_at > KEEP_SECONDS / 10:
@@ -210,22 +186,22 @@ class Drain(Component):
             return False
         return order.version not in summary.parts["version"]
 
-    def _take(self, order: Order | None) -> None:
+    def _take(self, order: Order | None, now: float) -> None:
         self._changed_at = time.monotonic()
         self._set_order(order)
-        now = self._now()
-        # Before the first session is told: that makes enough objects for a full collection.
-        self._put_off_collections(now)
         self._pursue(now)
 
     def _put_off_collections(self, now: float) -> None:
-        if self.state is State.DRAINING or self._sessions_move(now):
+        is_leaving = self._leaving.goal is not None or self.state is State.DRAINING
+        if is_leaving or self._sessions_move(now):
             self._collector.put_off()
         else:
             self._collector.resume()
 
     def _pursue(self, now: float) -> None:
-        order, leaving = self._active(), self._leaving.goal
+        order, leaving = self._order, self._leaving.goal
+        # Before the first session is told: that makes enough objects for a full collection.
+        self._put_off_collections(now)
         if order is None:
             self._deadlines.clear()
             self._coordinator.pursue(leaving)
@@ -254,11 +230,8 @@ class Drain(Component):
         orders = [order for order in (self._order, *self._seen.values()) if order is not None]
         return any(not o.cancelled and now < o.deadline + _ARRIVAL_SECONDS for o in orders)
 
-    def _active(self) -> Order | None:
-        return None if self._order is None or self._order.cancelled else self._order
-
     def _set_order(self, order: Order | None) -> None:
-        self._order = order
+        self._order = None if order is None or order.cancelled else order
         self._drain_state.ordered(self._identity.environment, _id_of(order))
 
     def _now(self) -> float:
@@ -269,7 +242,7 @@ class Drain(Component):
         if self.state is State.SERVING:
             return None
         body = {"status": str(self.state), "environment": self._identity.environment}
-        ordered = self._active() is not None
+        ordered = self._order is not None
         status = refusal_status(environ) if ordered else 503
         return "draining" if ordered else "leaving", Answer(status, body, {"Retry-After": "1"})
 
@@ -279,19 +252,6 @@ class Drain(Component):
         if own is None or sessions is None:
             return None
         return sessions.held_by(request.namespace, own)  # type: ignore[attr-defined]
-
-    def _record(self, actor: str, action: str, before: Order | None, after: Order | None) -> None:
-        shown = [
-            None if o is None else {"order_id": o.order_id, "deadline": iso(o.deadline)}
-            for o in (before, after)
-        ]
-        self._context.audit.record(
-            actor=actor,
-            action=action,
-            subject=self._identity.environment,
-            before=shown[0],
-            after=shown[1],
-        )
 
 
 def _id_of(order: Order | None) -> str | None:

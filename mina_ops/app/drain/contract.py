@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mina_ops.app.drain.status import COUNTS, NAMES
 from mina_ops.app.web.openapi.forms import (
     BOOLEAN,
     COUNT,
@@ -38,8 +39,7 @@ ORDER: Schema = record(
 
 
 def _drain(more: Mapping[str, Schema]) -> Schema:
-    counts = dict.fromkeys(("remaining", "initial", "in_flight", "requests", "forced"), COUNT)
-    names = dict.fromkeys(("forced_sessions", "unflushed", "holds"), listed(TEXT))
+    counts, names = dict.fromkeys(COUNTS, COUNT), dict.fromkeys(NAMES, listed(TEXT))
     return record({"state": DRAIN_STATES, "order_id": TEXT_OR_NULL, **counts, **names, **more})
 
 

@@ -13,6 +13,7 @@ from mina_ops.app.context import Context
 from mina_ops.app.drain.closer import Closer
 from mina_ops.app.drain.holds import Holds
 from mina_ops.app.drain.model import plan
+from mina_ops.app.drain.status import MOST_NAMES
 from mina_ops.app.sessions.component import Connections
 from mina_ops.app.sessions.sessions import Sessions
 from mina_ops.app.state.drain_state import LEAVING, DrainState, State
@@ -50,9 +51,9 @@ class Coordinator:
         drain_state: DrainState,
         requests: InFlight,
     ) -> None:
-        self.initial = 0
-        self.unflushed: list[str] = []
         self.goal: Goal | None = None
+        self._initial = 0
+        self._unflushed: list[str] = []
         self._context = context
         self._settings = context.settings
         self._connections = connections
@@ -65,15 +66,24 @@ class Coordinator:
         self._lock = Lock()
         self._running = False
 
-    @property
-    def forced(self) -> dict[str, str]:
-        """Sessions that were cut, or closed while work of theirs went on -> why."""
-        return self._closer.forced if self._closer is not None else {}
-
-    def in_flight(self) -> int:
-        """Handlers that run now and are still waited for."""
-        sessions = self._connections.sessions
-        return 0 if sessions is None else max(0, sessions.in_flight() - self._abandoned)
+    def report(self) -> dict[str, Any]:
+        """How far this process is, as `GET /admin/drain` shows it."""
+        sessions, goal = self._connections.sessions, self.goal
+        # Sessions that were cut, or closed while work of theirs went on.
+        forced = {} if self._closer is None else self._closer.forced
+        shown = [f"{sid} ({why})" for sid, why in list(forced.items())[:MOST_NAMES]]
+        return {
+            "state": str(self._drain_state.process),
+            "order_id": None if goal is None else goal.order_id,
+            "initial": 0 if goal is None else self._initial,
+            "forced": len(forced),
+            "forced_sessions": shown,
+            "unflushed": self._unflushed[:MOST_NAMES],
+            "remaining": 0 if sessions is None else sessions.count().total,
+            "in_flight": 0 if sessions is None else max(0, sessions.in_flight() - self._abandoned),
+            "requests": len(self._requests),
+            "holds": self._holds.names()[:MOST_NAMES],
+        }
 
     def pursue(self, goal: Goal | None) -> None:
         """Drain towards a goal, or (None) serve again; idempotent, returns at once."""
@@ -96,10 +106,9 @@ class Coordinator:
 
     def _begin(self) -> None:
         sessions = self._connections.sessions
-        self.unflushed = []
+        self._unflushed = []
         self._abandoned = 0
         self._began = time.perf_counter()
-        self.initial = 0 if sessions is None else len(sessions.live())
         if self._closer is None or not self._closer.busy:
             self._closer = None if sessions is None else self._new_closer(sessions)
         else:
@@ -108,6 +117,7 @@ class Coordinator:
         # Here, not in the task: without a session that ends before its first step.
         if self._connections.raw_pings is not None:
             self._connections.raw_pings.close_all()
+        self._initial = 0 if sessions is None else len(sessions.live())
 
     def _new_closer(self, sessions: Sessions) -> Closer:
         return Closer(
@@ -154,7 +164,7 @@ class Coordinator:
         sessions, closer = self._connections.sessions, self._closer
         if closer is not None and closer.busy:
             return True
-        if sessions is not None and (sessions.any_live() or self.in_flight()):
+        if sessions is not None and (sessions.any_live() or sessions.in_flight() > self._abandoned):
             return True
         return bool(self._holds.active()) or self._requests_last()
 
@@ -188,7 +198,7 @@ class Coordinator:
         now = time.monotonic()
         if goal is not None and now >= goal.deadline:
             self._holds.flush_all(self._spawn)
-            self.unflushed += self._holds.give_up(self._settings.drain_cut_seconds)
+            self._unflushed += self._holds.give_up(self._settings.drain_cut_seconds)
             self._abandon(now - goal.deadline)
         if self._closer is not None:
             deadline = now if goal is None else goal.deadline

@@ -79,6 +79,10 @@ class Holds:
         """Holds that have not ended."""
         return list(self._active)
 
+    def names(self) -> list[str]:
+        """What the holds that have not ended are called."""
+        return [hold.name for hold in self._active.copy()]
+
     def sids(self) -> set[str]:
         """Sessions that must not be closed yet."""
         return {hold.sid for hold in self.active() if hold.sid is not None}

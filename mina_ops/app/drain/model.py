@@ -10,7 +10,13 @@ serving --order--> draining --nobody left--> drained
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+# An order fades when its colour has had no process for so long after its deadline.
+KEEP_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,10 @@ class Order:
         """Whether it is over and a process of this release was deployed since."""
         return not self.cancelled and now > self.deadline and version != self.version
 
+    def keep_seconds(self, now: float) -> float:
+        """How long the store shall keep it."""
+        return max(0.0, self.deadline - now) + KEEP_SECONDS
+
     def to_bytes(self) -> bytes:
         """The order as it lies in the store."""
         return json.dumps(asdict(self), sort_keys=True).encode()
@@ -53,6 +63,43 @@ class Order:
 def order_from(raw: bytes | None) -> Order | None:
     """The order that `to_bytes` made; None for nothing."""
     return None if raw is None else Order(**json.loads(raw))
+
+
+def running_orders(held: Mapping[str, bytes], keys: Mapping[str, str]) -> dict[str, Order]:
+    """Colour -> its order, if it has one that is not cancelled.
+
+    Args:
+        held: what the store holds, by key.
+        keys: colour -> key of its order.
+    """
+    orders = {colour: order_from(held.get(key)) for colour, key in keys.items()}
+    return {colour: o for colour, o in orders.items() if o is not None and not o.cancelled}
+
+
+def in_short(order: Order | None) -> dict[str, Any] | None:
+    """An order as the audit log shows it."""
+    return None if order is None else {"order_id": order.order_id, "deadline": iso(order.deadline)}
+
+
+def in_full(order: Order | None, now: float) -> dict[str, Any]:
+    """An order as `GET /admin/drain` shows it; every value is None without one."""
+    if order is None:
+        return dict.fromkeys(_SHOWN)
+    return {
+        "order_id": order.order_id,
+        "started_at": iso(order.started_at),
+        "deadline": iso(order.deadline),
+        "grace_seconds": order.grace_seconds,
+        "remaining_seconds": round(order.seconds_left(now), 3),
+    }
+
+
+_SHOWN = ("order_id", "started_at", "deadline", "grace_seconds", "remaining_seconds")
+
+
+def iso(moment: float) -> str:
+    """Seconds since the epoch as ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True)

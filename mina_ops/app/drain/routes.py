@@ -38,10 +38,10 @@ class DrainRoutes(Component):
         return [blueprint]
 
     def _begin(self) -> Answer:
-        actor = self._guard.require(Scope.DRAIN)
+        author = self._guard.author(Scope.DRAIN)
         body = json_body(contract.ORDER)
         new = self._drain.begin(
-            actor, grace_seconds=body.get("grace_seconds"), force=body.get("force", False)
+            author, grace_seconds=body.get("grace_seconds"), force=body.get("force", False)
         )
         return Answer(202 if new else 200, self._status())
 
@@ -50,7 +50,7 @@ class DrainRoutes(Component):
         return Answer(200, self._status())
 
     def _cancel(self) -> Answer:
-        self._drain.cancel(self._guard.require(Scope.DRAIN))
+        self._drain.cancel(self._guard.author(Scope.DRAIN))
         return Answer(200, self._status())
 
     def _status(self) -> dict[str, Any]:

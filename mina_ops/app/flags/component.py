@@ -171,7 +171,8 @@ class Flags(Component):
     def at_start(self) -> None:
         """Listen for hints, so that a change arrives at once."""
         self.cache.renew_lock()
-        self._hints = self._store.listen([keys.FLAGS_HINT], self._hinted)
+        if self._store.shared:  # else nobody but this process changes them
+            self._hints = self._store.listen([keys.FLAGS_HINT], self._hinted)
         # What the constructor read may be old: a worker can be forked long after.
         self.cache.try_refresh()
         self._use(self.cache.snapshot)
@@ -205,7 +206,9 @@ class Flags(Component):
             return  # the next beat does both
 
     def _use(self, snapshot: Snapshot) -> None:
-        table = self._overrides.over(snapshot.table)
+        table = snapshot.table
+        if self._overrides.layers:
+            table = self._overrides.over(table)
         if not self._heartbeat.running:
             table = _NotStarted(table, self._started_table)
         self._table = table

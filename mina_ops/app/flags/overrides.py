@@ -15,31 +15,30 @@ class Overrides:
     """
 
     def __init__(self, changed: Callable[[], None]) -> None:
-        self._layers: tuple[Mapping[str, bool], ...] = ()
+        self.layers: tuple[Mapping[str, bool], ...] = ()
+        """What each open `with` set, the innermost last."""
         self._changed = changed
 
     @contextmanager
     def set(self, answers: Mapping[str, bool]) -> Iterator[None]:
         """Use these answers inside the ``with``; the inner one of two wins."""
         layer = dict(answers)
-        self._layers = (*self._layers, layer)
+        self.layers = (*self.layers, layer)
         self._changed()
         try:
             yield
         finally:
-            self._layers = tuple(other for other in self._layers if other is not layer)
+            self.layers = tuple(other for other in self.layers if other is not layer)
             self._changed()
 
     def answer(self, key: str) -> bool | None:
         """What was set for a flag; None: nothing."""
-        found = [layer[key] for layer in self._layers if key in layer]
+        found = [layer[key] for layer in self.layers if key in layer]
         return found[-1] if found else None
 
     def over(self, table: Mapping[str, Compiled]) -> Mapping[str, Compiled]:
         """The table with the answers laid over it."""
-        if not self._layers:
-            return table
         merged = dict(table)
-        for layer in self._layers:
+        for layer in self.layers:
             merged |= layer
         return merged

@@ -11,11 +11,7 @@ from typing import Any
 from flask import Blueprint, request
 from flask.sansio.blueprints import BlueprintSetupState
 
-<<<<<<< HEAD
-from mina_ops.app.admin.audit import origin
 from mina_ops.app.admin.model import Scope
-=======
->>>>>>> c46c99c (Read each flag's entry once in a change, check its fields once, and follow one's own change without asking the store)
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
 from mina_ops.app.flags import contract
@@ -126,13 +122,13 @@ class FlagRoutes(Component):
     def set(self) -> Answer:
         """Set fields of a flag."""
         expected = _expected()
-        author, values = self._guard.author(), json_body(contract.FLAG_SET)
+        author, values = self._guard.author(Scope.FLAGS), json_body(contract.FLAG_SET)
         key, seconds = values.pop("key"), values.pop("confirm_seconds", None)
         return self._one(self._editor.set(key, values, author, expect=expected), seconds)
 
     def delete(self, key: str) -> Answer:
         """Delete a flag; `confirm_seconds` may be in the query."""
-        author = self._guard.author()
+        author = self._guard.author(Scope.FLAGS)
         seconds = _query(contract.DELETE_QUERY).get("confirm_seconds")
         return self._one(self._editor.delete(key, author, expect=_expected()), seconds)
 
@@ -146,7 +142,7 @@ class FlagRoutes(Component):
     def undo(self, key: str | None = None) -> Answer:
         """Undo the last change of a flag, or the `change` of that id."""
         author, body = (
-            self._guard.author(),
+            self._guard.author(Scope.FLAGS),
             json_body(contract.UNDO_CHANGE if key is None else contract.UNDO),
         )
         changed = self._editor.undo(author, key=key, change=body.get("change"))
@@ -154,7 +150,7 @@ class FlagRoutes(Component):
 
     def disable_for_release(self) -> Answer:
         """Turn off all flags of a release."""
-        author, body = self._guard.author(), json_body(contract.RELEASE)
+        author, body = self._guard.author(Scope.FLAGS), json_body(contract.RELEASE)
         changed = self._editor.disable_for_release(body["release"], author)
         return self._many(changed, body.get("confirm_seconds"))
 
@@ -166,7 +162,7 @@ class FlagRoutes(Component):
 
     def load(self) -> Answer:
         """Make flags what an export says; other fields of an export are not looked at."""
-        author = self._guard.author()
+        author = self._guard.author(Scope.FLAGS)
         body = json_body(contract.IMPORT)
         changed = self._editor.load(body["flags"], author)
         return self._many(changed, body.get("confirm_seconds"))
@@ -186,7 +182,7 @@ class FlagRoutes(Component):
 
     def recover(self) -> Answer:
         """Settle a loss of the store: `restore` what was known, or `discard` it."""
-        author, body = self._guard.author(), json_body(contract.RECOVER)
+        author, body = self._guard.author(Scope.FLAGS), json_body(contract.RECOVER)
         changed = self._editor.recover(author, restore=body["action"] == "restore")
         return self._many(changed, 0)
 
@@ -225,12 +221,6 @@ class FlagRoutes(Component):
         more["waiting_for"] = list(found.waiting_for)
         return 200 if found.complete else 202, more
 
-<<<<<<< HEAD
-    def _author(self) -> Author:
-        return Author(self._guard.require(Scope.FLAGS), *origin())
-
-=======
->>>>>>> c46c99c (Read each flag's entry once in a change, check its fields once, and follow one's own change without asking the store)
 
 def _expected() -> set[str] | None:
     # Weak tags count: a proxy that compresses answers makes ours weak. Others mark the tag itself,

@@ -28,15 +28,11 @@ from mina_ops.app.web.openapi.operations import (
 _CHECK_FACTS: dict[str, Schema] = {
     "latency_ms": {"type": "number", "minimum": 0},
     "age_seconds": {"type": "number", "minimum": 0, "description": "Age of the last result."},
-<<<<<<< HEAD
     "vouched_by": {
         "type": "integer",
         "description": "So many processes of the fleet ask in place of this one for now.",
     },
-    "stale": {**FLAG, "description": "The last result is older than it should be."},
-=======
     "stale": {**BOOLEAN, "description": "The last result is older than it should be."},
->>>>>>> c46c99c (Read each flag's entry once in a change, check its fields once, and follow one's own change without asking the store)
     "error": {"enum": ERROR_CLASSES},
     "correlation_id": {**TEXT, "description": "Leads to the full text in the log."},
     "detail": {**TEXT, "description": "Full text, for admins alone."},

@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mina_ops.app.web.openapi.forms import (
-<<<<<<< HEAD
-    FLAG,
-    NUMBER,
-    NUMBER_OR_NULL,
-=======
     BOOLEAN,
     NUMBER,
->>>>>>> c46c99c (Read each flag's entry once in a change, check its fields once, and follow one's own change without asking the store)
+    NUMBER_OR_NULL,
     SAYING,
     TEXT,
     Schema,
@@ -44,7 +39,7 @@ _REPORT: dict[str, Schema] = {
         **NUMBER_OR_NULL,
         "description": "Until its share was watched long enough; null: nothing is watched.",
     },
-    "paused": {**FLAG, "description": "Whether it waits for a person."},
+    "paused": {**BOOLEAN, "description": "Whether it waits for a person."},
     "colours": {**_ANY, "description": "Colour -> its figures over the present window."},
     "verdicts": listed(_ANY),
     "response": TEXT,

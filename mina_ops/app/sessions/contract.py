@@ -9,7 +9,7 @@ from mina_ops.app.web.openapi.forms import (
     ABOUT,
     COUNT,
     DRAIN_STATES,
-    FLAG,
+    BOOLEAN,
     TEXT,
     Schema,
     keyed,
@@ -27,7 +27,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "by_process": keyed(COUNT),
             "drain": DRAIN_STATES,
             "message_queue": {
-                **FLAG,
+                **BOOLEAN,
                 "description": "Whether events of other processes reach this one's clients.",
             },
             "server": {

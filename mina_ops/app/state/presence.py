@@ -72,6 +72,9 @@ class Presence:
         self._identity = identity
         self._ttl_seconds = ttl_seconds
         self._beat_seconds = beat_seconds
+        self._rosters = {
+            colour: keys.presence(colour) for colour in (identity.environment, *identity.colours)
+        }
         self._components: dict[str, Callable[[], Any]] = {}
         self._summaries = Summaries(store, identity, beat_seconds)
         self._views: dict[str, _View] = {}
@@ -165,7 +168,7 @@ class Presence:
         if self._process.kind is Kind.WORKER:
             self._store.withdraw(keys.workers(environment), process_id)
             return
-        self._store.withdraw(keys.presence(environment), process_id)
+        self._store.withdraw(self._rosters[environment], process_id)
         self._summaries.leave()
 
     def summary(self, environment: str | None = None) -> Summary:
@@ -217,7 +220,7 @@ class Presence:
         own = json.dumps(self.own()).encode()
         changed, self._announced = own != self._announced, b""
         found = self._store.announce(
-            keys.presence(self._identity.environment),
+            self._rosters[self._identity.environment],
             self._identity.process_id,
             own,
             ttl_seconds=ttl_seconds,
@@ -234,7 +237,7 @@ class Presence:
         if not self._is_old(colour) or not self._one_reads.acquire(blocking=first):
             return
         try:
-            found = self._store.members(keys.presence(colour))
+            found = self._store.members(self._rosters.get(colour) or keys.presence(colour))
             reports = {name: json.loads(raw) for name, raw in found.items()}
             self._views[colour] = _View(reports, time.monotonic())
         except StateUnavailable:

@@ -8,6 +8,7 @@ from flask import Flask
 from flask_socketio import SocketIO
 
 from mina_ops import MinaOps
+from mina_ops.app.admin.auth import Author
 from mina_ops.app.drain import closer
 from mina_ops.app.runtime import Runtime
 from tests.support.wait import eventually
@@ -43,9 +44,9 @@ def test_who_was_not_told_of_a_drain_is_not_told_once_it_is_cancelled(
         monkeypatch.setattr(server, "emit", emit)
         monkeypatch.setattr(server, "sleep", lambda _: cancelled.wait(60))
         monkeypatch.setattr(server, "start_background_task", start_and_keep)
-        runtime.drain.begin("ana", grace_seconds=60)
+        runtime.drain.begin(Author("ana"), grace_seconds=60)
         eventually(lambda: "server:draining" in told)
-        runtime.drain.cancel("ana")
+        runtime.drain.cancel(Author("ana"))
         cancelled.set()
         for task in tasks:
             task.join(60)

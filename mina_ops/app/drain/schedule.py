@@ -1,4 +1,4 @@
-"""Whose turn it is to be let go: evenly until the plan's end, those that are idle longest first."""
+"""Which sessions leave next: evenly until the plan's end, those that are idle longest first."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterable, Iterator
 from mina_ops.app.drain.model import Plan
 from mina_ops.app.sessions.sessions import Session
 
-# A turn that comes later than this makes up for no more: a pause is spread over what is left.
-TURN_SECONDS = 0.1
+# A process that was held up for longer makes up for no more than this at once: what else it is
+# behind is spread over the rest of the plan.
+CATCH_UP_SECONDS = 0.1
 
 
-class Turns:
-    """Deals out the sessions of one process by a plan.
+class Schedule:
+    """Lets the sessions of one process leave by a plan; the first one may leave at once.
 
     Args:
+        plan: how many leave by when.
         staying: live sessions that were not asked to leave; read rarely, however many there are.
         is_live: whether a session has not ended by itself meanwhile.
         held: sessions that must not leave yet.
@@ -23,35 +25,28 @@ class Turns:
 
     def __init__(
         self,
+        plan: Plan,
         staying: Callable[[], list[Session]],
         is_live: Callable[[Session], bool],
         held: Callable[[], set[str]],
     ) -> None:
+        self._plan = plan
         self._staying = staying
         self._is_live = is_live
         self._held = held
-        self._plan: Plan | None = None
-        self._idle_first = _IdleFirst(())
+        self._idle_first = _IdleFirst(staying())
         self._set_aside: list[Session] = []
-        self._credit = 0.0
-        self._dealt_at = 0.0
-
-    def follow(self, plan: Plan) -> None:
-        """Deal by a new plan from now on; the first session's turn comes at once."""
-        self._plan = plan
-        self._idle_first = _IdleFirst(self._staying())
-        self._set_aside = []
-        self._credit, self._dealt_at = 1.0, plan.start
+        self._credit = 1.0
+        """How many may leave now; it grows with time, and each that leaves takes 1."""
+        self._credited_at = plan.start
 
     def due(self, now: float) -> Iterator[Session]:
-        """Those whose turn has come."""
-        if self._plan is None:
-            return
+        """Those that leave now."""
         held = self._held()
         self._take_back(held)
-        since = max(self._dealt_at, now - TURN_SECONDS)
+        since = max(self._credited_at, now - CATCH_UP_SECONDS)
         self._credit += self._plan.due(len(self._idle_first), since, now)
-        self._dealt_at = now
+        self._credited_at = now
         while self._credit >= 1 and (session := self._idle_first.take()) is not None:
             if session.sid in held:
                 self._set_aside.append(session)
