@@ -90,7 +90,7 @@ class Guard:
         return f"user:{user.get_id()}"
 
     def author(self, part: Scope | None = None) -> Author:
-        """The actor of the present request with its origin; takes and raises what `require` does."""
+        """The actor of the present request with its origin; raises as `require` does."""
         return Author(self.require(part), *origin())
 
     def admit(self, name: str, digest: str) -> None:

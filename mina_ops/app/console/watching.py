@@ -91,7 +91,7 @@ class Watching:
         orders = Orders(context.store, context.identity, context.audit).read_all(None)
         self.orders = {colour: orders[colour] for colour in self._colours}
         self.release = newest_release(self._context)
-        self.freeze = ReleaseFreeze(store, self._context.clock).read()
+        self.freeze = ReleaseFreeze(context.store, context.clock).read()
         self.changes = self._context.audit.newest(_CHANGES)
         self._read_flag_authors()
         self.history.beat(now)

@@ -82,7 +82,7 @@ class Drain(Component):
     @property
     def order(self) -> Order | None:
         """The order that our colour is under."""
-        return self._active()
+        return self._order
 
     @property
     def orders_of_others(self) -> list[Order]:

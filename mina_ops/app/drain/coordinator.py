@@ -79,7 +79,7 @@ class Coordinator:
             "forced": len(forced),
             "forced_sessions": shown,
             "unflushed": self._unflushed[:MOST_NAMES],
-            "remaining": 0 if sessions is None else sessions.count().total,
+            "remaining": 0 if sessions is None else sessions.total(),
             "in_flight": 0 if sessions is None else max(0, sessions.in_flight() - self._abandoned),
             "requests": len(self._requests),
             "holds": self._holds.names()[:MOST_NAMES],

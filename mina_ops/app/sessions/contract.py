@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from mina_ops.app.metrics.contract import query
 from mina_ops.app.web.openapi.forms import (
     ABOUT,
+    BOOLEAN,
     COUNT,
     DRAIN_STATES,
-    BOOLEAN,
     TEXT,
     Schema,
     keyed,
