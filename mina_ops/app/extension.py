@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakSet
 
 from flask import Blueprint, Flask, current_app, has_app_context
@@ -61,9 +61,6 @@ from mina_ops.app.web.middleware import Middleware
 from mina_ops.app.web.own_app import OwnApp
 from mina_ops.app.web.paths import Paths, Recording
 from mina_ops.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from mina_ops.app.admin.archive import Archive
 
 
 class MinaOps:
@@ -235,7 +232,6 @@ def make_context(app: Flask, chosen: Settings, db: Any = None) -> Context:
     process = Process(chosen.process_kind)
     database = OwnConnection(source_of(app, chosen, db, Native()))
     has_database = bool(chosen.database_url) or db is not None
-    archive = _archive(database) if has_database else None
     return Context(
         app=app,
         settings=chosen,
@@ -252,15 +248,8 @@ def make_context(app: Flask, chosen: Settings, db: Any = None) -> Context:
         database=database,
         heartbeat=Heartbeat(chosen.beat_seconds, clock, process),
         guard=make_guard(chosen, store, clock),
-        audit=Audit(store, identity, clock, archive),
+        audit=Audit(store, identity, clock, database if has_database else None),
     )
-
-
-def _archive(database: OwnConnection) -> Archive:
-    # Here, as a host without a database shall not load SQLAlchemy for us.
-    from mina_ops.app.admin.archive import Archive
-
-    return Archive(database)
 
 
 def _wire(app: Flask, runtime: Runtime) -> None:

@@ -19,6 +19,7 @@ from flask import has_request_context
 
 from mina_ops.app.admin.auth import origin
 from mina_ops.app.clock import Clock
+from mina_ops.app.database.connection import OwnConnection
 from mina_ops.app.identity import Identity
 from mina_ops.app.state import keys
 from mina_ops.app.state.base import Store
@@ -72,16 +73,16 @@ class Audit:
         store: holds the log that all colours share.
         identity: names the colour and release of this process.
         clock: dates the entries.
-        archive: the database's table; None: there is no database.
+        database: whose table gets the entries, too; None: there is none.
     """
 
     def __init__(
-        self, store: Store, identity: Identity, clock: Clock, archive: Archive | None = None
+        self, store: Store, identity: Identity, clock: Clock, database: OwnConnection | None = None
     ) -> None:
         self._store = store
         self._identity = identity
         self._clock = clock
-        self._archive = archive
+        self._archive = None if database is None else _archive_in(database)
 
     def record(
         self,
@@ -167,6 +168,13 @@ class Audit:
         logs = (keys.AUDIT_LOG, keys.REFUSED_LOG)
         found = [self._store.records(log, count=MOST_ENTRIES) for log in logs]
         return [texts for records in found for _, texts in records]
+
+
+def _archive_in(database: OwnConnection) -> Archive:
+    # Here, as a host without a database shall not load SQLAlchemy for us.
+    from mina_ops.app.admin.archive import Archive
+
+    return Archive(database)
 
 
 def _matches(entry: Entry, before: float | None, wanted: Mapping[str, str]) -> bool:
