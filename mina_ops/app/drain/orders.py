@@ -82,11 +82,16 @@ class Orders:
                 return order, before is None
         raise Conflict(_TOO_MANY)
 
-    def cancel(self, author: Author, now: float) -> Order | None:
-        """Take back the order of our colour; atomic, idempotent. Returns what was taken back."""
+    def cancel(self, author: Author, now: float, known: Order | None = None) -> Order | None:
+        """Take back the order of our colour; atomic, idempotent. Returns what was taken back.
+
+        Args:
+            known: the order that this process obeys. Where the store has lost it, it is written as
+                cancelled: else another process that obeys it would write it back a moment later.
+        """
         for _ in range(_TRIES):
             raw = self._store.get(self._key)
-            present = order_from(raw)
+            present = order_from(raw) or known
             if present is None or present.cancelled:
                 return None
             if self._swap(raw, replace(present, cancelled=True), now):

@@ -93,3 +93,16 @@ def test_refreshing_an_order_that_was_cancelled_meanwhile_does_not_revive_it(sto
     left = orders(store).read()
     assert left is not None
     assert left.cancelled
+
+
+def test_an_order_that_the_store_lost_stays_cancelled_for_whoever_still_obeys_it(
+    store: Store,
+) -> None:
+    order, _ = orders(store).begin(ANA, 1000.0, 30.0, version="v1", force=False)
+    store.delete(keys.drain_order("blue"))
+    assert orders(store).cancel(ANA, 1001.0, known=order) == order
+    # Another process of the colour has not heard of it, and would write back what it obeys.
+    orders(store).keep(order, 1001.0)
+    left = orders(store).read()
+    assert left is not None
+    assert left.cancelled
