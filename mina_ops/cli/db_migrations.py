@@ -125,7 +125,7 @@ def verdict(
     found = checking.decide(
         database,
         migrations or chosen.migrations,
-        optional.settings(session),
+        optional.colours(session),
         old=old,
         new=new,
         old_head=old_head,

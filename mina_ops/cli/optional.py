@@ -26,6 +26,12 @@ def settings(session: Session) -> OperatorSettings | None:
     return session.settings
 
 
+def colours(session: Session) -> OperatorSettings | None:
+    """The settings if they name colours, which can be asked; else None, as without a file."""
+    found = settings(session)
+    return found if found is not None and "colours" in found.raw else None
+
+
 def table(session: Session, *names: str) -> Table:
     """A table of the settings by its path; an empty one without settings."""
     found = settings(session)
