@@ -177,8 +177,10 @@ def _bytes(database: Database, sql: str) -> list[object]:
 def _integrity(database: Database, made: Manifest) -> str:
     report = integrity.check(database, integrity.expect_rows(made.tables, exact=True))
     assert report.clean, report.as_text()
+    # Nobody named the migrations, and no server of the tests keeps checksums.
+    apart = {"revision", "checksums"}
     skipped = [item for item in report.outcomes if item.state == "skipped" and item.reason]
-    return _but([f"{item.check} ({item.reason})" for item in skipped])
+    return _but([item.check for item in skipped if item.check not in apart])
 
 
 def _but(remarks: Sequence[str]) -> str:
