@@ -76,7 +76,7 @@ def check(
                 "coming release?"
             )
     upper = (asked.upper,) if asked.upper else tuple(tree.heads)
-    steps = render.render(tree.between(asked.at, upper), asked.dialect)
+    steps = render.render(tree.between(asked.at, upper), asked.dialect, asked.bind)
     known = mapped.read(asked.mapped_file) if asked.mapped_file else None
     apart = _env_says(folder, "transaction_per_migration=True")
     timeouts = asked.timeouts_set or _env_says(folder, "lock_timeout", "statement_timeout")

@@ -14,6 +14,8 @@ from alembic.operations.ops import MigrateOperation
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script
 
+from mina_ops.errors import ConfigurationError
+from mina_ops.operator.database.migrations import host_app
 from mina_ops.operator.database.migrations.revisions import call_upgrade
 
 
@@ -68,12 +70,18 @@ class _Recorder:
             yield batch
 
 
-def render(scripts: Sequence[Script], dialect: str = "postgresql") -> list[Rendered]:
-    """What each migration's upgrade does, in the order given."""
-    return [_render(script, dialect) for script in scripts]
+def render(
+    scripts: Sequence[Script], dialect: str = "postgresql", bind: str = ""
+) -> list[Rendered]:
+    """What each migration's upgrade does, in the order given.
+
+    Raises:
+        ConfigurationError: they know no database `bind`.
+    """
+    return [_render(script, dialect, bind) for script in scripts]
 
 
-def _render(script: Script, dialect: str) -> Rendered:
+def _render(script: Script, dialect: str, bind: str) -> Rendered:
     module = script.module
     done = Rendered(script.revision, script.doc or "", reversible=_is_reversible(module))
     buffer = io.StringIO()
@@ -85,7 +93,9 @@ def _render(script: Script, dialect: str) -> Rendered:
     _Recorder(operations, done, buffer)
     operations._install_proxy()
     try:
-        call_upgrade(module)
+        call_upgrade(module, bind)
+    except ConfigurationError:
+        raise
     except Exception as exc:  # whatever a migration does when there is no database to ask
         line = _line(exc, module)
         where = f"what follows line {line} cannot be" if line else "it cannot be"
@@ -100,7 +110,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"it reads the variable or key {error}"
     if "application context" in str(error):
-        return "it asks the app"
+        return host_app.ADVICE
     return "it asks the database"
 
 

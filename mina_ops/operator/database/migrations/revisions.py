@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from mina_ops.errors import ConfigurationError
 from mina_ops.operator.database.connection import names
 from mina_ops.operator.database.connection.queries import quoted, rows
+from mina_ops.operator.database.migrations import host_app
 
 
 def current(connection: Connection, version_table: str = "alembic_version") -> list[str]:
@@ -51,11 +52,27 @@ def _version_table(connection: Connection, name: str) -> str | None:
 
 
 def call_upgrade(module: Any, bind: str = "") -> None:
-    """Run a migration's upgrade; those of Flask-Migrate's --multidb are told which database."""
-    if inspect.signature(module.upgrade).parameters:
+    """Run a migration's upgrade; those of Flask-Migrate's --multidb are told which database.
+
+    Raises:
+        ConfigurationError: they know no database of that name.
+    """
+    with host_app.around(inspect.getsource(module)):
+        if not inspect.signature(module.upgrade).parameters:
+            module.upgrade()
+            return
+        _require_bind(module, bind)
         module.upgrade(bind)
-    else:
-        module.upgrade()
+
+
+def _require_bind(module: Any, bind: str) -> None:
+    """Flask-Migrate writes one function for each database: `upgrade_` and its name."""
+    known = [name.removeprefix("upgrade_") for name in vars(module) if name.startswith("upgrade_")]
+    if known and bind not in known:
+        listed = ", ".join(f"--bind {name}" if name else "none (the default)" for name in known)
+        raise ConfigurationError(
+            f"The migrations know no database {bind or 'without a name'!r}; say one of: {listed}."
+        )
 
 
 class Tree:
@@ -74,7 +91,9 @@ class Tree:
                 "database.migrations in mina-ops.toml."
             )
         self._scripts = ScriptDirectory(str(folder))
-        with self._told():
+        files = sorted((folder / "versions").glob("*.py"))
+        source = "\n".join(file.read_text(errors="replace") for file in files)
+        with self._told(), host_app.around(source):
             self.heads = list(self._scripts.get_heads())
 
     def head(self) -> str:
@@ -131,8 +150,7 @@ class Tree:
             ) from exc
         except RuntimeError as exc:
             app = "application context" in str(exc)
-            advice = "move what asks the app into upgrade()" if app else "mend it"
+            reason = host_app.ADVICE if app else f"{str(exc).splitlines()[0]}; mend it"
             raise ConfigurationError(
-                f"A migration in {self.folder} cannot be loaded ({str(exc).splitlines()[0]}); "
-                f"{advice} and run this again."
+                f"A migration in {self.folder} cannot be loaded: {reason}."
             ) from exc

@@ -26,6 +26,7 @@ from mina_ops.operator.database.connection import failures, guest, tools
 from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.connection.queries import rows
 from mina_ops.operator.database.connection.sealed import sealed
+from mina_ops.operator.database.migrations import host_app
 from mina_ops.operator.database.migrations.lint_rules import BLOCKING, Danger
 from mina_ops.operator.database.migrations.mapped import Mapped
 from mina_ops.operator.database.migrations.rehearsal import judgement, picture, sample
@@ -196,5 +197,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"it reads the variable {error}; set it and try again"
     if "application context" in str(error):
-        return "it asks the app; set FLASK_APP and try again"
+        return host_app.ADVICE
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
