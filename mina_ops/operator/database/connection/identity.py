@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from mina_ops import same_database
@@ -19,6 +20,9 @@ WHERE (a.datname = current_database()) AND (a.pid <> pg_backend_pid())
   AND (coalesce(a.backend_type, 'client backend') = 'client backend')
 GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 3
 """)
+
+_LEAVING_SECONDS = 1.0
+_POLL_SECONDS = 0.1
 
 
 def same(one: Database, other: Database) -> bool | None:
@@ -48,8 +52,17 @@ def durable(database: Database) -> str:
 
 
 def users(database: Database) -> Sequence[str]:
-    """Which programs are connected to a database now, beside ours, as "3 of gunicorn"."""
+    """Which programs are connected to a database now, beside ours, as "3 of gunicorn".
+
+    The server lists a session for a moment after its client has gone, so whoever is found is
+    looked for again, for a second.
+    """
     if database.kind == "sqlite":
         return ()
-    with database.connect() as connection:
-        return [f"{row.number} of {row.name}" for row in rows(connection, _OTHERS)]
+    deadline = time.monotonic() + _LEAVING_SECONDS
+    with database.connect(isolation_level="AUTOCOMMIT") as connection:
+        while True:
+            found = [f"{row.number} of {row.name}" for row in rows(connection, _OTHERS)]
+            if not found or time.monotonic() > deadline:
+                return found
+            time.sleep(_POLL_SECONDS)
