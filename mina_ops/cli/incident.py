@@ -195,6 +195,11 @@ def logs(
 @click.option("--batch", type=click.IntRange(1), default=50, show_default=True)
 @click.option("--pause", type=click.FloatRange(0), default=1.0, show_default=True, metavar="S")
 @click.option("--retry-unknown", is_flag=True, help="Also those of whom it is not known.")
+@click.option(
+    "--bounces",
+    type=click.Path(path_type=Path, exists=True),
+    help="Letters that came back: mbox, Maildir, a message, or a list of addresses.",
+)
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
@@ -206,13 +211,16 @@ def notify_users(
     batch: int,
     pause: float,
     retry_unknown: bool,
+    bounces: Path | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Write a letter to users, in batches; run again, it goes on and tells nobody twice."""
+    from mina_ops.operator.incident import bounces as returned
     from mina_ops.operator.incident import letters, mailing
 
     options = _options(session)
+    came_back = returned.read(bounces) if bounces else []
     letter = mailing.letter(options, template, values)
     people = mailing.recipients(options, recipients)
     journal = options.folder / f"letters-{template}-{letter.campaign}.jsonl"
@@ -233,20 +241,28 @@ def notify_users(
             batch=batch,
             pause_seconds=pause,
             retry_unknown=retry_unknown,
-            say=lambda p: output.say(
-                f"{p.before + p.sent} of {p.total} written, {p.failed} refused"
-            ),
+            bounces=came_back,
+            say=lambda progress: output.say(_how_far(progress)),
         )
     _say_who_was_told(done, [*people.aside, *done.refused], as_json=as_json)
+
+
+def _how_far(progress: Progress) -> str:
+    text = f"{progress.before + progress.sent} of {progress.total} written"
+    text += f", {progress.failed} refused" if progress.failed else ""
+    left = progress.seconds_left
+    return text + (f", about {max(1, round(left / 60))} min left" if left and left > 5 else "")
 
 
 def _say_who_was_told(done: Progress, aside: Sequence[Aside], *, as_json: bool) -> None:
     from mina_ops.errors import OperatorError
 
     value: dict[str, Any] = {"total": done.total, "sent": done.sent, "already": done.before}
-    value |= {"failed": done.failed, "unknown": done.unknown, "aside": [str(one) for one in aside]}
+    value |= {"failed": done.failed, "unknown": done.unknown, "bounced": done.bounced}
+    value |= {"aside": [str(one) for one in aside]}
     text = (
         f"{done.sent} letters sent, {done.before} were sent before, {done.failed} refused, "
+        f"{done.bounced} came back, "
         f"{done.unknown} unknown (an earlier run was killed; --retry-unknown sends them)."
     )
     output.data(value, "\n".join([text, *_named(aside)]), as_json=as_json)

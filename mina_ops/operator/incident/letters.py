@@ -8,10 +8,9 @@ unless somebody says so. Addresses are kept as digests.
 from __future__ import annotations
 
 import hashlib
-import json
 import string
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
@@ -20,6 +19,8 @@ from pathlib import Path
 from mina_ops import files
 from mina_ops.errors import ConfigurationError, OperatorError
 from mina_ops.locks import held
+from mina_ops.operator.incident import told
+from mina_ops.operator.incident.bounces import Bounce
 from mina_ops.operator.incident.recipients import Aside, Recipient
 from mina_ops.operator.system import programs
 
@@ -70,7 +71,16 @@ class Progress:
     failed: int = 0
     unknown: int = 0
     before: int = 0
+    bounced: int = 0
+    seconds: float = 0.0
     refused: list[Aside] = field(default_factory=list)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the rest takes at the pace so far; None before the first letter."""
+        done = self.sent + self.failed
+        left = self.total - self.before - self.unknown - self.bounced - done
+        return self.seconds / done * left if done else None
 
 
 def template(name: str, folder: Path, values: Mapping[str, str]) -> Letter:
@@ -110,6 +120,7 @@ def post(
     batch: int = 50,
     pause_seconds: float = 1.0,
     retry_unknown: bool = False,
+    bounces: Sequence[Bounce] = (),
     say: Callable[[Progress], None] = lambda _: None,
 ) -> Progress:
     """Write to everyone who was not written to yet; how far it is then.
@@ -117,6 +128,7 @@ def post(
     Args:
         journal: who was told; the same file makes a later run go on where this one ended.
         send: a command that takes one message on standard input.
+        bounces: whose letters came back; they are set aside, in later runs too.
         say: told after each batch.
 
     Raises:
@@ -126,7 +138,8 @@ def post(
     programs.find(send[0], "Set incident.send to a command that takes a message, as sendmail does.")
     files.make_folder(journal.parent)
     with held(journal.with_suffix(".lock"), wait_seconds=0):
-        progress, fresh, again = _sorted(recipients, _states(journal), retry_unknown)
+        told.note_bounces(journal, bounces)
+        progress, fresh, again = _sorted(recipients, told.states(journal), retry_unknown)
         mail = _Mail(letter, journal, progress, tuple(send), sender)
         mail.deliver(fresh, batch, pause_seconds, say)
         # Those whom an earlier run could not tell come last, so that they hold up nobody.
@@ -136,16 +149,20 @@ def post(
 
 
 def _sorted(
-    recipients: Sequence[Recipient], state: dict[str, str], retry_unknown: bool
+    recipients: Sequence[Recipient], state: dict[str, dict[str, str]], retry_unknown: bool
 ) -> tuple[Progress, list[Recipient], list[Recipient]]:
     """Who was never tried, and who is tried again."""
     progress = Progress(len(recipients))
     fresh: list[Recipient] = []
     again: list[Recipient] = []
     for recipient in recipients:
-        was = state.get(recipient.digest)
+        entry = state.get(recipient.digest, {})
+        was = entry.get("state")
         if was == "sent":
             progress.before += 1
+        elif was == "bounced":
+            progress.bounced += 1
+            progress.refused.append(Aside(recipient.address, entry.get("why", "came back")))
         elif was == "begun" and not retry_unknown:
             progress.unknown += 1
         else:
@@ -174,9 +191,11 @@ class _Mail:
     ) -> None:
         """Write to each; whom the mail server refuses is set aside."""
         in_a_row = 0
+        begun, earlier = time.monotonic(), self.progress.seconds
         for number, recipient in enumerate(todo, 1):
             refusal = self._write_to(recipient)
             in_a_row = 0 if refusal is None else in_a_row + 1
+            self.progress.seconds = earlier + time.monotonic() - begun
             if in_a_row >= _FAILURES_IN_A_ROW and not is_second_try:
                 raise OperatorError(
                     f"`{self.send[0]}` refused {in_a_row} letters in a row ({refusal}); "
@@ -192,32 +211,16 @@ class _Mail:
             message = self.letter.to(recipient, self.sender)
         except (ValueError, UnicodeError) as exc:
             return self._set_aside(recipient, f"no letter can be made for it ({exc})")
-        _note(self.journal, recipient, "begun")
+        told.note(self.journal, recipient, "begun")
         result = programs.run(list(self.send), timeout_seconds=SEND_SECONDS, text_in=message)
         if not result.ok:
             return self._set_aside(recipient, f"exit code {result.code}: {result.last_line()}")
-        _note(self.journal, recipient, "sent")
+        told.note(self.journal, recipient, "sent")
         self.progress.sent += 1
         return None
 
     def _set_aside(self, recipient: Recipient, why: str) -> str:
-        _note(self.journal, recipient, "failed")
+        told.note(self.journal, recipient, "failed")
         self.progress.failed += 1
         self.progress.refused.append(Aside(recipient.address, why))
         return why
-
-
-def _note(journal: Path, recipient: Recipient, state: str) -> None:
-    files.append(journal, json.dumps({"to": recipient.digest, "state": state}))
-
-
-def _states(journal: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
-    lines: Iterable[str] = journal.read_text().splitlines() if journal.exists() else []
-    for line in lines:
-        try:
-            entry = json.loads(line)
-            found[entry["to"]] = entry["state"]
-        except (ValueError, KeyError, TypeError):
-            continue
-    return found
