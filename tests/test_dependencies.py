@@ -146,3 +146,17 @@ def test_the_wheel_carries_the_operators_files(tmp_path: Path) -> None:
         assert {name for name in shipped if "/." not in name} <= names
     assert {"mina_ops/py.typed", "mina_ops/shipped.py"} <= names
     assert not any(name.startswith(("tests/", "scripts/", "nginx/")) for name in names)
+
+
+def test_each_least_version_can_be_asked_for_known_faults() -> None:
+    # As `scripts/dev/audit` reads them; an exact or open one would be left out of the question.
+    runtime = [*CORE, *(line for extra in ("openfeature", "notify", "postgresql", "compat")
+                        for line in EXTRAS[extra])]  # fmt: skip
+    form = re.compile(r"[A-Za-z0-9_-]+(\[[a-z,]+\])?>=[0-9.]+")
+    assert [line for line in runtime if not form.fullmatch(line)] == []
+
+
+def test_each_accepted_fault_has_its_reason() -> None:
+    text = (REPOSITORY / "constraints" / "accepted-faults.txt").read_text()
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert [line for line in lines if not re.fullmatch(r"[A-Z]+-[A-Za-z0-9-]+ .{40,}", line)] == []
