@@ -9,13 +9,13 @@ many of them, kept apart from the record of changes, which a flood so cannot pus
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mina_ops.app.web.client import client_of
 from mina_ops.errors import TooManyRequests
 
 UNKNOWN = "unknown_token"
@@ -58,7 +58,7 @@ class Refusals:
 
     def note(self, reason: str, environ: Mapping[str, Any]) -> None:
         """Count a refusal for one of REASONS."""
-        address = address_of(environ)
+        address = client_of(environ)
         self._waiting.append((reason, address))
         if reason == UNKNOWN:
             guesses = self._guesses()
@@ -71,7 +71,7 @@ class Refusals:
         Raises:
             TooManyRequests: it bore more than 10 unknown tokens in this minute.
         """
-        if self._guesses().get(address_of(environ), 0) >= MOST_A_MINUTE:
+        if self._guesses().get(client_of(environ), 0) >= MOST_A_MINUTE:
             wait = max(1, round(self._minute + _MINUTE - time.monotonic()))
             raise TooManyRequests(
                 "Too many unknown tokens came from this address.", retry_after_seconds=wait
@@ -108,18 +108,3 @@ class Refusals:
         if now - self._minute >= _MINUTE:
             self._minute, self._by_address = now, {}
         return self._by_address
-
-
-def address_of(environ: Mapping[str, Any]) -> str:
-    """Where a request came from: the peer; behind a proxy of ours, whom that one names last.
-
-    The last address of `X-Forwarded-For` is what the proxy next to us saw. It is believed only
-    from a peer with a private address, and used only to count and to tell.
-    """
-    peer = str(environ.get("REMOTE_ADDR") or "")
-    told = str(environ.get("HTTP_X_FORWARDED_FOR", "")).rpartition(",")[2].strip()
-    try:
-        behind_proxy = ipaddress.ip_address(peer).is_private
-        return str(ipaddress.ip_address(told)) if behind_proxy and told else peer
-    except ValueError:
-        return peer[:64]

@@ -12,12 +12,12 @@ from urllib.parse import parse_qs
 
 from mina_ops.app.context import Context
 from mina_ops.app.sessions.admissions import Admissions
-from mina_ops.app.sessions.client import client_of
 from mina_ops.app.sessions.links import link_of
 from mina_ops.app.sessions.raw_ping import RawPings
 from mina_ops.app.sessions.sessions import Sessions
 from mina_ops.app.socketio_adapter import cors_headers
 from mina_ops.app.web.answers import Answer, StartResponse
+from mina_ops.app.web.client import client_of
 
 Environ = dict[str, Any]
 

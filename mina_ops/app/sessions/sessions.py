@@ -14,9 +14,9 @@ from typing import Any
 
 from flask import has_request_context, request
 
-from mina_ops.app.sessions.client import agent_of, client_of
 from mina_ops.app.sessions.model import Count
 from mina_ops.app.socketio_adapter import Call, wrap_arrival, wrap_connect, wrap_handling
+from mina_ops.app.web.client import agent_of, client_of
 
 MOVING = "session:moving"
 """Event by which a client says that it connects elsewhere, so that it gets time for that."""

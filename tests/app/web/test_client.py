@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mina_ops.app.sessions.client import client_of
+from mina_ops.app.web.client import client_of
 
 
 @pytest.mark.parametrize(
