@@ -17,13 +17,13 @@ from werkzeug import Request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from mina_ops.app.admin.auth import refuse_cross_site
-from mina_ops.app.admin.refusals import address_of
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
 from mina_ops.app.login import contract
 from mina_ops.app.login.attempts import Attempts
 from mina_ops.app.web.answers import Answer, AnyMethod, Probe, ProbeRequest
 from mina_ops.app.web.clashes import HostRoutes
+from mina_ops.app.web.client import client_of
 from mina_ops.app.web.openapi.check import require_body
 from mina_ops.app.web.openapi.operations import Contract
 from mina_ops.errors import (
@@ -72,7 +72,7 @@ class Login(Component):
         refuse_cross_site(request.headers, request.environ.get("HTTP_HOST", ""))
         username, password = _both(request)
         try:
-            take_back = self._attempts.begin(address_of(asked.environ))
+            take_back = self._attempts.begin(client_of(asked.environ))
         except TooManyRequests:
             self._refusals.note("login", asked.environ)
             raise
@@ -97,9 +97,9 @@ class Login(Component):
                 raise Forbidden("A login needs the app's SECRET_KEY, the same for both colours.")
             user = self._found(username, password)
             if user is None or not login_user(user):
-                _log.warning("A login from %s was refused", address_of(request.environ))
+                _log.warning("A login from %s was refused", client_of(request.environ))
                 raise NotAuthenticated("Username or password is wrong.")
-            _log.info("user:%s logged in from %s", user.get_id(), address_of(request.environ))
+            _log.info("user:%s logged in from %s", user.get_id(), client_of(request.environ))
             return Answer(200, {"status": "logged_in", "user": user.get_id()}, self._cookie())
 
     def _found(self, username: str, password: str) -> Any:
