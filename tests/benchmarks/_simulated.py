@@ -8,13 +8,15 @@ and whatever may be a FAIL is handed to `judge`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mina_ops.operator.release.verdicts import latency
 from mina_ops.operator.release.verdicts.figures import RECENT_SECONDS, window_of
 from mina_ops.operator.release.verdicts.judging import judge
 from mina_ops.operator.release.verdicts.latency import TO_COMPARE, TO_PASS
@@ -63,6 +65,19 @@ def _pass_table() -> Counts:
         if events and most[trials] < 0:
             most[trials] = events - 1 if surely_below(events - 1, trials, LIMIT) else -1
     return most
+
+
+@contextmanager
+def fail_chance(chance: float) -> Iterator[None]:
+    """Judge with another chance of error than the product's, of which there is no setting."""
+    defaults, before = surely_above.__defaults__, latency.FAIL_CHANCE
+    surely_above.__defaults__, latency.FAIL_CHANCE = (chance,), chance  # type: ignore[misc]
+    _fail_table.cache_clear()
+    try:
+        yield
+    finally:
+        surely_above.__defaults__, latency.FAIL_CHANCE = defaults, before  # type: ignore[misc]
+        _fail_table.cache_clear()
 
 
 def trailing(counts: Counts, spans: Counts) -> Counts:
@@ -216,8 +231,9 @@ def p95(counts: Counts, kind: str, q: float = 0.95) -> NDArray[np.float64]:
 def _may_be_slower(new: Counts, old: Counts, kind: str, long: NDArray[np.bool_]) -> Counts:
     """Release and look wherever `judge` has to be asked.
 
-    P95 is over its limit there, and a count is far from its mean: a chance below 1e-7 needs
-    n * KL > 16.1 - log(n + 1) (the converse of Chernoff's bound). What is left out is no FAIL.
+    P95 is over its limit there, and a count is far from its mean: a chance below c needs
+    n * KL > log(1 / c) - log(n + 1) (the converse of Chernoff's bound). What is left out is no
+    FAIL, also by the largest chance that is tried here, 1e-4.
     """
     fast, n = p95(old, kind), new.sum(-1)
     found = np.argwhere((p95(new, kind) > 1.5 * fast) & (n >= 5) & long[None, :])
@@ -231,7 +247,7 @@ def _may_be_slower(new: Counts, old: Counts, kind: str, long: NDArray[np.bool_])
         with np.errstate(divide="ignore", invalid="ignore"):
             rest = np.where(k < 1, (1 - k) * np.log((1 - k) / (1 - p)), 0.0)
             divergence = k * np.log(k / p) + rest
-        far |= (k > p) & (trials * divergence > 12.0 - np.log(trials + 1.0))
+        far |= (k > p) & (trials * divergence > 9.0 - np.log(trials + 1.0))
     return np.asarray(found[far])
 
 

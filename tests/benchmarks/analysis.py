@@ -29,6 +29,7 @@ from _simulated import (
     Source,
     draw_durations,
     draw_rates,
+    fail_chance,
     is_slower,
     law,
     p95,
@@ -74,6 +75,23 @@ def healthy_batch(source: Source, releases: int, traffic: float, kind: str) -> i
         )
         taken |= durations.failed_at() >= 0
     return int(taken.sum())
+
+
+def by_chance(report: Report, source: Source, releases: int) -> None:
+    """How false rollbacks depend on the chance of error at one look, where they are frequent.
+
+    The product's own chance is so small that rollbacks of healthy releases are too rare to be
+    counted; how they fall with the chance says what is to be expected there.
+    """
+    for chance in (1e-4, 1e-5, 1e-6):
+        taken = seen = 0
+        with fail_chance(chance):
+            while seen < releases:
+                traffic, kind = TRAFFIC[seen // BATCH % 4], LAWS[seen // BATCH % 3]
+                taken += healthy_batch(source, BATCH, traffic, kind)
+                seen += BATCH
+        report.figure(f"healthy_releases_at_chance_{chance:g}", seen, 0)
+        report.figure(f"healthy_rolled_back_at_chance_{chance:g}", taken, 0)
 
 
 def hunt(report: Report, source: Source, seconds: float) -> None:
@@ -261,6 +279,7 @@ def main() -> int:
     verdicts_of_a_small_site(report, source, options.rounds // 4)
     mid_step(report, source, options.rounds // 4)
     peers_on_healthy(report, source, options.rounds)
+    by_chance(report, np.random.default_rng(20261130 + options.seed), 3 * options.rounds)
     hunt(report, np.random.default_rng(20261123 + options.seed), options.seconds)
     return report.finish()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mina_ops.errors import OperatorError
 from mina_ops.operator.release.control import Request
@@ -11,8 +11,14 @@ from mina_ops.operator.release.load import sending
 from mina_ops.operator.release.model import Phase
 from mina_ops.operator.release.paging import Pages
 from mina_ops.operator.release.release import Release
-from mina_ops.operator.release.verdicts.figures import WINDOWS_SECONDS, look, with_baseline
+from mina_ops.operator.release.verdicts.figures import (
+    WINDOWS_SECONDS,
+    look,
+    to_json,
+    with_baseline,
+)
 from mina_ops.operator.release.verdicts.judging import judge
+from mina_ops.operator.release.verdicts.latency import TO_COMPARE
 from mina_ops.operator.release.verdicts.model import (
     Figures,
     Finding,
@@ -21,6 +27,7 @@ from mina_ops.operator.release.verdicts.model import (
     Streak,
     Verdict,
 )
+from mina_ops.operator.release.verdicts.statistics import samples
 from mina_ops.operator.traffic.share import measured_share
 
 # The load balancer is asked by a request, or by a platform's own command.
@@ -52,6 +59,7 @@ class Watch:
     _promoted: bool = False
     _waiting_since: float = 0.0
     _moved: Finding | None = None
+    _seen: Figures = field(default_factory=Figures)
     _asked_at: float = -_SPLIT_EVERY_SECONDS
     _astray: int = 0
 
@@ -88,6 +96,7 @@ class Watch:
                 if judgement.conclusive:
                     reasons = [f"{f.trigger}: {f.reason}" for f in judgement.findings]
                     release.note(self.phase, passed=round(elapsed, 1), verdicts=reasons)
+                    self._renew_baseline()
                     return
                 late = elapsed >= max(seconds, self._waiting_since) + plan.patience_seconds
                 if late and judgement.response is Response.NONE and self._without_data(judgement):
@@ -105,6 +114,7 @@ class Watch:
         release = self.release
         release.surroundings.still_ours()
         new, old = look(release.new_app, release.old_app, elapsed, release.wanted)
+        self._seen = old
         old = with_baseline(old, self.baseline)
         judgement = judge(new, old, release.plan.triggers, self.streaks, self.baseline)
         self.streaks = dict(judgement.streaks)
@@ -116,6 +126,17 @@ class Watch:
         held = judgement.asking if judgement.response is Response.HOLD else []
         self._pages.hold({finding.trigger: finding.reason for finding in held})
         return judgement
+
+    def _renew_baseline(self) -> None:
+        """Let the old colour's present durations be those that the next share is compared with.
+
+        Once it has too little traffic, its last well known figures count; those from before a
+        release of three hours would take the evening's rush for a fault of the new colour.
+        """
+        if self.baseline is None or samples(self._seen.histogram) < TO_COMPARE:
+            return
+        self.baseline = replace(self.baseline, histogram=self._seen.histogram)
+        self.release.note(self.phase, baseline=to_json(self.baseline))
 
     def _with_split(self, judgement: Judgement) -> Judgement:
         """The judgement, and a hold if the load balancer does something else than it was told."""

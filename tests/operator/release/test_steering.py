@@ -21,11 +21,13 @@ from mina_ops.operator.release import opening, phases
 from mina_ops.operator.release.model import Phase
 from mina_ops.operator.release.release import Observer, Release, Site
 from mina_ops.operator.release.rollback import roll_back
+from mina_ops.operator.release.verdicts.figures import from_json
 from mina_ops.operator.release.verdicts.model import Response
+from mina_ops.operator.release.verdicts.statistics import quantile
 from mina_ops.operator.traffic import gate
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.model import Split
-from tests.operator.release.stand import QUICK, TOKEN, Stand, ended
+from tests.operator.release.stand import QUICK, TOKEN, Stand, ended, traffic
 from tests.support.wait import eventually
 
 SLOW = QUICK.replace("step_seconds = 0.3", "step_seconds = 40")
@@ -87,6 +89,25 @@ def test_an_abort_ends_the_wait_of_a_gradual_rollback(
         with pytest.raises(RolledBack):
             roll_back(release, Response.GRADUAL, ["slow"])
     assert seen.green == [10, 0]
+
+
+def test_each_share_is_compared_with_the_old_colour_of_the_share_before(stand: Stand) -> None:
+    """As in a release of some hours, in which the evening makes both colours slower."""
+    judged = QUICK.replace("step_seconds = 0.3", "step_seconds = 8")
+    stand.plan(judged.replace("patience_seconds = 0", "patience_seconds = 30"))
+    with traffic(stand.port, visitors=10) as seen:
+        eventually(lambda: sum(seen["status"].values()) > 200)
+        release = stand.start("release", "start", "v2")
+        stand.until_given(50)
+        for colour in ("blue", "green"):
+            stand.faults(colour, slow_ms=150)
+        assert ended(release).code == 0
+    before, first, *_ = (
+        quantile(from_json(entry["baseline"]).histogram, 0.95) or 0.0
+        for entry in stand.entries()
+        if "baseline" in entry
+    )
+    assert before < 150 < first
 
 
 def test_one_answer_that_does_not_come_before_a_share_takes_nothing_back(
