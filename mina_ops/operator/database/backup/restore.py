@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mina_ops.operator.database.backup import archive, census, manifest, readiness, traits
+from mina_ops.operator.database.backup import (
+    archive,
+    census,
+    manifest,
+    readiness,
+    surroundings,
+    traits,
+)
 from mina_ops.operator.database.backup import backup as backups
 from mina_ops.operator.database.backup.manifest import Manifest
 from mina_ops.operator.database.backup.readiness import Choices
@@ -94,6 +101,8 @@ def restore(
                 f"{backup.name} was not restored into {target.name}: {tools.said(result)}. The "
                 f"target is as it was.{_advice(result.stderr, target, known)}"
             )
+        if is_new and known is not None:
+            surroundings.give(target, known.traits)
     return _compared(target, known)
 
 
@@ -205,8 +214,10 @@ def _compared(target: Database, known: Manifest | None) -> Restored:
     if known is None:
         return Restored([], ["it has no manifest, so nothing says what it must hold"])
     with target.connect() as connection:
-        remarks = traits.differences(known.traits, traits.read(connection))
-        alike = not any("encoding" in remark for remark in remarks)
+        found = traits.read(connection)
+        remarks = [*traits.differences(known.traits, found)]
+        remarks += surroundings.missing(connection, known.traits, found, target.database)
+        alike = found.encoding == known.traits.encoding or not known.traits.encoding
         # The same text in another encoding is other bytes.
         counted = census.take(connection, fingerprints=alike)
     return Restored(census.differences(known.tables, counted), remarks)

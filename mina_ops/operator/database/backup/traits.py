@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -23,6 +24,24 @@ FROM pg_database AS d WHERE d.datname = current_database()
 _EXTENSIONS = sealed("""
 SELECT e.extname::text AS name, n.nspname::text AS schema FROM pg_extension AS e
 JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql' ORDER BY 1
+""")
+_SETTINGS = sealed("""
+SELECT coalesce(r.rolname::text, '') AS role, c.entry
+FROM pg_db_role_setting AS s JOIN pg_database AS d ON d.oid = s.setdatabase
+LEFT JOIN pg_roles AS r ON r.oid = s.setrole
+CROSS JOIN LATERAL unnest(s.setconfig) AS c(entry)
+WHERE d.datname = current_database() ORDER BY 1, 2
+""")
+# The owner's own rights come with owning it.
+_GRANTS = sealed("""
+SELECT coalesce(r.rolname::text, '') AS role, a.privilege_type AS privilege,
+  a.is_grantable AS grantable
+FROM pg_database AS d CROSS JOIN LATERAL aclexplode(d.datacl) AS a
+LEFT JOIN pg_roles AS r ON r.oid = a.grantee
+WHERE (d.datname = current_database()) AND (a.grantee <> d.datdba) ORDER BY 1, 2
+""")
+_HAS_GRANTS = sealed("""
+SELECT d.datacl IS NOT NULL AS yes FROM pg_database AS d WHERE d.datname = current_database()
 """)
 # Of the role that began the cluster no dependencies are kept, so owners are asked for as well. What
 # an extension made belongs to that role, and comes back with the extension.
@@ -65,6 +84,9 @@ class Traits:
         roles: each role that owns or may use something -> whether it may log in.
         owners: those of them that own something; None: nobody noted it.
         owner: the role that owns the database itself.
+        settings: role (or ""), name and value of each setting of the database.
+        grants: role ("" is PUBLIC), privilege and whether it may be passed on, beside the owner's;
+            None: the defaults.
     """
 
     encoding: str = ""
@@ -76,6 +98,8 @@ class Traits:
     roles: Mapping[str, bool] = field(default_factory=dict)
     owners: Sequence[str] | None = None
     owner: str = ""
+    settings: Sequence[Sequence[str]] = ()
+    grants: Sequence[Sequence[Any]] | None = None
 
     def creation(self, name: str, owner: str = "") -> str:
         """The CREATE DATABASE for one of the same kind."""
@@ -105,7 +129,15 @@ def read(connection: Connection) -> Traits:
         {row.name: row.login for row in roles},
         [row.name for row in roles if row.owns],
         found.owner,
+        [[row.role, *row.entry.split("=", 1)] for row in rows(connection, _SETTINGS)],
+        _grants(connection),
     )
+
+
+def _grants(connection: Connection) -> list[list[Any]] | None:
+    if not rows(connection, _HAS_GRANTS)[0].yes:
+        return None
+    return [[row.role, row.privilege, row.grantable] for row in rows(connection, _GRANTS)]
 
 
 def may_own(connection: Connection, name: str) -> bool:

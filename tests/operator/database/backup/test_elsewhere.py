@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from mina_ops.operator.database.backup import backup, manifest, restore
@@ -140,6 +141,51 @@ def test_bare_new_server_is_told_which_roles_to_make_before_anything_is_touched(
     finally:
         run(source, "DROP OWNED BY app_owner, auditor CASCADE")
         run(source, "DROP ROLE app_owner, auditor")
+
+
+def test_settings_and_rights_of_the_database_itself_come_along_or_are_named(
+    postgres: Postgres, own_postgres: Postgres, tmp_path: Path
+) -> None:
+    source = database_of(postgres, "UTF8")
+    name = source.database
+    admin = parse(postgres.url())
+    run(admin, "CREATE ROLE reader LOGIN")
+    try:
+        run(source, "CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+        run(admin, f'ALTER DATABASE {name} SET search_path = app, "$user", public')
+        run(admin, f"ALTER DATABASE {name} SET \"TimeZone\" = 'Asia/Kolkata'")
+        run(admin, f"ALTER ROLE reader IN DATABASE {name} SET work_mem = '5MB'")
+        run(admin, f"ALTER DATABASE {name} SET mina_ops.environment = 'production'")
+        run(admin, f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+        run(admin, f"GRANT CONNECT ON DATABASE {name} TO reader WITH GRANT OPTION")
+        file = tmp_path / "backup_1.sql"
+        made = backup.make(source, file)
+        assert manifest.read(file) == made
+
+        new = parse(own_postgres.url())
+        run(new, "CREATE ROLE reader LOGIN")
+        target = new.named("copy")
+        came = restore.restore(file, target)
+        assert came.differences == []
+        (mark,) = came.remarks
+        assert "ALTER DATABASE \"copy\" SET mina_ops.environment = 'production';" in mark
+        reader = target.login("reader", "")
+        assert ask(reader, "SHOW search_path") == [('app, "$user", public',)]
+        assert ask(reader, "SHOW timezone") == [("Asia/Kolkata",)]
+        assert ask(reader, "SHOW work_mem") == [("5MB",)]
+        run(new, "CREATE ROLE stranger LOGIN")
+        stranger = target.login("stranger", "").url.set(drivername="postgresql")
+        with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+            psycopg.connect(stranger.render_as_string(hide_password=False))
+
+        # A database that was there keeps its own; what it lacks is named.
+        other = parse(own_postgres.new_database())
+        named = restore.restore(file, other).remarks
+        assert len(named) == 6
+        assert ask(other, "SHOW timezone") != [("Asia/Kolkata",)]
+    finally:
+        run(admin, f"DROP DATABASE {name} WITH (FORCE)")
+        run(admin, "DROP ROLE reader")
 
 
 @pytest.mark.parametrize("name", ["a#b.db", "a?mode=memory.db", "a %20 b.db", "ü.db"])
