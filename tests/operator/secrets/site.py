@@ -43,6 +43,7 @@ class Site:
     ports: tuple[int, int]
     cookies: dict[int, str] = field(default_factory=dict)
     tried: int = 0
+    is_rotated: bool = False
     locked_out: list[str] = field(default_factory=list)
     done: threading.Event = field(default_factory=threading.Event)
     # Held while a request runs: a process that is forked meanwhile could inherit a lock for ever.

@@ -71,8 +71,14 @@ def test_no_fault_after_any_step_locks_anybody_out(site: Site, column: str) -> N
 
 
 def _steps(site: Site) -> list[str]:
-    """The effects of a whole rotation, in their order; it is run for that."""
-    _, labels = _in_a_child(site, 0, "", "--all", "--force")
+    """The effects of a whole rotation, in their order; it is run for that.
+
+    The first one of a site ends the role that owns the tables, and cannot drop it; each later one
+    drops the role of the one before, which is some steps more.
+    """
+    for _ in range(1 if site.is_rotated else 2):
+        _, labels = _in_a_child(site, 0, "", "--all", "--force")
+    site.is_rotated = True
     assert len(labels) > 20
     return labels
 
