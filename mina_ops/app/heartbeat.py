@@ -75,8 +75,10 @@ class Heartbeat:
             # and a real event's wait would stop the whole process.
             self._poked = threading.Event()
             self.running = True
-        self._thread = threading.Thread(target=self._run, name="mina_ops-heartbeat", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="mina_ops-heartbeat", daemon=True)
+        thread.start()
+        # Only now: `stop`, called meanwhile by who closes the app, cannot join what is not started.
+        self._thread = thread
         return True
 
     def poke(self, _: object = None) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -102,3 +103,19 @@ def test_once_stopped_it_does_not_start_again(heartbeat: Heartbeat) -> None:
     heartbeat.stop()
     heartbeat.start()
     assert heartbeat.running is False
+
+
+def test_an_app_that_is_closed_while_its_loop_starts_is_closed(
+    heartbeat: Heartbeat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def close_first(thread: threading.Thread) -> None:
+        heartbeat.stop(wait_seconds=1)  # as another thread may, just before this one starts
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", close_first)
+    heartbeat.start()
+    monkeypatch.undo()
+    assert not heartbeat.running
+    assert heartbeat.beats == 0
