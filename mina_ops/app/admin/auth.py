@@ -6,7 +6,6 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +23,9 @@ from mina_ops.app.state.base import Store
 from mina_ops.errors import Forbidden, NotAuthenticated, UserUnavailable
 
 _log = logging.getLogger(__name__)
+
+_FOUND = "mina_ops.token"
+"""Where a request's environ holds the valid token that it bears. No client can set that."""
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -91,7 +93,8 @@ class Guard:
 
     def author(self, part: Scope | None = None) -> Author:
         """The actor of the present request with its origin; raises as `require` does."""
-        return Author(self.require(part), *origin())
+        address, correlation_id = origin()
+        return Author(self.require(part), address, correlation_id)
 
     def admit(self, name: str, digest: str) -> None:
         """Let the bearer of one more token act, as `mina_ops.testing` does for a test's client."""
@@ -113,17 +116,25 @@ class Guard:
             NotAuthenticated: the header bears no valid token.
         """
         secret = _secret(header)
-        return None if secret is None else self._valid(_digest(secret))
+        return None if secret is None else _valid(*self.tokens.find(_digest(secret)))
 
-    def is_ours(self, header: str | None) -> bool:
-        """Whether a header bears a valid token of ours; one that another process made counts.
+    def is_ours(self, environ: dict[str, Any]) -> bool:
+        """Whether a request bears a valid token of ours; one that another process made counts.
 
-        That may take a look at the store, once a second at the most.
+        That may take a look at the store, once a second at the most. The request keeps what was
+        found, so that `require` does not look for it again.
         """
-        secret = _secret(header)
-        with suppress(NotAuthenticated):
-            return secret is not None and self._valid(self._looked_up(_digest(secret))) is not None
-        return False
+        secret = _secret(environ.get("HTTP_AUTHORIZATION"))
+        if secret is None:
+            return False
+        digest = _digest(secret)
+        token, state = self.tokens.find(digest)
+        if token is None:
+            token, state = self.tokens.look_again(digest)
+        if token is None or state != "valid":
+            return False
+        environ[_FOUND] = token
+        return True
 
     def admitted(self, environ: Mapping[str, Any]) -> Token | None:
         """The valid token that a request bears; None without any. Whoever is refused is counted.
@@ -131,41 +142,34 @@ class Guard:
         Raises:
             NotAuthenticated, TooManyRequests, UserUnavailable: as `require` does.
         """
+        found: Token | None = environ.get(_FOUND)
+        if found is not None:
+            return found
         secret = _secret(environ.get("HTTP_AUTHORIZATION"))
         return None if secret is None else self.enter(secret, environ)
 
     def enter(self, secret: str, environ: Mapping[str, Any]) -> Token:
         """The valid token of a secret that a request brought; raises as `require` does."""
         digest = _digest(secret)
-        if self.tokens.find(digest) is None:
+        token, state = self.tokens.find(digest)
+        if token is None:
             self.refusals.slow_down(environ)
-        try:
-            token = self._valid(self._looked_up(digest))
-        except NotAuthenticated:
-            found = self.tokens.find(digest)
-            reason = UNKNOWN if found is None else f"{self.tokens.state(found)}_token"
-            self.refusals.note(reason, environ)
-            if found is None and not self.tokens.known:
+            token, state = self.tokens.look_again(digest)
+        if token is None or state != "valid":
+            self.refusals.note(UNKNOWN if token is None else f"{state}_token", environ)
+            if token is None and not self.tokens.known:
                 raise UserUnavailable(
                     "Tokens cannot be looked up now, as the shared state is away."
-                ) from None
-            raise
-        self.tokens.used(token)
-        return token
+                )
+        return _valid(token, state)
 
-    def _looked_up(self, digest: str) -> str:
-        if self.tokens.find(digest) is None:
-            self.tokens.look_again()  # another process may have made it just now
-        return digest
 
-    def _valid(self, digest: str) -> Token:
-        token = self.tokens.find(digest)
-        if token is None:
-            raise NotAuthenticated("This bearer token is not known here.")
-        state = self.tokens.state(token)
-        if state != "valid":
-            raise NotAuthenticated(f"This bearer token is {state}.")
-        return token
+def _valid(token: Token | None, state: str) -> Token:
+    if token is None:
+        raise NotAuthenticated("This bearer token is not known here.")
+    if state != "valid":
+        raise NotAuthenticated(f"This bearer token is {state}.")
+    return token
 
 
 def _secret(header: str | None) -> str | None:

@@ -38,7 +38,7 @@ class Tokens:
         self._looked_at = float("-inf")
         self._used: dict[str, float] = {}
         self._told: dict[str, float] = {}
-        self.look_again()
+        self._look()
 
     @property
     def known(self) -> bool:
@@ -50,11 +50,20 @@ class Tokens:
         made = sorted(self._stored.values(), key=lambda one: -(one.created_at or 0))
         return [*self._fixed, *made]
 
-    def find(self, digest: str) -> Token | None:
-        """The token of this digest, whether it still holds or not; compares in constant time."""
+    def find(self, digest: str) -> tuple[Token | None, str]:
+        """The token of this digest, and whether it is `valid`, `expired`, `revoked` or `unknown`.
+
+        Digests are compared in constant time. Of two that share one, a valid token comes first; it
+        counts as used just now, which the beat tells the store.
+        """
         found = [one for one in self.all() if hmac.compare_digest(one.digest, digest)]
-        valid = [one for one in found if one.state(self._clock.now()) == "valid"]
-        return next(iter(valid or found), None)
+        now, state = self._clock.now(), "unknown"
+        for token in found:
+            state = token.state(now)
+            if state == "valid":
+                self._used[token.id] = now
+                return token, state
+        return next(iter(found), None), state
 
     def of_session(self, mark: str) -> Token | None:
         """The valid token whose digest begins with a mark that we signed."""
@@ -62,21 +71,20 @@ class Tokens:
         valid = (one for one in self.all() if one.state(now) == "valid")
         return next((one for one in valid if mark and one.digest.startswith(mark)), None)
 
-    def state(self, token: Token) -> str:
-        """`valid`, `expired` or `revoked`, now."""
-        return token.state(self._clock.now())
-
     def admit(self, name: str, digest: str) -> None:
         """Let the bearer of one more token do everything, in this process alone."""
         more = Token(name, digest, frozenset({Scope.ADMIN}), fixed=True)
         self._fixed = (*self._fixed, more)
 
-    def used(self, token: Token) -> None:
-        """Remember that somebody bore it just now; the beat tells the store."""
-        self._used[token.id] = self._clock.now()
+    def look_again(self, digest: str) -> tuple[Token | None, str]:
+        """`find` after a look at the store, as another process may have made the token just now.
 
-    def look_again(self) -> None:
-        """Read the store, unless that was done within the last second; never fails."""
+        The store is read once a second at the most; never fails.
+        """
+        self._look()
+        return self.find(digest)
+
+    def _look(self) -> None:
         now = self._clock.monotonic()
         if now - self._looked_at < _LOOK_AGAIN_SECONDS:
             return

@@ -58,7 +58,8 @@ class Drain(Component):
         self._connections = connections
         self._drain_state = drain_state
         self._orders = Orders(context.store, self._identity, context.audit)
-        self._order: Order | None = None
+        self.order: Order | None = None
+        """The order that our colour is under."""
         self._seen: dict[str, Order | None] = {}
         self._deadlines: dict[Order, float] = {}
         self._refreshed_at = 0.0
@@ -78,11 +79,6 @@ class Drain(Component):
     def state(self) -> State:
         """State of this process."""
         return self._drain_state.process
-
-    @property
-    def order(self) -> Order | None:
-        """The order that our colour is under."""
-        return self._order
 
     @property
     def orders_of_others(self) -> list[Order]:
@@ -131,7 +127,7 @@ class Drain(Component):
 
     def status(self) -> dict[str, Any]:
         """How far the drain of the colour is, over all its processes; see docs/drain.md."""
-        order, now = self._order, self._now()
+        order, now = self.order, self._now()
         peers = self._presence.peers(component=COMPONENT)
         return colour_status(
             self._identity.environment, order, peers.reports, now=now, stale=peers.stale
@@ -163,7 +159,7 @@ class Drain(Component):
 
     def _follow_store(self, now: float) -> None:
         orders = self._orders.read_all(self._presence.values(asked_after=self._changed_at))
-        ours, found = self._order, orders.pop(self._identity.environment)
+        ours, found = self.order, orders.pop(self._identity.environment)
         self._seen = orders
         for colour, seen in orders.items():
             self._drain_state.ordered(colour, _id_of(seen))
@@ -199,7 +195,7 @@ class Drain(Component):
             self._collector.resume()
 
     def _pursue(self, now: float) -> None:
-        order, leaving = self._order, self._leaving.goal
+        order, leaving = self.order, self._leaving.goal
         # Before the first session is told: that makes enough objects for a full collection.
         self._put_off_collections(now)
         if order is None:
@@ -227,11 +223,11 @@ class Drain(Component):
 
     def _sessions_move(self, now: float) -> bool:
         """Whether sessions leave this colour, or those of another are on their way to it."""
-        orders = [order for order in (self._order, *self._seen.values()) if order is not None]
+        orders = [order for order in (self.order, *self._seen.values()) if order is not None]
         return any(not o.cancelled and now < o.deadline + _ARRIVAL_SECONDS for o in orders)
 
     def _set_order(self, order: Order | None) -> None:
-        self._order = None if order is None or order.cancelled else order
+        self.order = None if order is None or order.cancelled else order
         self._drain_state.ordered(self._identity.environment, _id_of(order))
 
     def _now(self) -> float:
@@ -242,7 +238,7 @@ class Drain(Component):
         if self.state is State.SERVING:
             return None
         body = {"status": str(self.state), "environment": self._identity.environment}
-        ordered = self._order is not None
+        ordered = self.order is not None
         status = refusal_status(environ) if ordered else 503
         return "draining" if ordered else "leaving", Answer(status, body, {"Retry-After": "1"})
 

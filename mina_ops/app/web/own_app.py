@@ -26,14 +26,14 @@ class OwnApp:
     Args:
         name: the host's import name, for the log.
         blueprints: our routes.
-        is_ours: whether a header `Authorization` bears a valid token of ours.
+        is_ours: whether a request, by its environ, bears a valid token of ours.
     """
 
     def __init__(
         self,
         name: str,
         blueprints: Iterable[Blueprint],
-        is_ours: Callable[[str | None], bool],
+        is_ours: Callable[[dict[str, Any]], bool],
     ) -> None:
         self._app = Flask(name, static_folder=None)
         for blueprint in blueprints:
@@ -49,7 +49,7 @@ class OwnApp:
 
     def _is_known(self, environ: dict[str, Any], path: str) -> bool:
         with suppress(HTTPException):
-            if self._is_ours(environ.get("HTTP_AUTHORIZATION")):
+            if self._is_ours(environ):
                 self._app.url_map.bind("").match(path, environ.get("REQUEST_METHOD"))
                 return True
         return False
