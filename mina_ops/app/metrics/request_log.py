@@ -74,7 +74,10 @@ class RequestLog:
             _log_to_standard_error(logger)
         wanted = logger.isEnabledFor(logging.INFO)
         for _ in range(len(waiting)):
-            method, script, path, user, at = waiting.popleft()
+            try:
+                method, script, path, user, at = waiting.popleft()
+            except IndexError:
+                return  # the end of the process writes beside this thread, and took the rest
             if not wanted:
                 continue
             line = f"REQUEST {_clean(method)} {_clean(script + path)}"

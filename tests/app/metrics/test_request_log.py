@@ -5,6 +5,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import Flask, Response, session
@@ -156,3 +157,14 @@ def test_the_playbooks_form_is_there_for_any_handler() -> None:
     handler.emit(record)
     form = r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] REQUEST GET /api/sessions\n"
     assert re.fullmatch(form, stream.getvalue())
+
+
+def test_two_that_write_at_once_write_each_line_once(lines: Lines) -> None:
+    log = RequestLog()
+    for number in range(2_000):
+        log({"REQUEST_METHOD": "GET", "PATH_INFO": f"/{number}"})
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(log.write) for _ in range(4)]:
+            done.result()
+    log.close()
+    assert sorted(lines) == sorted(f"REQUEST GET /{number}" for number in range(2_000))
