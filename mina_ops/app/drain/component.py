@@ -121,7 +121,7 @@ class Drain(Component):
             StateUnavailable: the shared store is away.
         """
         now = self._now()
-        before = self._orders.cancel(author, now, self._order)
+        before = self._orders.cancel(author, now, self.order)
         self._take(self._orders.read(), now)
         return before is not None
 
