@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from mina_ops import MinaOps
 from mina_ops.demo import api, auth, config, pages
-from mina_ops.demo.audio import AudioReceiver
+from mina_ops.demo.audio import NAMESPACE, AudioReceiver
 from mina_ops.demo.faults import inject_faults
 from mina_ops.demo.insights import Insights
 from mina_ops.demo.ledger import open_ledger
@@ -40,7 +40,10 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     app.config.update(overrides or {})
     _open_database(app)
     auth.init_login(app)
-    socketio = SocketIO(app, async_mode=async_mode())
+    # What one colour emits has to reach clients that are with the other: see docs/drain.md.
+    app.config.setdefault("MINA_OPS_RECOVERY_NAMESPACES", (NAMESPACE,))
+    queue = app.config["REDIS_URL"] or None
+    socketio = SocketIO(app, async_mode=async_mode(), message_queue=queue)
     ops = MinaOps(app, socketio=socketio, db=db)
     insights = Insights(app.config["OPENAI_BASE_URL"], app.config["OPENAI_API_KEY"])
     demo = Parts(ops, socketio, open_ledger(app.config["REDIS_URL"]), insights)

@@ -4,7 +4,8 @@
     audio:chunk   {"stream": text, "seq": 1.., "data": bytes, "session_id"?: int}
                   acknowledged with {"seq", "fresh", "environment"} once it is safe, or with
                   {"seq", "error"} if it never will be
-    transcript    to the client: {"stream", "first_seq", "last_seq", "environment"}
+    transcript    to the client: {"stream", "first_seq", "last_seq", "environment"}; when a client
+                  goes on at the other colour, what this one has of a segment is sent there
 
 A chunk may come again, after a broken connection or from a client that saw no acknowledgement:
 `fresh` is then false, and nothing is done twice.
@@ -20,7 +21,6 @@ from typing import Any
 from flask import request, session
 from flask_login import current_user
 from flask_socketio import ConnectionRefusedError as Refused
-from flask_socketio import emit
 from sqlalchemy import select
 
 from mina_ops.demo.auth import SMOKE_USER, holds_test_token
@@ -145,19 +145,19 @@ class AudioReceiver:
         buffer.add(chunk)
         if buffer.is_full:
             self._flush(chunk.stream)
-            emit(
-                "transcript",
-                {
-                    "stream": chunk.stream,
-                    "first_seq": buffer.first_seq,
-                    "last_seq": buffer.last_seq,
-                    "environment": self._environment,
-                },
-            )
 
     def _flush(self, stream: str) -> None:
+        """End a segment: keep it, and tell the client, wherever it is connected by now."""
         buffer = self._buffers.pop(stream, None)
-        if buffer is None or buffer.session_id is None:
+        if buffer is None:
+            return
+        self._keep(stream, buffer)
+        told = {"stream": stream, "first_seq": buffer.first_seq, "last_seq": buffer.last_seq}
+        told["environment"] = self._environment
+        parts().socketio.emit("transcript", told, to=buffer.sid, namespace=NAMESPACE)
+
+    def _keep(self, stream: str, buffer: Buffer) -> None:
+        if buffer.session_id is None:
             return
         session_row = db.session.get(MeetingSession, buffer.session_id)
         if session_row is None or session_row.user_id != buffer.user_id:

@@ -1,5 +1,5 @@
 // Hundreds of stock socket.io-client clients, each streaming numbered chunks: half of them with
-// the client's own retries, half through mina-stream.js.
+// the client's own retries, half through mina-stream.js, over sockets that move before they leave.
 // Usage: node clients.mjs '{"url", "token", "session_id", "clients", "chunk_interval_ms", "modules"}'
 // Reports in JSON lines on stdout; TERM stops the streams, empties the queues and reports last.
 
@@ -33,7 +33,8 @@ class StreamingClient {
     this.failed = 0;
     this.connects = 0;
     const usesRetries = Math.floor(number / TRANSPORTS.length) % 2 === 0;
-    this.socket = io(`${options.url}/live`, {
+    const connect = usesRetries ? io : (url, more) => MinaStream.connect(io, url, more);
+    this.socket = connect(`${options.url}/live`, {
       auth: { token: options.token },
       transports: TRANSPORTS[number % TRANSPORTS.length],
       forceNew: true,

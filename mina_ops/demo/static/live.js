@@ -1,4 +1,4 @@
-// Streams numbered chunks of made-up audio: a stock socket.io client, and mina-stream.js on top.
+// Streams numbered chunks of made-up audio over a socket that moves to the other colour first.
 "use strict";
 
 const CHUNK_INTERVAL_MS = 250;
@@ -6,7 +6,7 @@ const CHUNK_BYTES = 320;
 const CELLS = 240;
 
 const show = (id, text) => { document.getElementById(id).textContent = text; };
-const socket = io("/live");
+const socket = MinaStream.connect(io, "/live");
 // A server refuses a polling request with more than 16 packets, and a chunk is two.
 const stream = new MinaStream(socket, { event: "audio:chunk", window: 3, onChange: showCounts });
 let connects = 0;
@@ -87,8 +87,8 @@ socket.on("disconnect", () => {
 socket.on("connect_error", (error) => showState("off", error.message));
 socket.on("server:draining", () => showState("moving", "server is draining"));
 socket.on("transcript", ({ first_seq: first, last_seq: last, environment }) => {
-  // A colour that is left keeps what it has of a segment, and nobody is there to be told.
-  if (first > transcribed + 1) addLine(transcribed + 1, first - 1, handled.get(first - 1), "kept at the hand-over by");
+  // Only a colour that was killed keeps its last segment to itself.
+  if (first > transcribed + 1) addLine(transcribed + 1, first - 1, handled.get(first - 1), "not transcribed by");
   addLine(first, last, environment, "transcribed by");
   for (const seq of handled.keys()) if (seq <= last) handled.delete(seq);
   transcribed = Math.max(transcribed, last);
