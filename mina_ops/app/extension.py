@@ -189,11 +189,11 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
     metrics = Metrics(context, outcomes)
     health = Health(context, binding, drain_state, outcomes)
     connections = Connections(context, binding, admissions, drain_state, metrics.handshake)
-    streams = Streams(context.store, connections.current_session)
+    streams = Streams(context.store, connections.current_session, context.identity.process_id)
     binding.when_bound(streams.refusals.wrap)
     binding.when_bound(metrics.watch_events)
     recovery = Recovery(context, binding, connections)
-    drain = Drain(context, connections, drain_state)
+    drain = Drain(context, connections, drain_state, streams.kept)
     flags = Flags(context)
     for admit in (drain.admit, health.readiness.admit, connections.admit):
         admissions.add(admit)

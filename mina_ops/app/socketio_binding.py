@@ -40,6 +40,11 @@ class SocketIOBinding:
         return self._given or self.app.extensions.get("socketio")
 
     @property
+    def has_queue(self) -> bool:
+        """Whether events of other processes reach the clients of this one."""
+        return self.server is not None and hasattr(self.server.manager, "channel")
+
+    @property
     def path(self) -> str:
         """Path below which Socket.IO is served, as `/socket.io/`; the stock one until known."""
         socketio = self.socketio

@@ -10,12 +10,14 @@ from typing import Any
 
 from mina_ops.demo import programs
 from tests.app.drain.fleet import Clients
-from tests.support.wait import eventually
+from tests.support.wait import PATIENCE, eventually
 
 GUNICORN = ("--worker-connections", "12000", "--graceful-timeout", "8", "--backlog", "4096")
 # What tests make longer, so that a busy machine fails none.
 SHIPPED = {"MINA_OPS_REDIS_TIMEOUT": "0.2"}
-LAST_ACKS_SECONDS = 90
+# How long no answer at all may come, and how long the last one.
+LAST_ACKS_SECONDS = 15
+LONGEST_SECONDS = 240
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Crowd:
 
     def finish(self) -> list[dict[str, Any]]:
         """Send nothing more, wait for the last answers; their final reports."""
-        return [group.finish(LAST_ACKS_SECONDS + 10) for group in self.groups]
+        return [group.finish(LONGEST_SECONDS / PATIENCE) for group in self.groups]
 
 
 @contextmanager

@@ -39,6 +39,8 @@
   // Without an answer the patience doubles, up to this, and fewer chunks are under way until
   // answers come again: a slow server is not buried in repeats.
   const LONGEST_ACK_TIMEOUT_MS = 60000;
+  // Between two tries of a chunk that a server does not take yet.
+  const LONGEST_PAUSE_MS = 1000;
   // The server waits up to 1 s for a hand-off's acknowledgement.
   const HANDOFF_WAIT_MS = 800;
   // And up to 5 s for a client that says that it is connecting elsewhere.
@@ -416,6 +418,7 @@
       this._onChange = given.onChange || (() => {});
       this._queue = [];
       this._underWay = 0;
+      this._refused = 0;
       this._patience = this._ackTimeout;
       this._settled = [];
       this._line = socket instanceof MovingSocket ? socket
@@ -503,6 +506,7 @@
       if (place < this._underWay) this._underWay -= 1;
       this._learn(chunk);
       this._begun = true;
+      this._refused = 0;
       this._expectAnswer();
       if (ack && ack.error) {
         chunk.reject(new Error(String(ack.error)));
@@ -530,10 +534,14 @@
     _sendAgain(afterMilliseconds) {
       if (this._again) return;
       this._rewind();
+      // One at a time asks whether it is taken by now, more and more rarely.
+      this._allowed = 1;
+      const pauseMs = Math.min(afterMilliseconds * 2 ** this._refused, LONGEST_PAUSE_MS);
+      this._refused += 1;
       this._again = setTimeout(() => {
         this._again = undefined;
         this._pump();
-      }, afterMilliseconds);
+      }, pauseMs);
     }
 
     /** Others have sent this stream: go on after them, or, if they took it over, say so. */

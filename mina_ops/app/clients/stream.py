@@ -22,14 +22,8 @@ from typing import Any, Self, TypedDict, Unpack
 import socketio
 
 from mina_ops.app.clients.moving import MovingClient
+from mina_ops.app.clients.pace import ACK_SECONDS, WINDOW, Pace
 
-# How long a server may be silent; one that answers slowly has twice the time that it takes.
-ACK_SECONDS = 2.0
-TIMES_ROUND_TRIP = 2
-WINDOW = 8
-# Without an answer the patience doubles, up to this, and fewer chunks are under way until answers
-# come again: a slow server is not buried in repeats.
-LONGEST_ACK_SECONDS = 60.0
 # A hand-off that no disconnect follows was cancelled.
 HANDOFF_LASTS_SECONDS = 10.0
 CONNECT_SECONDS = 5
@@ -91,10 +85,8 @@ class StreamClient:
             url, namespaces=[namespace], auth=auth, transports=transports, passenger=self
         )
         self._event, self._namespace = event, namespace
-        self._window = options.get("window", WINDOW)
-        self._allowed = float(self._window)
-        self._round_trip: float | None = None
-        self._ack_seconds = self._patience = options.get("ack_seconds", ACK_SECONDS)
+        window = options.get("window", WINDOW)
+        self._pace = Pace(window, options.get("ack_seconds", ACK_SECONDS))
         self._queue: list[_Chunk] = []
         self._under_way = 0
         self._heard_at = 0.0
@@ -180,9 +172,9 @@ class StreamClient:
         """The next chunk to send; None after a wait in which something may have changed."""
         with self._changed:
             now = time.monotonic()
-            is_full = self._under_way >= min(int(self._allowed), len(self._queue))
+            is_full = self._under_way >= min(self._pace.allowed, len(self._queue))
             if now < self._paused_until or is_full or not self.socket.connected:
-                late_at = self._heard_at + self._patience if self._under_way else now + 1
+                late_at = self._heard_at + self._pace.patience if self._under_way else now + 1
                 self._changed.wait(max(0.01, min(late_at - now, 1)))
                 self._give_up_waiting(time.monotonic())
                 return None
@@ -194,22 +186,9 @@ class StreamClient:
             return chunk
 
     def _give_up_waiting(self, now: float) -> None:
-        if self._under_way and now - self._heard_at > self._patience:
-            self._patience = min(self._patience * 2, LONGEST_ACK_SECONDS)
-            self._under_way, self._allowed = 0, 1.0
-
-    def _learn(self, chunk: _Chunk) -> None:
-        """An answer came: let more be under way, and learn how long answers take."""
-        self._allowed = min(self._window, self._allowed + 1 / self._allowed)
-        self._heard_at = now = time.monotonic()
-        # Of a chunk that was sent twice nobody knows which of them was answered.
-        if chunk.tries > 1:
-            return
-        took = now - chunk.sent_at
-        before = took if self._round_trip is None else self._round_trip
-        self._round_trip = 0.8 * before + 0.2 * took
-        patience = max(self._ack_seconds, TIMES_ROUND_TRIP * self._round_trip)
-        self._patience = min(patience, LONGEST_ACK_SECONDS)
+        if self._under_way and now - self._heard_at > self._pace.patience:
+            self._pace.silent()
+            self._under_way = 0
 
     def _emit(self, chunk: _Chunk) -> None:
         run = self._run_id
@@ -234,15 +213,13 @@ class StreamClient:
                 return
             if isinstance(ack, Mapping) and ack.get("code") == "out_of_order":
                 # The one before it was missing there: all again, in order.
-                self._under_way = 0
-                again_at = time.monotonic() + ack.get("retry_after_ms", 0) / 1000
-                self._paused_until = max(self._paused_until, again_at)
-                self._changed.notify_all()
+                self._send_again(ack.get("retry_after_ms", 0) / 1000)
                 return
             place = self._queue.index(chunk)
             del self._queue[place]
             self._under_way -= place < self._under_way
-            self._learn(chunk)
+            self._heard_at = now = time.monotonic()
+            self._pace.answered(now - chunk.sent_at if chunk.tries == 1 else None)
             error = ack.get("error") if isinstance(ack, Mapping) else None
             self.acknowledged += error is None
             self.rejected += error is not None
@@ -251,6 +228,13 @@ class StreamClient:
             chunk.answer.set_result(ack)
         else:
             chunk.answer.set_exception(Rejected(str(error)))
+
+    def _send_again(self, seconds: float) -> None:
+        if self._under_way:
+            self._under_way = 0
+            again_at = time.monotonic() + self._pace.refused(seconds)
+            self._paused_until = max(self._paused_until, again_at)
+            self._changed.notify_all()
 
     def _rewind(self, *_reason: Any) -> None:
         """What is not acknowledged counts as not sent."""

@@ -22,6 +22,7 @@ from mina_ops.app.drain.holds import Holds
 from mina_ops.app.drain.model import Plan
 from mina_ops.app.drain.schedule import Schedule
 from mina_ops.app.drain.slowness import Slowness
+from mina_ops.app.drain.telling import Telling
 from mina_ops.app.sessions.links import cut, stop_reading
 from mina_ops.app.sessions.sessions import Session, Sessions
 
@@ -33,11 +34,6 @@ SETTLE_SECONDS = 0.05
 MOVE_SECONDS = 5.0
 # How long after the deadline the body of a chunk may still run.
 LATE_SECONDS = 30.0
-
-# A polling client comes back for more as soon as it is told: all of them at once stop the loop.
-# Whoever is let go before its turn is told first anyway.
-TOLD_A_SECOND = 1000.0
-SHORTEST_PAUSE_SECONDS = 0.01
 
 
 class Closer:
@@ -61,8 +57,7 @@ class Closer:
         self._leaving: dict[str, Departure] = {}
         self._schedule: Schedule | None = None
         self._slowness = Slowness()
-        self._notice: dict[str, Any] = {}
-        self._unannounced: dict[str, Session] = {}
+        self._telling = Telling(sessions)
 
     @property
     def busy(self) -> bool:
@@ -75,23 +70,11 @@ class Closer:
 
     def announce(self, payload: dict[str, Any]) -> None:
         """Tell each session `server:draining`, never over the message queue, beside all else."""
-        self._notice = payload
-        self._unannounced = {session.sid: session for session in self._sessions.live()}
-
-        def tell_all() -> None:
-            breath, began = Breath(self._server), time.monotonic()
-            for number, session in enumerate(list(self._unannounced.values())):
-                early = number / TOLD_A_SECOND - (time.monotonic() - began)
-                if early > SHORTEST_PAUSE_SECONDS:
-                    self._server.sleep(early)
-                self._tell(session)
-                breath.take()
-
-        self._server.start_background_task(tell_all)
+        self._telling.announce(payload)
 
     def stop_announcing(self) -> None:
         """Tell nobody else: the drain was cancelled."""
-        self._unannounced = {}
+        self._telling.stop()
 
     def tick(self, deadline: float, payload: dict[str, Any], *, release: bool = True) -> None:
         """Take every step that is due.
@@ -105,13 +88,15 @@ class Closer:
         if release:
             self._release(deadline, payload)
         breath = Breath(self._server)
-        for departure in list(self._leaving.values()):
+        before = list(self._leaving.values())
+        for departure in before:
             breath.take()
             try:
                 self._advance(departure, deadline)
             except Exception:
                 _log.exception("Session %s could not be closed in order", departure.session.sid)
                 self._give_up(departure)
+        self._holds.streams.let_go(d.session for d in before if d.session.leaving)
 
     def _cut_after(self) -> float:
         """How long a stalled peer is borne with, now."""
@@ -120,9 +105,12 @@ class Closer:
     def _release(self, deadline: float, payload: dict[str, Any]) -> None:
         now = time.monotonic()
         breath = Breath(self._server)
-        scheduled = () if self._schedule is None else self._schedule.due(now)
-        for session in self._staying() if now >= deadline else scheduled:
-            self._tell(session)
+        scheduled = [] if self._schedule is None else list(self._schedule.due(now))
+        due = self._staying() if now >= deadline else scheduled
+        # Before its client can be on the other colour.
+        self._holds.streams.keep(due)
+        for session in due:
+            self._telling.tell(session)
             self._ask(session, payload)
             breath.take()
 
@@ -133,16 +121,14 @@ class Closer:
     def _is_live(self, session: Session) -> bool:
         return self._sessions.socket(session.sid) is not None
 
-    def _tell(self, session: Session) -> None:
-        if self._unannounced.pop(session.sid, None) is not None:
-            for namespace, own in self._sessions.addresses(session.sid):
-                self._emit("server:draining", self._notice, own, namespace)
-
     def _ask(self, session: Session, payload: dict[str, Any]) -> None:
         departure = Departure(session, time.monotonic(), set(session.running))
 
         def acknowledged(*_answer: Any) -> None:
             departure.is_answered = True
+            self._begin_nothing_more(departure)
+            # At once, since the client's next chunk may be with the other colour already.
+            self._holds.streams.let_go([session])
 
         session.moving_at = None
         self._leaving[session.sid] = departure
@@ -152,18 +138,7 @@ class Closer:
         for namespace, own in addresses:
             pid = session.pids.get(namespace)
             told = payload if pid is None else {**payload, "pid": pid}
-            self._emit("session:handoff", told, own, namespace, acknowledged)
-
-    def _emit(
-        self, event: str, payload: dict[str, Any], own: str, namespace: str, callback: Any = None
-    ) -> None:
-        try:
-            self._server.emit(
-                event, payload, to=own, namespace=namespace, callback=callback, ignore_queue=True
-            )
-        except Exception:
-            # It closed under our hands; the next tick sees that.
-            _log.debug("%s did not reach %s", event, own, exc_info=True)
+            self._telling.emit("session:handoff", told, own, namespace, acknowledged)
 
     def _advance(self, departure: Departure, deadline: float) -> None:
         now = time.monotonic()
@@ -185,13 +160,16 @@ class Closer:
         patience = self._ack_seconds
         if session.moving_at is not None:
             patience = max(patience, MOVE_SECONDS)
+        if not departure.is_answered and now < departure.asked_at + patience:
+            return False
+        self._begin_nothing_more(departure)
+        return True
+
+    def _begin_nothing_more(self, departure: Departure) -> None:
         if departure.is_answered:
             # What the client sent before it answered.
-            departure.waited_for |= session.running
-        elif now < departure.asked_at + patience:
-            return False
-        departure.has_had_its_time = session.leaving = True
-        return True
+            departure.waited_for |= departure.session.running
+        departure.has_had_its_time = departure.session.leaving = True
 
     def _settle(self, departure: Departure, now: float, deadline: float) -> None:
         session = departure.session

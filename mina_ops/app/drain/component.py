@@ -26,6 +26,7 @@ from mina_ops.app.sessions.component import Connections
 from mina_ops.app.state import keys
 from mina_ops.app.state.base import Subscription
 from mina_ops.app.state.drain_state import COMPONENT, DrainState, State
+from mina_ops.app.streams.kept import Kept
 from mina_ops.app.web.answers import Answer
 from mina_ops.app.web.in_flight import InFlight
 from mina_ops.errors import StateUnavailable
@@ -40,15 +41,13 @@ class Drain(Component):
     Args:
         connections: whose sessions are handed over.
         drain_state: kept up to date here, for the other features.
+        kept: told of the streams of sessions that leave.
     """
 
     name = COMPONENT
 
     def __init__(
-        self,
-        context: Context,
-        connections: Connections,
-        drain_state: DrainState,
+        self, context: Context, connections: Connections, drain_state: DrainState, kept: Kept
     ) -> None:
         self._context = context
         self._identity = context.identity
@@ -65,7 +64,7 @@ class Drain(Component):
         self._refreshed_at = 0.0
         self._changed_at = 0.0
         self._presence.watch(keys=self._orders.keys)
-        self._holds = Holds()
+        self._holds = Holds(kept)
         self._collector = Collector()
         self._hints: Subscription | None = None
         self._leaving = Leaving(context.settings, is_idle=self._is_idle, end=self._end)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from mina_ops.app.streams.kept import Kept
+
 _log = logging.getLogger(__name__)
 
 Flush = Callable[[], Any]
@@ -59,9 +61,14 @@ class Hold:
 
 
 class Holds:
-    """All holds of a process."""
+    """All holds of a process.
 
-    def __init__(self) -> None:
+    Args:
+        streams: the same for streams: which are still in work here.
+    """
+
+    def __init__(self, streams: Kept) -> None:
+        self.streams = streams
         # Without a lock: a signal handler asks too. Each step on the dict is atomic.
         self._active: dict[Hold, None] = {}
 

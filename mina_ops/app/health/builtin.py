@@ -25,6 +25,7 @@ class BuiltIn:
     """
 
     def __init__(self, context: Context, binding: SocketIOBinding) -> None:
+        self._context = context
         self._app = context.app
         self._settings = context.settings
         self._store = context.store
@@ -59,7 +60,14 @@ class BuiltIn:
         return database_check(self._own, ttl_seconds=self._settings.health_interval_seconds)
 
     def _websockets(self) -> Check:
-        return websockets_check(self._binding)
+        return websockets_check(self._binding, self._colours_beside)
+
+    def _colours_beside(self) -> list[str]:
+        """Other colours that have a process now, from memory."""
+        own, context = self._settings.environment, self._context
+        others = [colour for colour in context.identity.colours if colour != own]
+        found = {colour: context.presence.summary(colour) for colour in others}
+        return [colour for colour, seen in found.items() if seen.processes and not seen.stale]
 
     def _migrations(self) -> Check:
         interval = self._settings.health_interval_seconds

@@ -60,14 +60,9 @@ class Connections(Component):
         """The session whose event is being handled; None outside of Socket.IO."""
         return None if self.sessions is None else self.sessions.current()
 
-    def _has_queue(self) -> bool:
-        """Whether events of other processes reach the clients of this one."""
-        server = self._binding.server
-        return server is not None and hasattr(server.manager, "channel")
-
     def _warn_of_islands(self) -> None:
         """Say once that two colours run without a message queue."""
-        if self._is_warned or self.sessions is None or self._has_queue():
+        if self._is_warned or self.sessions is None or self._binding.has_queue:
             return
         environment = self.identity.environment
         for colour in self._context.settings.colours:
@@ -109,7 +104,7 @@ class Connections(Component):
             "window_seconds": 0,
             "samples": sums.total,
             "reporters": len(counts),
-            "message_queue": self._has_queue(),
+            "message_queue": self._binding.has_queue,
             "server": self._server(),
             "generated_at": datetime.fromtimestamp(read_at, UTC).isoformat(timespec="milliseconds"),
             "stale": peers.stale,

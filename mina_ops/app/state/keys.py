@@ -107,6 +107,11 @@ def run_of(mark: str) -> str:
     return f"{mark}:run"
 
 
+def keeper_of(mark: str) -> str:
+    """The process in which the stream of this mark is still in work."""
+    return f"{mark}:kept"
+
+
 RECOVERY_EPOCH = "mina:recovery:epoch"
 """Names this life of what recovery keeps: it is gone with the rest when a store is emptied."""
 

@@ -28,6 +28,19 @@ _Answer = TypeVar("_Answer")
 Send = Callable[[Mapping[str, int]], Mapping[str, _Answer]]
 
 
+@dataclass(frozen=True)
+class Found:
+    """What the store knows of a stream.
+
+    `mark` is 0 if there is none, `run` says which life of a client it is of, and `keeper` is the
+    process that still works on it although its client leaves.
+    """
+
+    mark: int = 0
+    run: str | None = None
+    keeper: str | None = None
+
+
 @dataclass
 class _Batch(Generic[_Answer]):
     asked: dict[str, int] = field(default_factory=dict)
@@ -48,13 +61,10 @@ class Marks:
     def read(self, key: str) -> int | None:
         """The shared mark, 0 if there is none; None if the store does not answer."""
         found = self._reads.ask(key, 0)
-        return None if found is None else found[0]
+        return None if found is None else found.mark
 
-    def read_with_run(self, key: str) -> tuple[int, str | None] | None:
-        """The shared mark, 0 if there is none, and which life of a client it is of.
-
-        None if the store does not answer.
-        """
+    def look(self, key: str) -> Found | None:
+        """What is known of a stream; None if the store does not answer."""
         return self._reads.ask(key, 0)
 
     def save_run(self, key: str, run: str) -> bool:
@@ -69,14 +79,14 @@ class Marks:
         """Raise marks that were not saved before; raises `StateUnavailable`."""
         self._write(marks)
 
-    def _read(self, marks: Mapping[str, int]) -> Mapping[str, tuple[int, str | None]]:
-        runs = {key: keys.run_of(key) for key in marks}
-        found = self._store.get_all([*marks, *runs.values()])
-        answers: dict[str, tuple[int, str | None]] = {}
-        for key, run_key in runs.items():
-            run = found.get(run_key)
-            answers[key] = int(found.get(key, 0)), None if run is None else run.decode()
-        return answers
+    def _read(self, marks: Mapping[str, int]) -> Mapping[str, Found]:
+        asked = [(key, keys.run_of(key), keys.keeper_of(key)) for key in marks]
+        found = self._store.get_all([name for names in asked for name in names])
+        text = {name: value.decode() for name, value in found.items()}
+        return {
+            key: Found(int(text.get(key, 0)), text.get(run), text.get(keeper))
+            for key, run, keeper in asked
+        }
 
     def _write_runs(self, runs: Mapping[str, int]) -> Mapping[str, int]:
         for pair in runs:

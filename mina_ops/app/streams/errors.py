@@ -6,8 +6,6 @@ from typing import Any
 
 from mina_ops.errors import Conflict
 
-RETRY_AFTER_MS = 200
-
 
 class StreamRefused(Conflict):
     """A chunk was not handled, and is not acknowledged as if it were.
@@ -28,10 +26,17 @@ class OutOfOrder(StreamRefused):
     """
 
     code = "out_of_order"
+    retry_after_ms = 200
 
     def tell(self) -> None:
         """Answer it, since its sender knows what that means."""
-        self.answer = {"code": self.code, "error": str(self), "retry_after_ms": RETRY_AFTER_MS}
+        self.answer = {"code": self.code, "error": str(self), "retry_after_ms": self.retry_after_ms}
+
+
+class StreamKept(OutOfOrder):
+    """The process that the client left still works on this stream; its sender shall try again."""
+
+    retry_after_ms = 30
 
 
 class SessionLeaves(StreamRefused):

@@ -18,7 +18,8 @@ from mina_ops.app.component import Component
 from mina_ops.app.state import keys
 from mina_ops.app.state.base import Store
 from mina_ops.app.streams.acknowledged import Marks
-from mina_ops.app.streams.errors import OutOfOrder, SessionLeaves, StreamRefused
+from mina_ops.app.streams.errors import OutOfOrder, SessionLeaves, StreamKept, StreamRefused
+from mina_ops.app.streams.kept import Kept
 from mina_ops.app.streams.refusals import Refusals
 from mina_ops.app.streams.stream import LOOK_SECONDS, UNSURE_GAP_SECONDS, Session, Stream
 from mina_ops.errors import InvalidRequest
@@ -40,12 +41,16 @@ class Streams(Component):
 
     Args:
         session: the session whose event is being handled; None outside of Socket.IO.
+        process_id: names this process among all.
     """
 
     name = "streams"
 
-    def __init__(self, store: Store, session: CurrentSession = lambda: None) -> None:
+    def __init__(
+        self, store: Store, session: CurrentSession = lambda: None, process_id: str = "own"
+    ) -> None:
         self.refusals = Refusals()
+        self.kept = Kept(store, process_id)
         self._store = store
         self._session = session
         self._marks = Marks(store)
@@ -115,6 +120,7 @@ class Streams(Component):
 
     def beat(self, now: float) -> None:
         """Save what the store has missed and forget idle streams; may raise `StateUnavailable`."""
+        self.kept.beat()
         unsaved = {name: self._streams[name] for name in list(self._unsaved)}
         if unsaved:
             marks = {name: one.mark for name, one in unsaved.items()}
@@ -180,15 +186,17 @@ class Streams(Component):
         if stream.owner == owner and stream.sure and not stream.failed:
             return 0
         key = keys.stream_mark(name)
-        found = self._marks.read_with_run(key)
+        found = self._marks.look(key)
         until = time.monotonic() + UNSURE_GAP_SECONDS
-        while found is None and stored is None and seq > 1 and time.monotonic() < until:
+        while found is None and seq > 1 and time.monotonic() < until:
             # Others may have handled this one. A store that is away for long is not waited for.
             if session is not None and (session.leaving or session.ended):
                 raise SessionLeaves(f"Stream {name}: its session ends here.")
             time.sleep(LOOK_SECONDS)
-            found = self._marks.read_with_run(key)
-        mark, run = found or (0, None)
+            found = self._marks.look(key)
+        mark, run, keeper = (found.mark, found.run, found.keeper) if found else (0, None, None)
+        if keeper is not None and keeper != self.kept.process_id:
+            raise StreamKept(f"Stream {name}: {keeper} still works on it.")
         if stored is not None:
             mark = max(mark, stored())
         with stream.changed:

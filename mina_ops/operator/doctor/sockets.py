@@ -75,5 +75,13 @@ def _both(said: Mapping[str, Said]) -> Iterator[Finding]:
             "shared",
             "give both the same REDIS_URL and the same MINA_OPS_PRODUCT",
         )
+    alone = [name for name, body in said.items() if body.get("message_queue") is False]
+    if alone:
+        yield warning(
+            "sockets",
+            f"{' and '.join(alone)} without a message queue: what one colour emits never reaches "
+            "clients of the other",
+            "SocketIO(app, message_queue=os.environ['REDIS_URL'])",
+        )
     if not deaf:
         yield ok("sockets", f"{' and '.join(said)} hear of each other")

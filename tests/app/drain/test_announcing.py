@@ -9,7 +9,7 @@ from flask_socketio import SocketIO
 
 from mina_ops import MinaOps
 from mina_ops.app.admin.auth import Author
-from mina_ops.app.drain import closer
+from mina_ops.app.drain import telling
 from mina_ops.app.runtime import Runtime
 from tests.support.wait import eventually
 
@@ -20,7 +20,7 @@ def test_who_was_not_told_of_a_drain_is_not_told_once_it_is_cancelled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The second one's turn comes in 1000 s: when the test says so.
-    monkeypatch.setattr(closer, "TOLD_A_SECOND", 0.001)
+    monkeypatch.setattr(telling, "TOLD_A_SECOND", 0.001)
     cancelled = Event()
     app = Flask(__name__)
     app.config.update(MINA_OPS_DRAIN_ON_SIGTERM=False)

@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
-from mina_ops.app.health.model import Check, Unhealthy
+from mina_ops.app.health.model import Check, Unhealthy, Warned
 from mina_ops.app.socketio_binding import SocketIOBinding
 
 _SERVING = ("200", "503")  # 503: new sessions are refused while draining, as they should be
 
 
-def websockets_check(binding: SocketIOBinding) -> Check:
+def websockets_check(
+    binding: SocketIOBinding, colours_beside: Callable[[], list[str]] = list
+) -> Check:
     """An `OPTIONS` request through the handshake's whole path; it opens no session.
 
     Disabled where the host has no Flask-SocketIO object. The object itself knows only the server
     of the app that it was bound to last, so the binding's comes first.
+
+    Args:
+        colours_beside: other colours that run now. Without a message queue what one emits never
+            reaches clients of the other, which is warned of.
     """
     socketio = binding.socketio
     if socketio is None:
         return Check(name="websockets", run=None, shared=False)
+
+    def examine() -> None:
+        _knock(binding.server or getattr(socketio, "server", None))
+        others = [] if binding.has_queue else colours_beside()
+        if others:
+            raise Warned(
+                f"{' and '.join(others)} runs too and there is no message queue: what one colour "
+                "emits never reaches clients of the other. Give SocketIO(message_queue=REDIS_URL)"
+            )
+
     return Check(
         name="websockets",
-        run=lambda: _knock(binding.server or getattr(socketio, "server", None)),
+        run=examine,
         deadline_seconds=2.0,
         ttl_seconds=10.0,
         shared=False,

@@ -7,7 +7,7 @@ from flask import Flask
 from flask_socketio import SocketIO
 
 from mina_ops.app.health.checks.websockets import websockets_check
-from mina_ops.app.health.model import Unhealthy
+from mina_ops.app.health.model import Unhealthy, Warned
 from mina_ops.app.socketio_binding import SocketIOBinding
 
 
@@ -37,6 +37,23 @@ def test_a_server_that_was_never_attached_is_unfit() -> None:
     assert check.run is not None
     with pytest.raises(Unhealthy, match="init_app"):
         check.run()
+
+
+def test_two_colours_without_a_message_queue_are_warned_of(redis_url: str) -> None:
+    for queue, beside, warned in (
+        (None, ["green"], True),
+        (None, [], False),
+        (redis_url, ["green"], False),
+    ):
+        app = Flask(__name__)
+        socketio = SocketIO(app, async_mode="threading", message_queue=queue)
+        check = websockets_check(SocketIOBinding(app, socketio), lambda beside=beside: beside)
+        assert check.run is not None
+        if not warned:
+            check.run()
+            continue
+        with pytest.raises(Warned, match="green runs too and there is no message queue"):
+            check.run()
 
 
 @pytest.mark.parametrize(("answer", "fit"), [("503 Draining", True), ("500 Oops", False)])

@@ -1,0 +1,65 @@
+"""Tells the sessions of one process what is about to happen, never over the message queue."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from mina_ops.app.drain.breath import Breath
+from mina_ops.app.sessions.sessions import Session, Sessions
+
+_log = logging.getLogger(__name__)
+
+# A polling client comes back for more as soon as it is told: all of them at once stop the loop.
+# Whoever is let go before its turn is told first anyway.
+TOLD_A_SECOND = 1000.0
+SHORTEST_PAUSE_SECONDS = 0.01
+
+
+class Telling:
+    """Sends `server:draining` to everybody, and any event to one session."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._server = sessions.server
+        self._notice: dict[str, Any] = {}
+        self._untold: dict[str, Session] = {}
+
+    def announce(self, payload: dict[str, Any]) -> None:
+        """Tell each session `server:draining`, in a task of its own."""
+        self._notice = payload
+        self._untold = {session.sid: session for session in self._sessions.live()}
+
+        def tell_all() -> None:
+            breath, began = Breath(self._server), time.monotonic()
+            for number, session in enumerate(list(self._untold.values())):
+                early = number / TOLD_A_SECOND - (time.monotonic() - began)
+                if early > SHORTEST_PAUSE_SECONDS:
+                    self._server.sleep(early)
+                self.tell(session)
+                breath.take()
+
+        self._server.start_background_task(tell_all)
+
+    def stop(self) -> None:
+        """Tell nobody else."""
+        self._untold = {}
+
+    def tell(self, session: Session) -> None:
+        """Tell one session now, unless it was told."""
+        if self._untold.pop(session.sid, None) is not None:
+            for namespace, own in self._sessions.addresses(session.sid):
+                self.emit("server:draining", self._notice, own, namespace)
+
+    def emit(
+        self, event: str, payload: dict[str, Any], own: str, namespace: str, callback: Any = None
+    ) -> None:
+        """Send an event to one client of this process."""
+        try:
+            self._server.emit(
+                event, payload, to=own, namespace=namespace, callback=callback, ignore_queue=True
+            )
+        except Exception:
+            # It closed under our hands; who drains sees that.
+            _log.debug("%s did not reach %s", event, own, exc_info=True)
