@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable
+import queue
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from typing import Any
 
@@ -25,6 +28,8 @@ def main() -> None:
     if not problems:
         _try_calls(server, problems)
         _try_engine(server, problems)
+        _try_sending(problems)
+        _try_queue(problems)
     versions = {name: version(name) for name in ("python-socketio", "python-engineio")}
     print(json.dumps({"versions": versions, "problems": problems}))
 
@@ -80,6 +85,76 @@ def _try_engine(server: Any, problems: Problems) -> None:
         problems["engineio.Server._cors_headers"] = "does not allow the app's own origin"
     if "https://a.example" not in (adapter.allowed_origins(server, environ) or ()):
         problems["engineio.Server._cors_allowed_origins"] = "lacks the app's own origin"
+
+
+def _try_sending(problems: Problems) -> None:
+    """A client's CONNECT is answered, and gets an event that was encoded before."""
+    server = socketio.Server(async_mode="threading", async_handlers=False)
+    answered: list[tuple[str, Any]] = []
+    adapter.wrap_connect_answer(server, lambda sid, packet: answered.append((sid, packet.data)))
+    server.on("connect", lambda *_: None)
+    app = socketio.WSGIApp(server)
+    sid = json.loads(_ask(app, "GET", "EIO=4&transport=polling")[1:])["sid"]
+    _ask(app, "POST", f"EIO=4&transport=polling&sid={sid}", b"40")
+    own = server.manager.sid_from_eio_sid(sid, "/")
+    if answered != [(sid, {"sid": own})]:
+        problems["socketio.Server._send_packet"] = f"is called with {answered!r}"
+    adapter.send_packets(
+        server, sid, adapter.as_packets(adapter.encode_event(server, "/", ["hello", 1]))
+    )
+    if '42["hello",1]' not in _ask(app, "GET", f"EIO=4&transport=polling&sid={sid}"):
+        problems["socketio.Server._send_eio_packet"] = "sends nothing"
+
+
+class _Queue(socketio.PubSubManager):  # type: ignore[misc]
+    """A message queue in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: queue.Queue[Any] = queue.Queue()
+
+    def _publish(self, data: Any) -> None:
+        self.said.put(data)
+
+    def _listen(self) -> Iterator[Any]:
+        while True:
+            yield self.said.get()
+
+
+class _Heard(adapter.EmitWatcher):
+    """Which of its methods were called, and whether with a message of the queue."""
+
+    def __init__(self) -> None:
+        self.numbered = self.handled = False
+
+    def sends(self, *_arguments: Any) -> bool:
+        return False
+
+    def number(self, message: dict[str, Any]) -> None:
+        self.numbered = message.get("event") == "hello"
+
+    def heard(self, message: Mapping[str, Any]) -> AbstractContextManager[None]:
+        self.handled = message.get("event") == "hello"
+        return nullcontext()
+
+
+def _try_queue(problems: Problems) -> None:
+    """An event goes over the message queue and comes from there."""
+    heard, manager = _Heard(), _Queue()
+    server = socketio.Server(async_mode="threading", client_manager=manager)
+    adapter.watch_manager(server, heard)
+    # As the first handshake does; another process's message then.
+    server.manager.initialize()
+    server.manager.emit("hello", 1, namespace="/")
+    message = {"method": "emit", "event": "hello", "data": 1, "namespace": "/", "room": None}
+    server.manager.said.put({**message, "skip_sid": None, "callback": None, "host_id": "another"})
+    until = time.monotonic() + 10
+    while not heard.handled and time.monotonic() < until:
+        time.sleep(0.01)
+    if not heard.numbered:
+        problems["socketio.PubSubManager._publish"] = "is not called"
+    if not heard.handled:
+        problems["socketio.PubSubManager._handle_emit"] = "is not called"
 
 
 def _ask(app: Callable[..., Iterable[bytes]], method: str, query: str, body: bytes = b"") -> str:

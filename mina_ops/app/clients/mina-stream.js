@@ -589,6 +589,8 @@
     _resume() {
       clearTimeout(this._cancelled);
       this.paused = false;
+      // How slow the last connection was says nothing of this one.
+      this._patience = this._ackTimeout;
       this._rewind();
       this._pump();
     }

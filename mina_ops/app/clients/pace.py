@@ -53,6 +53,10 @@ class Pace:
             max(self._least, TIMES_ROUND_TRIP * self._round_trip), LONGEST_ACK_SECONDS
         )
 
+    def begin_anew(self) -> None:
+        """Another connection: how slow the last one was says nothing of this one."""
+        self.patience = self._least
+
     def silent(self) -> None:
         """No answer came in time."""
         self.patience = min(self.patience * 2, LONGEST_ACK_SECONDS)

@@ -274,4 +274,5 @@ class StreamClient:
     def let_go(self) -> None:
         """Send what is not acknowledged over the connection in use."""
         self._paused_until = 0.0
+        self._pace.begin_anew()
         self._rewind()

@@ -1,5 +1,6 @@
 """A host whose server says a lot: to rooms, to everybody, to one, binary and from beside requests.
 
+REDIS_URL       what mina_ops shares, and where the chunks that were handled are written down
 MESSAGE_QUEUE   a Redis URL for Flask-SocketIO's message queue; empty: none
 """
 
@@ -9,6 +10,7 @@ import os
 import time
 from typing import Any
 
+import redis
 from flask import Flask, request, session
 from flask_socketio import SocketIO, emit, join_room
 
@@ -25,6 +27,12 @@ socketio = SocketIO(
     message_queue=os.environ.get("MESSAGE_QUEUE") or None,
 )
 ops = MinaOps(app, socketio=socketio)
+# Not the stock pool: that fails, rather than waits, at its 101st connection.
+ledger = redis.Redis(
+    connection_pool=redis.BlockingConnectionPool.from_url(
+        os.environ["REDIS_URL"], timeout=None, decode_responses=True
+    )
+)
 
 
 @socketio.on("connect")
@@ -61,6 +69,20 @@ def _tick_for(seconds: float) -> str:
 
     socketio.start_background_task(tick)
     return sid
+
+
+@socketio.on("chunk")
+def _chunk(message: dict[str, Any]) -> dict[str, Any]:
+    stream, seq = message["stream"], message["seq"]
+
+    def last() -> int:
+        entry = ledger.lindex(f"test:ledger:{stream}", -1)
+        return int(entry.split()[0]) if entry else 0
+
+    with ops.streams.receive(stream, seq, stored=last) as fresh:
+        if fresh:
+            ledger.rpush(f"test:ledger:{stream}", f"{seq} {COLOUR}")
+    return {"seq": seq, "environment": COLOUR}
 
 
 @socketio.on("others")
