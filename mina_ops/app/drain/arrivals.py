@@ -17,7 +17,7 @@ from mina_ops.app.component import Component
 from mina_ops.app.context import Context
 from mina_ops.app.drain.component import Drain
 from mina_ops.app.sessions.component import Connections
-from mina_ops.app.sessions.sessions import Session
+from mina_ops.app.sessions.session import Session
 from mina_ops.app.state import keys
 from mina_ops.errors import StateUnavailable
 

@@ -24,7 +24,8 @@ from mina_ops.app.drain.schedule import Schedule
 from mina_ops.app.drain.slowness import Slowness
 from mina_ops.app.drain.telling import Telling
 from mina_ops.app.sessions.links import cut, stop_reading
-from mina_ops.app.sessions.sessions import Session, Sessions
+from mina_ops.app.sessions.session import Session
+from mina_ops.app.sessions.sessions import Sessions
 
 _log = logging.getLogger(__name__)
 

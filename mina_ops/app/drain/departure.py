@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from threading import Event
 
-from mina_ops.app.sessions.sessions import Session
+from mina_ops.app.sessions.session import Session
 
 
 @dataclass

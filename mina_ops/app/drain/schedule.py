@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator
 
 from mina_ops.app.drain.model import Plan
-from mina_ops.app.sessions.sessions import Session
+from mina_ops.app.sessions.session import Session
 
 # A process that was held up for longer makes up for no more than this at once: what else it is
 # behind is spread over the rest of the plan.

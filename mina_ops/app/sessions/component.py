@@ -16,7 +16,8 @@ from mina_ops.app.sessions.handshakes import Handshakes
 from mina_ops.app.sessions.model import Count, count_from, sid_prefix, total
 from mina_ops.app.sessions.ping import answer_pings
 from mina_ops.app.sessions.raw_ping import RawPings
-from mina_ops.app.sessions.sessions import CountHandshake, Session, Sessions
+from mina_ops.app.sessions.session import Session
+from mina_ops.app.sessions.sessions import CountHandshake, Sessions
 from mina_ops.app.socketio_adapter import missing_names
 from mina_ops.app.socketio_binding import SocketIOBinding
 from mina_ops.app.state.drain_state import DrainState
@@ -157,7 +158,7 @@ class Connections(Component):
         self.sessions = sessions = Sessions(server, self._count_handshake)
         self.raw_pings = raw_pings = RawPings(server, context.settings)
         self._capacity = Capacity(
-            context.settings, lambda: len(sessions) + raw_pings.count, server.eio.async_mode
+            context.settings, lambda: sessions.held() + raw_pings.count, server.eio.async_mode
         )
         handshakes = Handshakes(context, self._binding.path, sessions, raw_pings, self._admissions)
         refuse_before_upgrade(handshakes)

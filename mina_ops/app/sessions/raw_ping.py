@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +25,16 @@ LARGEST_MESSAGE = 1024
 MESSAGES_PER_SECOND = 10.0
 MOST_OPEN = 16
 LONGEST_SECONDS = 300.0
+IDLE_SECONDS = 5.0
+"""One that said nothing for so long goes when there is no room for another."""
+
+
+@dataclass
+class OpenPing:
+    """One that is open: the socket below it, and when it last said something."""
+
+    link: Any
+    seen_at: float = field(default_factory=time.monotonic)
 
 
 class RawPings:
@@ -33,7 +44,7 @@ class RawPings:
         self._server = server
         self._enabled = settings.raw_ping
         self._origins = settings.raw_ping_origins
-        self._open: dict[int, Any] = {}
+        self._open: dict[int, OpenPing] = {}
 
     @property
     def count(self) -> int:
@@ -50,7 +61,7 @@ class RawPings:
         """(reason, answer) if it may not come in: a foreign origin, or too many are open."""
         if not self._is_allowed(environ):
             return "bad_origin", Answer(403, {"error": "This origin may not use the raw ping."})
-        if len(self._open) >= MOST_OPEN:
+        if len(self._open) >= MOST_OPEN and not self._made_room():
             answer = Answer(503, {"error": "Too many raw pings are open."}, {"Retry-After": "5"})
             return "raw_pings", answer
         return None
@@ -59,7 +70,7 @@ class RawPings:
         """Upgrade the request and answer pings until either side has had enough."""
         link = link_of(environ)
         socket_class = websocket_class(self._server)
-        self._open[id(environ)] = link
+        mine = self._open[id(environ)] = OpenPing(link)
         over = self._server.eio.create_event()
 
         def end_in_time() -> None:
@@ -68,7 +79,7 @@ class RawPings:
 
         def converse(websocket: Any) -> list[bytes]:
             self._server.start_background_task(end_in_time)
-            self._converse(websocket)
+            self._converse(websocket, mine)
             return []
 
         try:
@@ -80,10 +91,19 @@ class RawPings:
 
     def close_all(self) -> None:
         """End all that are open, as a drain does."""
-        for link in list(self._open.values()):
-            cut(link)
+        for one in list(self._open.values()):
+            cut(one.link)
 
-    def _converse(self, websocket: Any) -> None:
+    def _made_room(self) -> bool:
+        """Whether one that is idle was ended; else sixteen idle ones would keep everybody out."""
+        key, idle = min(self._open.items(), key=lambda item: item[1].seen_at)
+        if time.monotonic() - idle.seen_at < IDLE_SECONDS:
+            return False
+        self._open.pop(key, None)
+        cut(idle.link)
+        return True
+
+    def _converse(self, websocket: Any, mine: OpenPing) -> None:
         # simple-websocket refuses a larger frame before it is in memory.
         inner = getattr(websocket, "ws", None)
         if inner is not None and hasattr(inner, "max_message_size"):
@@ -93,7 +113,7 @@ class RawPings:
             message = websocket.wait()
             if message is None or len(message) > LARGEST_MESSAGE:
                 break
-            now = time.monotonic()
+            now = mine.seen_at = time.monotonic()
             earned = credit + (now - seen_at) * MESSAGES_PER_SECOND
             credit, seen_at = min(MESSAGES_PER_SECOND, earned) - 1, now
             if credit < 0:

@@ -9,58 +9,22 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from flask import has_request_context, request
 
+from mina_ops.app.sessions.links import cut
 from mina_ops.app.sessions.model import Count
+from mina_ops.app.sessions.session import Session
+from mina_ops.app.sessions.waiting import Waiting
 from mina_ops.app.socketio_adapter import Call, wrap_arrival, wrap_connect, wrap_handling
 from mina_ops.app.web.client import agent_of, client_of
 
 MOVING = "session:moving"
 """Event by which a client says that it connects elsewhere, so that it gets time for that."""
-MOST_RUNS = 64
 MOST_REMEMBERED = 20_000
 
 CountHandshake = Callable[[str, str], None]
-
-
-@dataclass
-class Session:
-    """One client's Engine.IO session in this process."""
-
-    sid: str
-    since: float = field(default_factory=time.monotonic)
-    active_at: float = 0.0
-    """When it last sent an event, on the monotonic clock; 0: never."""
-    running: set[int] = field(default_factory=set)
-    """Handlers that run for it now, or are about to; each by the identity of what it handles."""
-    link: Any = None
-    """The socket below its websocket, while a request holds it."""
-    polls: int = 0
-    """Long polls that wait for something to be sent."""
-    client: str = ""
-    """Where its handshake came from; see `client_of`."""
-    agent: str = ""
-    """What its handshake called itself."""
-    joined: bool = False
-    leaving: bool = False
-    """It was asked to leave and has had its time: streams take nothing more from it here."""
-    receiving: int = 0
-    """Chunks of its streams whose bodies run now."""
-    ended: bool = False
-    moving_at: float | None = None
-    """When its client said that it is connecting elsewhere, on the monotonic clock."""
-    pids: dict[str, str] = field(default_factory=dict)
-    """Namespace -> the private id by which its client is recovered elsewhere."""
-    runs: dict[str, str] = field(default_factory=dict)
-    """Stream -> which life of the client sends it, as the client's last chunk said."""
-
-    @property
-    def in_flight(self) -> int:
-        """How many handlers run for it now."""
-        return len(self.running)
 
 
 class Sessions:
@@ -80,6 +44,7 @@ class Sessions:
         self.sent_away: deque[Session] = deque(maxlen=MOST_REMEMBERED)
         """Those that a drain closed, until somebody takes them out."""
         self._known: dict[str, Session] = {}
+        self._waiting: Waiting[Session] = Waiting()
         self._wrap_handshakes(server.eio)
         wrap_arrival(server, self._with_arrival)
         wrap_handling(server, self._with_end)
@@ -111,6 +76,11 @@ class Sessions:
     def __len__(self) -> int:
         """About how many are live, without looking at each: those that are just ending too."""
         return len(self._known)
+
+    def held(self) -> int:
+        """About how many hold a place of the worker: not who only shook hands, over polling."""
+        idle = sum(one.link is None and not one.polls for one in self._waiting.all())
+        return len(self._known) - idle
 
     def in_flight(self) -> int:
         """Handlers that run now, those of sessions that have ended among them."""
@@ -155,7 +125,9 @@ class Sessions:
         return [s for s in list(self.server.eio.sockets.values()) if s.connected and not s.closed]
 
     def sweep(self) -> None:
-        """Forget what a race left behind."""
+        """Forget what a race left behind, and end who joined no namespace in time."""
+        for session in self._waiting.late():
+            self._turn_out(session)
         for session in list(self._known.values()):
             self._forget_if_over(session)
 
@@ -174,6 +146,19 @@ class Sessions:
         if self.socket(session.sid) is None and not session.in_flight and session.link is None:
             self._known.pop(session.sid, None)
 
+    def _turn_out(self, session: Session) -> None:
+        """End a session that joined nothing; whoever comes back with its id gets 400."""
+        self._waiting.remove(session.sid)
+        socket, link = self.socket(session.sid), session.link
+        if socket is not None:
+            socket.close(wait=False, abort=True)
+        if link is not None:
+            cut(link)
+        else:
+            # Engine.IO would keep it until its next look at all of them.
+            self.server.eio.sockets.pop(session.sid, None)
+        self._forget_if_over(session)
+
     def _finish(self, session: Session, key: int) -> None:
         session.running.discard(key)
         if not session.running:
@@ -188,11 +173,14 @@ class Sessions:
             session = self._add(sid)
             session.link, session.client = environ.get("mina_ops.link"), client_of(environ)
             session.agent = agent_of(environ)
+            for other in self._waiting.add(session):
+                self._turn_out(other)
             return connect(sid, environ)
 
         def disconnected(sid: str, *reason: Any) -> Any:
             session = self._add(sid)
             session.ended = True
+            self._waiting.remove(sid)
             session.running.add(id(reason))
             try:
                 return disconnect(sid, *reason)
@@ -224,7 +212,7 @@ class Sessions:
             if data[0] == MOVING:
                 session.moving_at = session.active_at
                 return None
-            _note_run(session, data)
+            session.note_run(data)
             name = namespace or "/"
             if manager.is_connected(manager.sid_from_eio_sid(eio_sid, name), name):
                 # From here on, since the handler may start much later in its own thread.
@@ -259,18 +247,10 @@ class Sessions:
             finally:
                 if not session.joined:
                     session.joined = True
+                    self._waiting.remove(eio_sid)
                     if outcome == "accepted":
                         self.newcomers.append(session)
                     self.count_handshake(outcome, session.client)
                 self._finish(session, id(rest))
 
         return joining
-
-
-def _note_run(session: Session, data: list[Any]) -> None:
-    """Remember which life of its client sends a stream, where the client says so."""
-    message = data[1] if len(data) > 1 else None
-    if isinstance(message, dict) and "run" in message:
-        stream, run = message.get("stream"), message["run"]
-        if isinstance(stream, str) and isinstance(run, str) and len(session.runs) < MOST_RUNS:
-            session.runs[stream] = run

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from mina_ops.app.drain.model import Plan
 from mina_ops.app.drain.schedule import CATCH_UP_SECONDS, Schedule
-from mina_ops.app.sessions.sessions import Session
+from mina_ops.app.sessions.session import Session
 
 
 class Process:

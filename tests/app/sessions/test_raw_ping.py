@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mina_ops.app.sessions import raw_ping as rawping
-from mina_ops.app.sessions.raw_ping import LARGEST_MESSAGE, MOST_OPEN, RawPings, answer_to
+from mina_ops.app.sessions.raw_ping import LARGEST_MESSAGE, MOST_OPEN, OpenPing, RawPings, answer_to
 from mina_ops.app.settings import Settings
 
 UPGRADE = {"HTTP_UPGRADE": "websocket", "HTTP_HOST": "mina.example"}
@@ -89,7 +89,7 @@ def test_origins_are_those_of_the_server_and_of_the_setting(
 
 def test_so_many_may_be_open_and_no_more() -> None:
     pings = raw_pings()
-    pings._open = dict.fromkeys(range(MOST_OPEN))
+    pings._open = {number: OpenPing(None) for number in range(MOST_OPEN)}
     refused = pings.refusal(UPGRADE)
     assert refused is not None
     assert (refused[0], refused[1].status) == ("raw_pings", 503)
@@ -97,12 +97,21 @@ def test_so_many_may_be_open_and_no_more() -> None:
 
 def test_a_message_that_is_too_large_ends_it() -> None:
     websocket = Websocket("x" * (LARGEST_MESSAGE + 1), '{"type": "ping"}')
-    raw_pings()._converse(websocket)
+    raw_pings()._converse(websocket, OpenPing(None))
     assert (websocket.sent, websocket.closed) == ([], True)
 
 
 def test_more_messages_than_the_rate_allows_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rawping.time, "monotonic", lambda: 1.0)
     websocket = Websocket(*['{"type": "ping"}'] * 50)
-    raw_pings()._converse(websocket)
+    raw_pings()._converse(websocket, OpenPing(None))
     assert (len(websocket.sent), websocket.closed) == (10, True)
+
+
+def test_one_that_is_idle_makes_room_for_another() -> None:
+    pings = raw_pings()
+    pings._open = {number: OpenPing(None) for number in range(MOST_OPEN)}
+    pings._open[3].seen_at -= rawping.IDLE_SECONDS + 1
+    assert pings.refusal(UPGRADE) is None
+    assert pings.count == MOST_OPEN - 1
+    assert 3 not in pings._open
