@@ -22,12 +22,16 @@ from mina_ops.demo.processes import Server, ending_on_signals
 from mina_ops.demo.servers import start_redis
 from mina_ops.operator.system import patience
 from tests.support.hosts import Hosts, running_hosts
+from tests.support.mariadb import MariaDB, mariadb_program, running_mariadb
 from tests.support.needs import need
 from tests.support.postgres import Postgres, postgres_folder, running_postgres
+from tests.support.valkey import valkey_program
 from tests.support.wait import eventually
 
 _SERVERS = {
     "redis_server",
+    "valkey_server",
+    "mariadb",
     "redis_url",
     "own_redis",
     "nginx_binary",
@@ -133,6 +137,21 @@ def own_redis(tmp_path: Path) -> Iterator[Server]:
     """A Redis of this test alone, which it may kill, pause or fill."""
     need(programs.redis_server)
     with start_redis(tmp_path / "redis") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One Valkey for the whole run; what it holds is anyone's."""
+    with start_redis(tmp_path_factory.mktemp("valkey"), program=need(valkey_program)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """One MariaDB for the whole run; ask it for a `new_database()`."""
+    need(mariadb_program)
+    with running_mariadb() as server:
         yield server
 
 

@@ -13,7 +13,7 @@ import redis
 from mina_ops.demo.processes import Server
 from mina_ops.errors import ToolMissing
 from tests.support.hosts import Hosts
-from tests.support.needs import available_workers, need
+from tests.support.needs import available_workers, need, need_module
 from tests.support.postgres import Postgres
 from tests.support.wait import eventually
 
@@ -54,6 +54,17 @@ def test_a_missing_program_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match="sextant"):
         need(_not_there)
+
+
+def test_a_missing_module_skips_on_a_laptop_and_fails_in_ci(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception):
+        need_module("no_such_module", "advice")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(ModuleNotFoundError):
+        need_module("no_such_module", "advice")
 
 
 @pytest.mark.parametrize("name", ["REDIS_URL", "DATABASE_URL", "ENVIRONMENT", "APP_VERSION"])

@@ -27,22 +27,31 @@ _GEVENT_WEBSOCKET_WORKER = "geventwebsocket.gunicorn.workers.GeventWebSocketWork
 _FIRST_GUNICORN_WITHOUT_EVENTLET = (26, 0)
 
 
-def start_redis(folder: Path, *, port: int | None = None, options: Sequence[str] = ()) -> Server:
+def start_redis(
+    folder: Path,
+    *,
+    port: int | None = None,
+    options: Sequence[str] = (),
+    program: Path | None = None,
+) -> Server:
     """An empty Redis without persistence, that answers PING.
 
     Args:
         folder: its working directory and log.
         port: default: a free one.
         options: more arguments of redis-server, such as `["--maxmemory", "64mb"]`.
+        program: what to run, such as Valkey's server; default: redis-server.
 
     Raises:
         ToolMissing: no redis-server is installed.
         ServerFailed: it did not start; the message holds its log's end.
     """
     if port is None:
-        return on_free_port(lambda free: start_redis(folder, port=free, options=options))
+        return on_free_port(
+            lambda free: start_redis(folder, port=free, options=options, program=program)
+        )
     argv: list[str | Path] = [
-        programs.redis_server(),
+        program or programs.redis_server(),
         "--port",
         str(port),
         "--bind",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections import Counter
 from contextlib import suppress
@@ -29,11 +30,20 @@ class Crowd:
         self.counts: Counter[str] = Counter()
         self.slowest_page = 0.0
         self.longest_unready = 0.0
-        self.pids: set[str] = set()
+        self._clients: list[socketio.AsyncClient] = []
+
+    async def all_back(self) -> None:
+        """Wait a while for those who are just coming back, and count who is there."""
+        for _ in range(60):
+            if all(client.connected for client in self._clients):
+                break
+            await asyncio.sleep(1)
+        self.counts["connected_at_end"] = sum(client.connected for client in self._clients)
 
     async def session(self, number: int, ended: asyncio.Event) -> None:
         """One client that sends a chunk every few seconds while it is connected."""
         client = socketio.AsyncClient()
+        self._clients.append(client)
         client.on("disconnect", lambda *_: self.counts.update(["disconnects"]), NAMESPACE)
         while not ended.is_set() and not client.connected:
             with suppress(socketio.exceptions.ConnectionError):
@@ -48,9 +58,6 @@ class Crowd:
                     self.counts["echoes"] += 1
                 except (socketio.exceptions.SocketIOError, TimeoutError):
                     self.counts["echoes_cut"] += 1
-        self.counts["connected_at_end"] += client.connected
-        # A newer one has `shutdown` for a client that is just trying to come back.
-        await getattr(client, "shutdown", client.disconnect)()
 
     async def pages(self, ended: asyncio.Event) -> None:
         """A page four times a second, each over a connection of its own as behind a proxy."""
@@ -106,14 +113,18 @@ def _why(status: int, text: str) -> str:
 async def main(url: str, sessions: int) -> None:
     """Until standard input ends."""
     crowd, ended = Crowd(url), asyncio.Event()
-    jobs = [asyncio.create_task(crowd.session(n, ended)) for n in range(sessions)]
-    jobs += [asyncio.create_task(crowd.pages(ended)), asyncio.create_task(crowd.probes(ended))]
+    users = [crowd.session(number, ended) for number in range(sessions)]
+    # Held here, since a loop keeps none of its tasks alive.
+    tasks = [asyncio.create_task(one) for one in users]
+    tasks += [asyncio.create_task(crowd.pages(ended)), asyncio.create_task(crowd.probes(ended))]
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    await crowd.all_back()
     ended.set()
-    await asyncio.wait(jobs, timeout=60)
     times = {"slowest_page": crowd.slowest_page, "longest_unready": crowd.longest_unready}
     rounded = {f"{name}_seconds": round(seconds, 3) for name, seconds in times.items()}
-    print(json.dumps({**crowd.counts, **rounded}))
+    print(json.dumps({**crowd.counts, **rounded}), flush=True)
+    # Not waiting for clients that try to come back, or for answers that never come.
+    os._exit(0 if tasks else 1)
 
 
 if __name__ == "__main__":

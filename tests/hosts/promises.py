@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 from flask import Flask
 
 from tests.hosts.host import TOKEN
@@ -44,6 +45,16 @@ def of_client(app: Flask) -> Ask:
     def ask(method: str, path: str, body: object = None, headers: Headers | None = None) -> Reply:
         answer = client.open(path, method=method, json=body, headers=headers)
         return Reply.of(answer.status_code, answer.get_data(as_text=True))
+
+    return ask
+
+
+def of_server(url: str) -> Ask:
+    """Asks a host that runs elsewhere."""
+
+    def ask(method: str, path: str, body: object = None, headers: Headers | None = None) -> Reply:
+        answer = httpx.request(method, url + path, json=body, headers=headers, timeout=20)
+        return Reply.of(answer.status_code, answer.text)
 
     return ask
 

@@ -19,17 +19,18 @@ Add = Callable[[Any], None]
 
 
 def changedetection(port: int, add: Add) -> None:
-    """changedetection.io: Flask-SocketIO, Flask-Login, a login wall, CSRF; it makes its app late."""
+    """changedetection.io: Flask-SocketIO, Flask-Login, CSRF; it makes its app late."""
     import changedetectionio
+    from changedetectionio import flask_app
 
-    make = changedetectionio.changedetection_app
+    make = flask_app.changedetection_app
 
     def make_and_add(*arguments: Any, **options: Any) -> Any:
         app = make(*arguments, **options)
         add(app)
         return app
 
-    changedetectionio.changedetection_app = make_and_add
+    flask_app.changedetection_app = make_and_add
     folder = tempfile.mkdtemp(prefix="changedetection-")
     sys.argv = ["changedetection.io", "-d", folder, "-p", str(port), "-h", HOST]
     changedetectionio.main()
@@ -77,6 +78,7 @@ def add_mina_ops(app: Any) -> None:
 def main() -> None:
     """Serve one."""
     name, port, *flags = sys.argv[1:]
+    del sys.argv[1:]  # some read it, too
     serve = {"changedetection.io": changedetection, "mlflow": mlflow, "locust": locust}[name]
     serve(int(port), (lambda _app: None) if "--bare" in flags else add_mina_ops)
 

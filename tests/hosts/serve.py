@@ -7,3 +7,4 @@ import os
 from tests.hosts.host import make
 
 app = make(os.environ["ZOO_HOST"], bare=os.environ.get("ZOO_BARE") == "1")
+celery = app.extensions.get("celery")

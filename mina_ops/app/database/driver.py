@@ -88,7 +88,9 @@ def _limits(driver: str) -> dict[str, Any]:
             "fallback_application_name": "mina_ops",
         }
     if driver in ("pymysql", "mysqldb"):
-        return {"connect_timeout": CONNECT_SECONDS}
+        # A server that hangs takes the connection and then says nothing: the limit of the connect
+        # is over by then. These bound statements, too, for which the server has no common limit.
+        return dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), CONNECT_SECONDS)
     if driver == "pysqlite":
         return {"check_same_thread": False, "timeout": float(CONNECT_SECONDS)}
     return {}

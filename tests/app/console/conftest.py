@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.app.console.stage import Stage, running
-from tests.support.needs import missing
+from tests.support.needs import missing, need_module
 
-playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+playwright: Any = need_module("playwright.sync_api", "pip install playwright")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What every store promises; each test runs over memory, a Redis, and a Redis Cluster."""
+"""What every store promises; each test runs over memory, Redis, a Redis Cluster and Valkey."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import redis
 
 from mina_ops.app.state import Change, MemoryStore, Store
 from mina_ops.app.state.base import LogLine
 from mina_ops.app.state.redis import RedisStore
 from mina_ops.demo import programs
+from mina_ops.demo.processes import Server
 from tests.support.needs import need
 from tests.support.redis_cluster import RedisCluster, running_cluster
 from tests.support.wait import eventually
@@ -26,12 +28,18 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
         yield running
 
 
-@pytest.fixture(params=["memory", "redis", "cluster"])
+@pytest.fixture(params=["memory", "redis", "cluster", "valkey"])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     if request.param == "memory":
         opened: Store = MemoryStore()
     elif request.param == "redis":
         url = request.getfixturevalue("redis_url")
+        opened = RedisStore.from_url(url, timeout_seconds=10.0)
+    elif request.param == "valkey":
+        server: Server = request.getfixturevalue("valkey_server")
+        with redis.Redis.from_url(server.url) as client:
+            client.flushall()
+        url = server.url.replace("redis://", "valkey://")
         opened = RedisStore.from_url(url, timeout_seconds=10.0)
     else:
         running: RedisCluster = request.getfixturevalue("cluster")
