@@ -7,7 +7,8 @@ import time
 from typing import Any
 
 from mina_ops.app.drain.breath import Breath
-from mina_ops.app.sessions.sessions import Session, Sessions
+from mina_ops.app.sessions.session import Session
+from mina_ops.app.sessions.sessions import Sessions
 
 _log = logging.getLogger(__name__)
 
