@@ -6,10 +6,10 @@ import errno
 import fcntl
 import os
 import secrets
-import time
 from pathlib import Path
 
 from mina_ops.errors import OperatorError
+from mina_ops.waiting import wait_until
 
 PRIVATE = 0o600
 _LONGEST_LINE = 1 << 20
@@ -78,7 +78,7 @@ def append(path: Path, line: str) -> None:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE)
         with os.fdopen(descriptor, "ab", buffering=0) as file:
-            _lock_patiently(descriptor)
+            wait_until(lambda: lock(descriptor), _LOCK_SECONDS)
             before = _end_of_lines(descriptor)
             file.truncate(before)
             try:
@@ -90,15 +90,13 @@ def append(path: Path, line: str) -> None:
         raise NotWritten(f"{path} cannot be written: {exc.strerror}.") from exc
 
 
-def _lock_patiently(descriptor: int) -> None:
-    deadline = time.monotonic() + _LOCK_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.01)
-        else:
-            return
+def lock(descriptor: int) -> bool:
+    """Whether an open file is locked for us now; does not wait. Whoever closes it lets it go."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _end_of_lines(descriptor: int) -> int:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mina_ops import files
 from mina_ops.errors import Locked, TrafficError
+from mina_ops.waiting import wait_until
 
 WAIT_SECONDS = 5.0
 TRAFFIC_WAIT_SECONDS = 10.0
-_PAUSE_SECONDS = 0.01
 
 
 @contextmanager
@@ -57,24 +56,33 @@ def exclusive(path: Path, seconds: float = TRAFFIC_WAIT_SECONDS) -> Iterator[Non
         os.close(descriptor)
 
 
+@contextmanager
+def if_free(path: Path) -> Iterator[bool]:
+    """Whether nobody else holds the file; within it nobody else will, then. Does not wait.
+
+    For whoever shares a thread with others, as green threads do, and can come again later.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, files.PRIVATE)
+    is_ours = False
+    try:
+        is_ours = files.lock(descriptor)
+        yield is_ours
+    finally:
+        if is_ours:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing is not enough where a fork copied it
+        os.close(descriptor)
+
+
 def _take(path: Path, wait_seconds: float) -> int:
     files.make_folder(path.parent)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
         raise files.NotWritten(f"{path} cannot be written: {exc.strerror}.") from exc
-    deadline = time.monotonic() + wait_seconds
-    while not _is_taken(descriptor):
-        if time.monotonic() > deadline:
-            os.close(descriptor)
-            raise Locked(f"Another command holds {path}; wait for it to end.")
-        time.sleep(_PAUSE_SECONDS)
+    if not wait_until(lambda: files.lock(descriptor), wait_seconds):
+        os.close(descriptor)
+        raise Locked(f"Another command holds {path}; wait for it to end.")
     return descriptor
-
-
-def _is_taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -14,6 +14,7 @@ from tests.support.source import Module, circles_of, code_lines, modules
 # of its folder has a row of its own (`OWN_ROW` in tests/support/source.py).
 APP_LAYERS = (
     {"errors"},
+    {"waiting"},
     {"files", "shipped", "fields", "page", "same_database", "app.clients"},
     {"locks"},
     {"app", "app.clock", "app.forks", "app.settings", "app.downgrade_guard", "app.native"},
@@ -43,6 +44,7 @@ APP_LAYERS = (
 )
 OPERATOR_LAYERS = (
     {"errors"},
+    {"waiting"},
     {"files", "shipped", "fields", "page", "same_database"},
     {"locks"},
     {"operator", "operator.system"},
@@ -58,7 +60,7 @@ OPERATOR_LAYERS = (
     {"operator.setup", "operator.doctor", "operator.console"},
     {"cli"},
 )
-BOTH_HALVES = {"errors", "files", "locks", "shipped", "fields", "page", "same_database"}
+BOTH_HALVES = {"errors", "waiting", "files", "locks", "shipped", "fields", "page", "same_database"}
 APP_HALF = set().union(*APP_LAYERS) - BOTH_HALVES
 OPERATOR_HALF = set().union(*OPERATOR_LAYERS) - BOTH_HALVES
 # The demo is a host like any other, and an operator like any other.

@@ -23,6 +23,7 @@ It imports nothing, so that it can be tried in an environment that holds these l
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
@@ -96,30 +97,30 @@ def allowed_origins(server: Any, environ: Mapping[str, Any]) -> Iterable[str] | 
     return origins
 
 
-class EmitWatcher:
+class EmitWatcher(ABC):
     """What a `socketio.Server`'s manager asks and tells about each emit; see `watch_manager`."""
 
+    @abstractmethod
     def sends(
         self, event: str, data: Any, namespace: str, room: Any, skip: Any, callback: Any
     ) -> bool:
         """Send an event to this process's clients; False: the server shall do it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def number(self, message: dict[str, Any]) -> None:
         """Number a message of the queue before anybody gets it; again does nothing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def heard(self, message: Mapping[str, Any]) -> AbstractContextManager[None]:
         """While a message of the queue, ours or another's, is sent to this process's clients."""
-        raise NotImplementedError
 
+    @abstractmethod
     def changed(self, namespace: str, sid: str) -> None:
         """A client entered or left a room."""
-        raise NotImplementedError
 
+    @abstractmethod
     def leaves(self, namespace: str, sid: str, *, for_good: bool) -> None:
         """A client is about to go: for good, or because its transport ended."""
-        raise NotImplementedError
 
 
 def watch_manager(server: Any, watcher: EmitWatcher) -> None:

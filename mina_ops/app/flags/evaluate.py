@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator as op
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import mmh3
 
@@ -105,7 +105,7 @@ def decide(flag: Flag, place: Place, unit: object, attributes: Attributes) -> De
 _UNDECIDED = "This release cannot tell whether the flag is on, and the flag asks for an error then."
 
 
-def _raising(_: object, __: Attributes) -> bool:
+def _raising(_: object, __: Attributes) -> NoReturn:
     raise Undecided(_UNDECIDED)
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
 import os
 import stat
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from mina_ops import files, locks
 from mina_ops.app.flags.continuity import Known
 from mina_ops.app.settings import Settings
 
@@ -53,17 +50,17 @@ class LastKnownFile:
             return
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _turn(self.path) as ours:
-                if not ours:
+            with locks.if_free(self.path.with_name(f".{self.path.name}.lock")) as is_ours:
+                if not is_ours:
                     return
                 if not _holds_later(self.path, known):
-                    replace_durably(self.path, _body(known))
-        except OSError as exc:
-            self._warn("written", exc)
+                    files.write(self.path, _body(known))
+        except (OSError, files.NotWritten) as exc:
+            self._warn("written", exc.__cause__ or exc)
             return
         self._written, self._warned = known, False
 
-    def _warn(self, what: str, exc: Exception) -> None:
+    def _warn(self, what: str, exc: BaseException) -> None:
         if not self._warned:
             _log.warning("The file of last known flags %s cannot be %s: %s", self.path, what, exc)
         self._warned = True
@@ -95,47 +92,6 @@ def _body(known: Known) -> bytes:
         "flags": {key: raw.decode() for key, raw in known.entries.items()},
     }
     return json.dumps(body).encode()
-
-
-@contextmanager
-def _turn(path: Path) -> Iterator[bool]:
-    """Whether it is our turn to write; does not wait, since green threads share this one."""
-    lock = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
-    ours = False
-    try:
-        ours = _locked(lock)
-        yield ours
-    finally:
-        if ours:
-            fcntl.flock(lock, fcntl.LOCK_UN)  # closing is not enough if a fork copied it
-        os.close(lock)
-
-
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def replace_durably(path: Path, body: bytes) -> None:
-    """Put a file in place, whole or not at all, readable by its owner alone. Raises OSError."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def last_known_file(settings: Settings) -> LastKnownFile | None:

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from mina_ops.app.flags.continuity import Known
 from mina_ops.app.flags.evaluate import Compiled, Place, Undecided, compile_flag, undecided
@@ -83,7 +84,7 @@ def _unreadable(raw: bytes) -> Compiled:
     if decision.reason != "error":
         return decision.enabled
 
-    def refuse(_: object, __: object) -> bool:
+    def refuse(_: object, __: object) -> NoReturn:
         raise Undecided("A later release wrote this flag, and it asks for an error then.")
 
     return refuse

@@ -13,7 +13,6 @@ WARNING = "warning"
 """It serves, and somebody should look at it. Counts as healthy."""
 UNCERTAIN = "uncertain"
 """A check ran and cannot tell. Counts as healthy: it is no reason to take anybody out."""
-FIT = frozenset({HEALTHY, WARNING, UNCERTAIN})
 READY = "ready"
 """The group of the checks that `/api/health/ready` asks."""
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import NoReturn
 
 from mina_ops.errors import TooManyRequests
 
@@ -54,7 +55,7 @@ class Attempts:
                 self._failed.remove(entry)
 
 
-def _refuse(seconds: float) -> None:
+def _refuse(seconds: float) -> NoReturn:
     raise TooManyRequests(
         "Too many failed logins in the last minute; wait, or use a bearer token.",
         retry_after_seconds=max(1, math.ceil(seconds)),

@@ -7,7 +7,6 @@ import ssl
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
 
 import httpx
 
@@ -141,10 +140,6 @@ class AppClient:
     def set_flag(self, key: str, *, enabled: bool, **fields: Any) -> Mapping[str, Any]:
         """Write a flag; `fields` are the contract's others, such as `rollout_percent`."""
         return self.admin("POST", "/admin/flags", {"key": key, "enabled": enabled, **fields})
-
-    def undo_flag(self, key: str) -> Mapping[str, Any]:
-        """Put a flag back as it was before its last change."""
-        return self.admin("POST", f"/admin/flags/{quote(key, safe='')}/undo", {})
 
     def request(
         self, method: str, path: str, *, body: Any = None, admin: bool = False

@@ -23,7 +23,6 @@ from mina_ops.operator.release.journal import Journal, history
 from mina_ops.operator.release.model import Phase
 from mina_ops.operator.release.verdicts.statistics import has_grown
 
-WITHIN = ("1h", "24h", "1w")
 KEEP_DAYS = 7
 _HOUR_SECONDS = 3600
 

@@ -31,7 +31,6 @@ from mina_ops.operator.release.verdicts.model import (
     Verdict,
 )
 
-ON_FAIL = ("off", "hold")
 NO_DATA = ("wait", "continue")
 
 Say = Callable[[str], None]
@@ -204,7 +203,7 @@ class Rollout:
         self._streaks = judgement.streaks
         return judgement
 
-    def _fail(self, judgement: Judgement) -> None:
+    def _fail(self, judgement: Judgement) -> NoReturn:
         reasons, key = "; ".join(judgement.reasons), self._plan.key
         if self._plan.on_fail == "hold":
             raise OperatorError(f"{key} stays where it is: {reasons}")

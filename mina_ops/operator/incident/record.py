@@ -15,8 +15,6 @@ from typing import Any
 from mina_ops import files
 from mina_ops.errors import ConfigurationError
 
-SEVERITIES = ("critical", "high", "medium", "low")
-
 
 @dataclass(frozen=True)
 class Incident:

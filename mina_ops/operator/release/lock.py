@@ -31,6 +31,7 @@ from mina_ops.errors import (
 )
 from mina_ops.operator.api.leases import Holder, Leases
 from mina_ops.operator.system.people import whoami
+from mina_ops.waiting import wait_until
 
 TTL_SECONDS = 30.0
 _OWNER = "owner.json"
@@ -215,12 +216,12 @@ def _flock(descriptor: int, kind: int) -> bool:
 
 def _holder(folder: Path) -> dict[str, Any] | None:
     """Who has the lock now; one that has just taken it is given a moment to say so."""
-    deadline = time.monotonic() + _INTRODUCTION_SECONDS
-    while (record := owner(folder)) is None or _is_dead(record):
-        if time.monotonic() > deadline:
-            return None
-        time.sleep(0.02)
-    return record
+
+    def alive() -> dict[str, Any] | None:
+        record = owner(folder)
+        return None if record is None or _is_dead(record) else record
+
+    return wait_until(alive, _INTRODUCTION_SECONDS, pause=0.02)
 
 
 def is_stopped(record: dict[str, Any] | None) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NoReturn
 
 from mina_ops import files
 from mina_ops.errors import MinaOpsError, OperatorError, RolledBack
@@ -29,7 +30,7 @@ class NotRolledBack(OperatorError):
     exit_code = 7
 
 
-def roll_back(release: Release, response: Response, reasons: list[str]) -> None:
+def roll_back(release: Release, response: Response, reasons: list[str]) -> NoReturn:
     """Take the release back; idempotent, so that a killed one can be resumed.
 
     A gradual one first gives the old colour the plan's share and waits, where the load balancer

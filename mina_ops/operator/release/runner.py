@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import NoReturn
 
 from mina_ops import files
 from mina_ops.errors import (
@@ -101,7 +102,7 @@ def _give_up(
     response: Response,
     reasons: list[str],
     kind: type[OperatorError] = OperatorError,
-) -> None:
+) -> NoReturn:
     """Take traffic back if any may have moved; else end the release as failed. Always raises."""
     if _may_have_moved(release):
         roll_back(release, response, reasons)

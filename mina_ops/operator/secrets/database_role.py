@@ -13,6 +13,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable
+from operator import not_
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -21,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from mina_ops.errors import AccessDenied, OperatorError
 from mina_ops.operator.database.connection.connect import Database, rows
 from mina_ops.operator.database.connection.errors import DatabaseUnreachable
+from mina_ops.waiting import wait_until
 
 _T = TypeVar("_T")
 
@@ -224,14 +226,11 @@ def _settings(connection: Connection, login: str) -> list[str]:
 
 
 def _wait_unused(connection: Connection, login: str, seconds: float) -> int:
-    deadline = time.monotonic() + seconds
-    while True:
-        left = rows(
-            connection, "SELECT count(*) AS n FROM pg_stat_activity WHERE usename = :l", l=login
-        )[0].n
-        if not left or time.monotonic() > deadline:
-            return int(left)
-        time.sleep(_POLL_SECONDS)
+    def left() -> int:
+        asked = "SELECT count(*) AS n FROM pg_stat_activity WHERE usename = :l"
+        return int(rows(connection, asked, l=login)[0].n)
+
+    return wait_until(left, seconds, pause=_POLL_SECONDS, enough=not_)
 
 
 def _cut(connection: Connection, login: str) -> None:

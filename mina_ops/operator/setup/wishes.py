@@ -10,8 +10,6 @@ from urllib.parse import urlsplit
 
 from mina_ops.errors import ConfigurationError
 
-BALANCERS = ("nginx", "haproxy")
-PROCESSES = ("systemd", "procfile")
 WORKERS: Mapping[str, str] = {
     "gthread": "-k gthread --threads 100",
     "gevent": "-k gevent",

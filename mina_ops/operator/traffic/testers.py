@@ -17,7 +17,6 @@ from pathlib import Path
 from mina_ops.errors import ConfigurationError
 from mina_ops.operator.config.tables import Table
 
-HEADER = "X-Mina-Tester"
 COOKIE = "mina_tester"
 _LEAST_CHARACTERS = 16
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from operator import not_
 
 from mina_ops import same_database
 from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.connection.errors import DatabaseUnreachable
 from mina_ops.operator.database.connection.queries import rows
 from mina_ops.operator.database.connection.sealed import sealed
+from mina_ops.waiting import wait_until
 
 _OTHERS = sealed("""
 SELECT CASE WHEN a.application_name <> '' THEN a.application_name ELSE 'unnamed' END AS name,
@@ -59,10 +60,9 @@ def users(database: Database) -> Sequence[str]:
     """
     if database.kind == "sqlite":
         return ()
-    deadline = time.monotonic() + _LEAVING_SECONDS
     with database.connect(isolation_level="AUTOCOMMIT") as connection:
-        while True:
-            found = [f"{row.number} of {row.name}" for row in rows(connection, _OTHERS)]
-            if not found or time.monotonic() > deadline:
-                return found
-            time.sleep(_POLL_SECONDS)
+
+        def others() -> list[str]:
+            return [f"{row.number} of {row.name}" for row in rows(connection, _OTHERS)]
+
+        return wait_until(others, _LEAVING_SECONDS, pause=_POLL_SECONDS, enough=not_)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
 from mina_ops.errors import TrafficError
 from mina_ops.operator.system.patience import patient
+from mina_ops.waiting import wait_until
 
 _ANSWER_SECONDS = 2.0
 _POLL_SECONDS = 0.005
@@ -71,16 +72,13 @@ class NginxControl:
 
     def wait_for(self, holds: Callable[[], bool], seconds: float) -> bool:
         """Whether `holds` came true within `seconds`; an nginx that is silent is "not yet"."""
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                if holds():
-                    return True
-            except TrafficError:
-                pass
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_POLL_SECONDS)
+
+        def look() -> bool:
+            with suppress(TrafficError):
+                return holds()
+            return False
+
+        return wait_until(look, seconds, pause=_POLL_SECONDS)
 
     def _get(self, path: str, headers: dict[str, str] | None = None, missing: Any = None) -> Any:
         connection = http.client.HTTPConnection(
