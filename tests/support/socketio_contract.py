@@ -137,6 +137,12 @@ class _Heard(adapter.EmitWatcher):
         self.handled = message.get("event") == "hello"
         return nullcontext()
 
+    def changed(self, namespace: str, sid: str) -> None:
+        pass
+
+    def leaves(self, namespace: str, sid: str, *, for_good: bool) -> None:
+        pass
+
 
 def _try_queue(problems: Problems) -> None:
     """An event goes over the message queue and comes from there."""
