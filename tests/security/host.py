@@ -23,7 +23,9 @@ app.config.update(
     MINA_OPS_REQUEST_LOG=False,
 )
 socketio = SocketIO(app, async_mode=os.environ.get("ASYNC_MODE", "threading"))
-MinaOps(app, socketio=socketio)
+# Without mina_ops it is what a benchmark measures us beside.
+if "BARE" not in os.environ:
+    MinaOps(app, socketio=socketio)
 
 
 @app.get("/echo")

@@ -42,10 +42,11 @@ def send(port: int, request: bytes, *, seconds: float = 30.0) -> Reply:
     return Reply(status, headers, body)
 
 
-def get(port: int, target: str, *headers: str) -> Reply:
+def get(port: int, target: str, *headers: str, seconds: float = 30.0) -> Reply:
     """A GET with further header lines, whatever they hold."""
     lines = (f"GET {target} HTTP/1.1", "Host: mina.example", *headers, "Connection: close")
-    return send(port, ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace"))
+    request = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+    return send(port, request, seconds=seconds)
 
 
 # Names that a proxy, gunicorn, Flask, python-engineio or mina_ops might go by.

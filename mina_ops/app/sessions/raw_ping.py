@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from mina_ops.app.sessions.capacity import most_sessions
 from mina_ops.app.sessions.links import cut, link_of
+from mina_ops.app.sessions.worker import connection_limit
 from mina_ops.app.settings import Settings
 from mina_ops.app.socketio_adapter import allowed_origins, websocket_class
 from mina_ops.app.web.answers import Answer, StartResponse
@@ -42,6 +44,7 @@ class RawPings:
 
     def __init__(self, server: Any, settings: Settings) -> None:
         self._server = server
+        self._settings = settings
         self._enabled = settings.raw_ping
         self._origins = settings.raw_ping_origins
         self._open: dict[int, OpenPing] = {}
@@ -61,7 +64,7 @@ class RawPings:
         """(reason, answer) if it may not come in: a foreign origin, or too many are open."""
         if not self._is_allowed(environ):
             return "bad_origin", Answer(403, {"error": "This origin may not use the raw ping."})
-        if len(self._open) >= MOST_OPEN and not self._made_room():
+        if len(self._open) >= self._most() and not self._made_room():
             answer = Answer(503, {"error": "Too many raw pings are open."}, {"Retry-After": "5"})
             return "raw_pings", answer
         return None
@@ -93,6 +96,15 @@ class RawPings:
         """End all that are open, as a drain does."""
         for one in list(self._open.values()):
             cut(one.link)
+
+    def _most(self) -> int:
+        """A quarter of the worker's places at the most: each holds one, as a session does."""
+        chosen, limit = (
+            self._settings.max_connections,
+            connection_limit(self._server.eio.async_mode),
+        )
+        places = most_sessions(chosen, limit, self._settings.connection_reserve)
+        return int(max(1, min(MOST_OPEN, places // 4)))
 
     def _made_room(self) -> bool:
         """Whether one that is idle was ended; else sixteen idle ones would keep everybody out."""

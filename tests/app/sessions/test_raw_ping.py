@@ -14,7 +14,9 @@ UPGRADE = {"HTTP_UPGRADE": "websocket", "HTTP_HOST": "mina.example"}
 
 
 def raw_pings(allowed: Any = None, cors: Any = None, **settings: Any) -> RawPings:
-    eio = SimpleNamespace(cors_allowed_origins=cors, _cors_allowed_origins=lambda _: allowed)
+    eio = SimpleNamespace(
+        async_mode="threading", cors_allowed_origins=cors, _cors_allowed_origins=lambda _: allowed
+    )
     return RawPings(SimpleNamespace(eio=eio), Settings(**settings))
 
 
@@ -115,3 +117,12 @@ def test_one_that_is_idle_makes_room_for_another() -> None:
     assert pings.refusal(UPGRADE) is None
     assert pings.count == MOST_OPEN - 1
     assert 3 not in pings._open
+
+
+@pytest.mark.parametrize(("places", "most"), [(1, 1), (8, 2), (64, 16), (1000, 16)])
+def test_they_take_a_quarter_of_the_workers_places_at_the_most(places: int, most: int) -> None:
+    pings = raw_pings(max_connections=places)
+    pings._open = {number: OpenPing(None) for number in range(most - 1)}
+    assert pings.refusal(UPGRADE) is None
+    pings._open[most] = OpenPing(None)
+    assert pings.refusal(UPGRADE) is not None

@@ -67,7 +67,7 @@ def test_three_times_as_many_handshakes_as_threads_keep_no_client_out(host: Serv
 
 @pytest.mark.integration
 def test_idle_raw_pings_keep_no_wscat_out(start_host: Hosts) -> None:
-    host = start_host(HOST, threads=40, environment={"ENVIRONMENT": "blue"})
+    host = start_host(HOST, threads=80, environment={"ENVIRONMENT": "blue"})
     head = (
         b"GET /socket.io/?transport=websocket HTTP/1.1\r\nHost: mina.example\r\n"
         b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
