@@ -1,8 +1,8 @@
 """How a client gets in beside a flood of hostile requests, with mina_ops and with the bare host.
 
-For each kind of request: first how many a second the bare host answers, then a flood of half of that
-against the bare host and against the host with mina_ops, one after the other, while clients connect
-in turn. The figures are shares of clients that got in within the time limit, and their median times.
+For each kind of request: first how many a second the bare host answers, then a flood of half of
+that against the bare host and against the host with mina_ops, one after the other, while clients
+connect in turn. The figures are clients that did not get in within the time limit, and median times.
 """
 
 from __future__ import annotations
