@@ -2,7 +2,8 @@
 
 For each kind of request: first how many a second the bare host answers, then a flood of half of
 that against the bare host and against the host with mina_ops, one after the other, while clients
-connect in turn. The figures are clients that did not get in within the time limit, and median times.
+connect in turn. The figures are clients that did not get in within the time limit, and their
+median times.
 """
 
 from __future__ import annotations
