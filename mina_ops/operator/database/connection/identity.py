@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import not_
+from pathlib import Path
 
 from mina_ops import same_database
 from mina_ops.operator.database.connection.connect import Database
@@ -52,6 +53,12 @@ def durable(database: Database) -> str:
         return same_database.durable(connection)
 
 
+def _users_of_file(file: Path) -> Sequence[str]:
+    """SQLite keeps no list. A write-ahead log goes when the last program closes the file."""
+    log = file.with_name(f"{file.name}-wal")
+    return [f"somebody (there is {log.name})"] if log.exists() else []
+
+
 def users(database: Database) -> Sequence[str]:
     """Which programs are connected to a database now, beside ours, as "3 of gunicorn".
 
@@ -59,7 +66,7 @@ def users(database: Database) -> Sequence[str]:
     looked for again, for a second.
     """
     if database.kind == "sqlite":
-        return ()
+        return _users_of_file(database.file)
     with database.connect(isolation_level="AUTOCOMMIT") as connection:
 
         def others() -> list[str]:

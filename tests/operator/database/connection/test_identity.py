@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -129,6 +131,23 @@ def test_sqlite_is_known_by_its_inode(tmp_path: Path) -> None:
     assert identity.same(one, parse(f"sqlite:///{tmp_path}/b.db"))
     assert identity.same(one, parse(f"sqlite:///file:{tmp_path}/c.db?mode=ro&uri=true"))
     assert identity.same(one, parse(f"sqlite:///{tmp_path}/d.db")) is False
+
+
+def test_sqlite_file_that_a_program_has_open_is_in_use(tmp_path: Path) -> None:
+    source, target = tmp_path / "source.db", tmp_path / "target.db"
+    with closing(sqlite3.connect(source)) as made:
+        made.executescript("CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+    file = tmp_path / "backup_1.sql"
+    backup.make(parse(f"sqlite:///{source}"), file)
+    there = parse(f"sqlite:///{target}")
+    with closing(sqlite3.connect(target)) as app:
+        app.execute("PRAGMA journal_mode = WAL")
+        app.execute("CREATE TABLE kept (a)")
+        app.commit()
+        with pytest.raises(Refused, match="there is target.db-wal"):
+            restore.restore(file, there)
+        assert app.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+    assert restore.restore(file, there).differences == []
 
 
 def test_command_needs_the_name(
