@@ -144,7 +144,7 @@ def test_sqlite_file_that_a_program_has_open_is_in_use(tmp_path: Path) -> None:
         app.execute("PRAGMA journal_mode = WAL")
         app.execute("CREATE TABLE kept (a)")
         app.commit()
-        with pytest.raises(Refused, match="there is target.db-wal"):
+        with pytest.raises(Refused, match=r"there is target\.db-wal"):
             restore.restore(file, there)
         assert app.execute("SELECT count(*) FROM kept").fetchone() == (0,)
     assert restore.restore(file, there).differences == []
