@@ -47,7 +47,10 @@ _CHECK = record(
 )
 
 QUERY: Mapping[str, Schema] = {
-    "verbose": {**BOOLEAN, "description": "How each check is run; detail for admins."},
+    "verbose": {
+        **TEXT,
+        "description": "How each check is run; detail for admins. Off: 0, false or no.",
+    },
     "exclude": {**TEXT, "description": "Checks that are neither shown nor counted; repeatable."},
     "group": {**TEXT, "description": "Only checks of this group."},
 }
