@@ -60,14 +60,22 @@ def test_a_rollback_to_a_colour_needs_no_journal(stand: Stand) -> None:
     assert stand.share_of_green() == 0
 
 
-def test_the_app_knows_how_long_a_share_is_watched_and_that_it_was_paused(stand: Stand) -> None:
+def test_another_machine_sees_the_time_left_and_pauses_a_release_through_the_app(
+    stand: Stand,
+) -> None:
     stand.plan(LONG)
     release = stand.start("release", "start", "v2")
     stand.until_given(50)
     first = eventually(lambda: _reported(stand, seconds_left=True), 20)
     assert not first["paused"]
     assert 200 < first["seconds_left"] <= 300
-    assert stand.run("release", "pause").code == 0
+    elsewhere = stand.folder / "elsewhere"
+    elsewhere.mkdir(exist_ok=True)
+    file = elsewhere / "mina-ops.toml"
+    file.write_text(stand.file.read_text())
+    paused = stand.run("--config", str(file), "release", "pause")
+    assert paused.code == 0, paused.err
+    assert "runs, to pause." in paused.out
     assert eventually(lambda: _reported(stand, paused=True), 20)["percent"] == 50
     assert stand.run("release", "resume").code == 0
     eventually(lambda: _reported(stand, paused=False), 20)
