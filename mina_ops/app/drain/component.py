@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 from flask import has_request_context, request
@@ -63,6 +64,8 @@ class Drain(Component):
         self._deadlines: dict[Order, float] = {}
         self._refreshed_at = 0.0
         self._changed_at = 0.0
+        # Held for a few lines that never wait.
+        self._ordering = Lock()
         self._presence.watch(keys=self._orders.keys)
         self._holds = Holds(kept)
         self._collector = Collector()
@@ -157,7 +160,8 @@ class Drain(Component):
         return self._coordinator.report()
 
     def _follow_store(self, now: float) -> None:
-        orders = self._orders.read_all(self._presence.values(asked_after=self._changed_at))
+        changed_at = self._changed_at
+        orders = self._orders.read_all(self._presence.values(asked_after=changed_at))
         ours, found = self.order, orders.pop(self._identity.environment)
         self._seen = orders
         for colour, seen in orders.items():
@@ -169,7 +173,12 @@ class Drain(Component):
         if found is not None and self._is_of_the_last_release(found, now):
             self.cancel(Author("mina_ops: a new release started"))
             return
-        self._set_order(found)
+        with self._ordering:
+            if self._changed_at != changed_at:
+                # A request changed the order while it was read. Example: the order was read, then
+                # a request took it back; obeying what was read would drain a colour that serves.
+                return
+            self._set_order(found)
         if found is not None and time.monotonic() - self._refreshed_at > KEEP_SECONDS / 10:
             self._refreshed_at = time.monotonic()
             self._orders.refresh(found, now)
@@ -182,8 +191,9 @@ class Drain(Component):
         return order.version not in summary.parts["version"]
 
     def _take(self, order: Order | None, now: float) -> None:
-        self._changed_at = time.monotonic()
-        self._set_order(order)
+        with self._ordering:
+            self._changed_at = time.monotonic()
+            self._set_order(order)
         self._pursue(now)
 
     def _put_off_collections(self, now: float) -> None:

@@ -2,7 +2,7 @@
 //
 // transports   list of lists, dealt out in turn; [] is the client's default
 // mode         stream: chunks through mina-stream.js; stock: chunks by plain emit, event "plain";
-//              closed: plain too, the next one once the last was answered
+//              closed: `event` (plain), the next one once the last was answered
 //              idle: nothing is sent; busy: an event "work" is always being handled
 // interval_ms  between two chunks of a client
 //              move: chunks through mina-stream.js over a socket of MinaStream.connect
@@ -110,7 +110,7 @@ function send(client) {
   } else if (client.socket.connected) {
     // As most pages do: what is emitted counts as sent.
     client.sent += 1;
-    client.socket.emit("plain", { stream: client.stream, seq: client.sent }, () => {
+    client.socket.emit(options.event ?? "plain", { stream: client.stream, seq: client.sent }, () => {
       answered(client, true);
       if (options.mode === "closed" && !stopped) send(client);
     });
