@@ -29,6 +29,7 @@ LOOK_SECONDS = 0.25
 class Session(Protocol):
     """What streams ask of a session."""
 
+    sid: str
     leaving: bool
     ended: bool
     receiving: int

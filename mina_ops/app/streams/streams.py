@@ -182,7 +182,9 @@ class Streams(Component):
         session: Session | None,
     ) -> int:
         """The mark that others know if this process's own may be behind, else 0."""
-        owner = _session()
+        # Not Socket.IO's sid, which a client that is recovered brings along: from blue to green and
+        # back to blue it is the same, and blue's mark is behind.
+        owner = _session() if session is None else session.sid
         if stream.owner == owner and stream.sure and not stream.failed:
             return 0
         key = keys.stream_mark(name)

@@ -59,6 +59,21 @@ def test_what_is_not_in_work_is_let_go_at_once(store: MemoryStore) -> None:
     assert store.get(KEEPER) is None
 
 
+def test_a_client_that_comes_back_to_a_process_goes_on_where_the_other_one_stopped(
+    store: MemoryStore,
+) -> None:
+    visits = [session("first on blue"), session("on green"), session("second on blue")]
+    blue = Streams(store, lambda: visits[0], "blue")
+    green = process(store, "green", visits[1])
+    for seq, streams in ((1, blue), (2, green), (3, green)):
+        with streams.receive("s", seq) as fresh:
+            assert fresh
+    # Recovered, it bears the same sid of Socket.IO all the time.
+    visits[0] = visits[2]
+    with blue.receive("s", 4) as fresh:
+        assert fresh
+
+
 def test_a_killed_process_keeps_nothing_for_long(
     store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -296,6 +296,7 @@ class FakeSession:
 
     def __init__(self, run: str | None = None, stream: str = "s") -> None:
         self.leaving = self.ended = False
+        self.sid = str(id(self))
         self.receiving = 0
         self.runs = {} if run is None else {stream: run}
 
