@@ -6,11 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-
-from sqlalchemy import Connection, text
+from typing import TYPE_CHECKING
 
 from mina_ops.app.context import Context
 from mina_ops.app.forks import call_in_children
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 INTERVAL_SECONDS = 5.0
 CURRENT_SECONDS = 3 * INTERVAL_SECONDS
@@ -24,6 +26,9 @@ def counter_of(context: Context) -> Callable[[], int] | None:
     given = context.settings.active_sessions
     if given is None or callable(given):
         return given
+    # Here, as a host without such a query shall not load SQLAlchemy for us.
+    from sqlalchemy import text
+
     query = text(given)
 
     def ask(connection: Connection) -> int:
