@@ -21,19 +21,36 @@ from sqlalchemy.exc import DBAPIError
 
 from mina_ops.errors import AccessDenied, OperatorError
 from mina_ops.operator.database.connection.connect import Database, rows
-from mina_ops.operator.database.connection.errors import DatabaseUnreachable
+from mina_ops.operator.database.connection.errors import DatabaseUnreachable, Refused
+from mina_ops.operator.database.connection.sealed import sealed
+from mina_ops.operator.database.connection.trust import refuse_event_triggers
 from mina_ops.waiting import wait_until
 
 _T = TypeVar("_T")
 
 # From 16 on, CREATEROLE alone neither makes somebody a member of another's role nor changes it.
-_RIGHTS = """
+_RIGHTS = sealed("""
 SELECT r.rolname AS me, r.rolsuper OR r.rolcreaterole AS creates,
   r.rolsuper OR pg_has_role(r.oid, 'pg_signal_backend', 'USAGE') AS signals,
-  r.rolsuper OR current_setting('server_version_num')::int < 160000
+  r.rolsuper OR (current_setting('server_version_num')::int < 160000)
     OR pg_has_role(r.oid, b.oid, 'MEMBER WITH ADMIN OPTION') AS gives
-FROM pg_roles AS r, pg_roles AS b WHERE r.rolname = session_user AND b.rolname = :base
+FROM pg_roles AS r, pg_roles AS b WHERE (r.rolname = session_user) AND (b.rolname = :base)
+""")
+_CONFIGURED = """
+FROM pg_db_role_setting AS s JOIN pg_roles AS r ON r.oid = s.setrole
+CROSS JOIN LATERAL unnest(s.setconfig) AS c(setting)
+WHERE (r.rolname = :login) AND (s.setdatabase = '0'::oid)
 """
+_BASE = sealed(
+    f"SELECT split_part(c.setting, '=', 2) AS base {_CONFIGURED}AND starts_with(c.setting, 'role=')"
+)
+_SETTINGS = sealed(f"SELECT c.setting {_CONFIGURED} AND (NOT starts_with(c.setting, 'role='))")
+_KNOWN = sealed("SELECT 1 FROM pg_roles AS r WHERE r.rolname = :name")
+_SESSIONS = sealed("SELECT count(*) AS n FROM pg_stat_activity AS a WHERE a.usename = :login")
+_CUT = sealed(
+    "SELECT pg_terminate_backend(a.pid, 2000) FROM pg_stat_activity AS a "
+    "WHERE (a.usename = :login) AND (a.pid <> pg_backend_pid())"
+)
 _ITERATIONS = 4096
 _POLL_SECONDS = 0.2
 _RESTART_SECONDS = 20.0
@@ -41,13 +58,7 @@ _RESTART_SECONDS = 20.0
 
 def base_role(connection: Connection, login: str) -> str:
     """The role that a login acts as: the one that an earlier rotation gave it, or itself."""
-    found = rows(
-        connection,
-        "SELECT split_part(c, '=', 2) AS base FROM pg_db_role_setting s "
-        "JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) AS c "
-        "WHERE r.rolname = :login AND s.setdatabase = 0 AND c LIKE 'role=%'",
-        login=login,
-    )
+    found = rows(connection, _BASE, login=login)
     return str(found[0].base) if found else login
 
 
@@ -83,7 +94,7 @@ def create(admin: Database, login: str, name: str, password: str) -> None:
         if base == name:  # not made yet, or not to its end; later the old login may be gone
             base = base_role(connection, login)
         quoted, parent = _identifier(name), _identifier(base)
-        if not rows(connection, "SELECT 1 FROM pg_roles WHERE rolname = :name", name=name):
+        if not rows(connection, _KNOWN, name=name):
             connection.exec_driver_sql(f"CREATE ROLE {quoted} NOLOGIN IN ROLE {parent}")
         # A verifier, not the password: statements are logged.
         verifier = scram(password)
@@ -107,7 +118,7 @@ def retire(admin: Database, login: str, *, wait_seconds: float, cut: bool) -> in
         OperatorError: it is still in use, and `cut` is not given; it can still log in.
     """
     with admin.connect(isolation_level="AUTOCOMMIT") as connection:
-        if not rows(connection, "SELECT 1 FROM pg_roles WHERE rolname = :name", name=login):
+        if not rows(connection, _KNOWN, name=login):
             return 0
         left = _wait_unused(connection, login, wait_seconds)
         if left and not cut:
@@ -134,7 +145,7 @@ def revive(admin: Database, login: str, like: str, password: str) -> None:
     """
     require_rights(admin, like)
     with admin.connect(isolation_level="AUTOCOMMIT") as connection:
-        known = rows(connection, "SELECT 1 FROM pg_roles WHERE rolname = :name", name=login)
+        known = rows(connection, _KNOWN, name=login)
         if known:
             connection.exec_driver_sql(
                 f"ALTER ROLE {_identifier(login)} LOGIN PASSWORD '{scram(password)}'"
@@ -150,20 +161,29 @@ def drop(admin: Database, name: str) -> str | None:
     login and password.
     """
     with admin.connect(isolation_level="AUTOCOMMIT") as connection:
-        if not rows(connection, "SELECT 1 FROM pg_roles WHERE rolname = :name", name=name):
+        if not rows(connection, _KNOWN, name=name):
             return None
         quoted, base = _identifier(name), base_role(connection, name)
         connection.exec_driver_sql(f"ALTER ROLE {quoted} NOLOGIN PASSWORD NULL")
         _cut(connection, name)
         if _done(connection, f"DROP ROLE {quoted}"):
             return None
-        # Something was granted to the role itself, or it owns something in this database.
-        if base != name:
+        # Something was granted to the role itself, or it owns something in this database. What
+        # takes that away would run event triggers; with those of a lesser role it stays.
+        if base != name and _runs_no_code(connection):
             _done(connection, f"REASSIGN OWNED BY {quoted} TO {_identifier(base)}")
             _done(connection, f"DROP OWNED BY {quoted}")
         if _done(connection, f"DROP ROLE {quoted}"):
             return None
     return f"The role {name} has privileges elsewhere; it stays, and cannot log in."
+
+
+def _runs_no_code(connection: Connection) -> bool:
+    try:
+        refuse_event_triggers(connection)
+    except Refused:
+        return False
+    return True
 
 
 def _done(connection: Connection, statement: str) -> bool:
@@ -215,31 +235,18 @@ def scram(password: str, salt: bytes | None = None) -> str:
 
 
 def _settings(connection: Connection, login: str) -> list[str]:
-    found = rows(
-        connection,
-        "SELECT c FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, "
-        "unnest(s.setconfig) AS c WHERE r.rolname = :login AND s.setdatabase = 0 "
-        "AND c NOT LIKE 'role=%'",
-        login=login,
-    )
-    return [row.c for row in found]
+    return [row.setting for row in rows(connection, _SETTINGS, login=login)]
 
 
 def _wait_unused(connection: Connection, login: str, seconds: float) -> int:
     def left() -> int:
-        asked = "SELECT count(*) AS n FROM pg_stat_activity WHERE usename = :l"
-        return int(rows(connection, asked, l=login)[0].n)
+        return int(rows(connection, _SESSIONS, login=login)[0].n)
 
     return wait_until(left, seconds, pause=_POLL_SECONDS, enough=not_)
 
 
 def _cut(connection: Connection, login: str) -> None:
-    rows(
-        connection,
-        "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity WHERE usename = :l "
-        "AND pid <> pg_backend_pid()",
-        l=login,
-    )
+    rows(connection, _CUT, login=login)
 
 
 def _identifier(name: str) -> str:
