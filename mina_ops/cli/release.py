@@ -66,7 +66,7 @@ def start(
         output.data({"dry_run": True, "plan": lines}, "\n".join(lines), as_json=as_json)
         return
     folder = plan.read(session.settings).folder
-    with opening.locked(session.settings, f"release {version}", folder=folder) as held:
+    with opening.locked(site, f"release {version}", folder=folder) as held:
         colour = opening.target(session.settings, session.driver, target)
         release = opening.begin(site, version, colour, Choices(hotfix, load))
         release.surroundings.still_ours = held.require_held
@@ -89,9 +89,9 @@ def resume(session: Session, as_json: bool) -> None:
         _ask(session, "resume", "", as_json)
         return
     purpose = f"release {journal.release_id}"
-    with opening.locked(session.settings, purpose, folder=plan.folder) as held:
+    site = Site(session.settings, session.driver)
+    with opening.locked(site, purpose, folder=plan.folder) as held:
         tell = opening.teller(channels.from_table(session.settings.section("notify")))
-        site = Site(session.settings, session.driver)
         release = opening.reopen(site, journal, plan, tell)
         release.surroundings.still_ours = held.require_held
         _play(release, runner.resume, as_json)

@@ -124,7 +124,7 @@ def _go_back(release: Release, wish: Wish, as_json: bool, *, flags: bool) -> Non
 
     purpose = f"rollback of {release.version}"
     folder = release.plan.folder
-    with opening.locked(release.settings, purpose, folder=folder, take_over=True):
+    with opening.locked(release.site, purpose, folder=folder, take_over=True):
         _run(release, act)
     if flags:
         _set_flags_back(release)

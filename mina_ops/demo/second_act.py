@@ -112,9 +112,9 @@ def _slow(stage: Stage) -> BadRelease:
 
 def _release(settings: OperatorSettings, show: Show, crowd: Reporter, bad: BadRelease) -> None:
     before = crowd.report()
-    driver = open_driver(settings)
-    with opening.locked(settings, bad.title, folder=plans.read(settings).folder):
-        release = opening.begin(Site(settings, driver), VERSIONS[NEW], settings.colour(NEW))
+    site = Site(settings, open_driver(settings))
+    with opening.locked(site, bad.title, folder=plans.read(settings).folder):
+        release = opening.begin(site, VERSIONS[NEW], settings.colour(NEW))
         release.surroundings.observer = _Lines(show)
         try:
             runner.run(release)

@@ -1,7 +1,8 @@
-"""One release at a time: a lock with an owner, a time to live and a heartbeat.
+"""One controller for a folder of releases, which holds the site like everybody who moves traffic.
 
 On one machine the kernel's file lock is the truth: it goes with its process, whatever ends it.
-Between machines that share the folder, the owner's record counts as long as it is renewed.
+Between machines that share the folder, the owner's record counts as long as it is renewed. What
+keeps other folders and other commands out is the lock of the site; see `traffic/site_lock.py`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import secrets
 import socket
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,32 +22,23 @@ from typing import Any
 import psutil
 
 from mina_ops import files
-from mina_ops.errors import (
-    AccessDenied,
-    AppUnhealthy,
-    AppUnreachable,
-    ConfigurationError,
-    Locked,
-    MinaOpsError,
-)
-from mina_ops.operator.api.leases import Holder, Leases
-from mina_ops.operator.system.people import whoami
+from mina_ops.errors import Locked
+from mina_ops.operator.traffic.site_lock import Places, SiteLock, new_holder
 from mina_ops.waiting import wait_until
 
 TTL_SECONDS = 30.0
 _OWNER = "owner.json"
 _BEATS_PER_TTL = 3
 _INTRODUCTION_SECONDS = 2.0
+# Whoever moves traffic once, such as a switch, is done by then.
+_SITE_SECONDS = 2.0
 
 
 class ReleaseLock:
-    """A context manager that holds the site, here and in the store that its colours share.
-
-    Here it is the kernel's lock on a file in `folder`. Wherever else a controller may run, it is
-    the lease `site` in the app; where the app is away or older, the file alone counts.
+    """A context manager that holds a folder of releases, and with it the site.
 
     Args:
-        leases: the site's lease; None: the file alone.
+        places: where the site is held; None: the folder alone.
         take_over: from a controller that does not react; it loses both, and `require_held` tells
             it so if it ever goes on. Nothing is refused then, and a folder that cannot be written
             is no obstacle.
@@ -61,19 +53,19 @@ class ReleaseLock:
         folder: Path,
         purpose: str,
         *,
-        leases: Leases | None = None,
+        places: Places | None = None,
         take_over: bool = False,
         ttl_seconds: float = TTL_SECONDS,
     ) -> None:
         self._folder = folder
         self._take_over = take_over
-        self._leases = leases
-        self._mine = Holder(
-            secrets.token_hex(8), purpose, whoami(), socket.gethostname(), os.getpid(),
-            since=time.time(), ttl_seconds=ttl_seconds,
-        )  # fmt: skip
+        self._mine = replace(new_holder(purpose, ttl_seconds=ttl_seconds), since=time.time())
+        self._site = (
+            None
+            if places is None
+            else SiteLock(places, purpose, take_over=take_over, wait_seconds=_SITE_SECONDS)
+        )
         self._descriptor = -1
-        self._leased = False
         self._stop = threading.Event()
         self._thread = threading.Thread(
             target=self._beat, name="mina_ops-release-lock", daemon=True
@@ -81,11 +73,12 @@ class ReleaseLock:
 
     def __enter__(self) -> ReleaseLock:
         self._lock_here()
-        try:
-            self._lock_site()
-        except Locked:
-            os.close(self._descriptor)
-            raise
+        if self._site is not None:
+            try:
+                self._site.__enter__()
+            except Locked:
+                os.close(self._descriptor)
+                raise
         self._renew()
         self._thread.start()
         return self
@@ -103,9 +96,8 @@ class ReleaseLock:
                 with suppress(OSError):
                     (self._folder / _OWNER).unlink()
             os.close(self._descriptor)
-        if self._leases is not None and self._leased:
-            with suppress(MinaOpsError):
-                self._leases.free(self._mine.id)
+        if self._site is not None:
+            self._site.__exit__(kind, error, trace)
 
     def require_held(self) -> None:
         """Return unless another controller has taken the site over, as after a Ctrl-Z.
@@ -118,6 +110,8 @@ class ReleaseLock:
                 "Another controller has taken this release over; this one changes nothing more. "
                 "See `mina-ops release status`."
             )
+        if self._site is not None:
+            self._site.require_held()
 
     def _lock_here(self) -> None:
         path = self._folder / "lock"
@@ -138,20 +132,6 @@ class ReleaseLock:
         if _is_elsewhere(other) and not self._take_over:
             os.close(self._descriptor)
             raise Locked(_sentence(other))
-
-    def _lock_site(self) -> None:
-        """Take the lease, where the app serves one."""
-        if self._leases is None:
-            return
-        with suppress(AppUnreachable, AppUnhealthy, AccessDenied, ConfigurationError):
-            held = self._leases.take(self._mine)
-            # A killed one gives nothing back, and its lease would be kept for its time to live.
-            if held.id != self._mine.id and (self._take_over or _is_dead(held.to_json())):
-                self._leases.free(held.id, breaking=True)
-                held = self._leases.take(self._mine)
-            if held.id != self._mine.id and not self._take_over:
-                raise Locked(_sentence(held.to_json()))
-            self._leased = held.id == self._mine.id
 
     def _is_ours(self) -> bool:
         if self._descriptor < 0:
@@ -174,9 +154,6 @@ class ReleaseLock:
         # A full disk must not keep anybody from taking traffic back.
         with suppress(files.NotWritten):
             files.write(self._folder / _OWNER, json.dumps(record))
-        if self._leases is not None and self._leased:
-            with suppress(MinaOpsError):
-                self._leases.renew(self._mine)
 
 
 def owner(folder: Path) -> dict[str, Any] | None:

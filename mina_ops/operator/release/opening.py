@@ -6,7 +6,6 @@ import threading
 from pathlib import Path
 
 from mina_ops.errors import ConfigurationError
-from mina_ops.operator.api.leases import Leases
 from mina_ops.operator.config.colours import Colour
 from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.notify import channels as notify
@@ -27,9 +26,7 @@ from mina_ops.operator.release.release import (
 )
 from mina_ops.operator.system.people import whoami
 from mina_ops.operator.traffic.base import TrafficDriver
-
-SITE = "site"
-"""The lease that every controller of a site takes."""
+from mina_ops.operator.traffic.site_lock import Places
 
 
 def target(settings: OperatorSettings, driver: TrafficDriver, name: str | None) -> Colour:
@@ -56,11 +53,10 @@ def target(settings: OperatorSettings, driver: TrafficDriver, name: str | None) 
     return idle[0]
 
 
-def locked(
-    settings: OperatorSettings, purpose: str, *, folder: Path, take_over: bool = False
-) -> ReleaseLock:
-    """The lock of the site, to be entered; `folder` is the plan's."""
-    return ReleaseLock(folder, purpose, leases=Leases(settings, SITE), take_over=take_over)
+def locked(site: Site, purpose: str, *, folder: Path, take_over: bool = False) -> ReleaseLock:
+    """The lock of the folder and of the site, to be entered; `folder` is the plan's."""
+    places = Places(site.settings, site.driver)
+    return ReleaseLock(folder, purpose, places=places, take_over=take_over)
 
 
 def begin(site: Site, version: str, new: Colour, choices: Choices | None = None) -> Release:

@@ -47,6 +47,7 @@ class Places:
     def take(self, mine: Holder) -> Taken:
         """Hold all that can be asked for `mine`, or none where somebody else holds one."""
         held, failures = 0, []
+        recorded = False
         for take in self._takes:
             try:
                 holder = take(mine)
@@ -57,7 +58,18 @@ class Places:
                 self.free(mine.id)
                 return Taken(0, holder, failures)
             held += holder is not None
-        return Taken(held, None, failures)
+            recorded = recorded or (holder is not None and take is self._takes[0])
+        return Taken(held, None, failures, recorded=recorded)
+
+    def recorded(self, mine: Holder) -> Holder | None:
+        """Whom the load balancer's own record names, quickly; `mine` where it cannot be asked.
+
+        The app is not asked: it may hang, and this is asked before each move, the way back too.
+        """
+        try:
+            return self._holders["load_balancer"]()
+        except MinaOpsError:
+            return mine
 
     def free(self, lease_id: str) -> None:
         """Give back what that id holds."""
@@ -88,11 +100,15 @@ class Places:
 
 @dataclass(frozen=True)
 class Taken:
-    """In how many places it is held, who else holds it, and why a place could not be asked."""
+    """In how many places it is held, who else holds it, and why a place could not be asked.
+
+    `recorded`: the load balancer's own record, which can be asked quickly, is one of them.
+    """
 
     places: int
     other: Holder | None
     failures: list[str]
+    recorded: bool = False
 
 
 class SiteLock:
@@ -104,6 +120,8 @@ class SiteLock:
     Args:
         purpose: for people who find it held, as "switch blue green --instant".
         insist: go on without what somebody else holds, who is named in `failures` then.
+        take_over: take it from whoever holds it, on record; that one learns it before its next
+            move. Where it cannot be taken, go on as with `insist`.
         wait_seconds: how long to wait for somebody who holds it.
 
     Raises on entering:
@@ -116,31 +134,39 @@ class SiteLock:
         purpose: str,
         *,
         insist: bool = False,
+        take_over: bool = False,
         wait_seconds: float = _WAIT_SECONDS,
     ) -> None:
         self.mine = new_holder(purpose)
         self.is_held = False
         self.failures: list[str] = []
         self._places = places
-        self._insist = insist
+        self._insist = insist or take_over
+        self._take_over = take_over
         self._wait_seconds = wait_seconds
-        self._lost: Holder | None = None
+        self._lost = ""
+        self._recorded_at: float | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="mina_ops-site-lock", daemon=True)
 
     def __enter__(self) -> Self:
         deadline = time.monotonic() + self._wait_seconds
+        take_over = self._take_over
         while (other := (taken := self._places.take(self.mine)).other) is not None:
-            if is_dead(other):
-                self._places.break_(other.id)
-            elif self._insist:
+            if take_over or is_dead(other):
+                # Once by force: where that does not help, there is nothing more to be done.
+                take_over = False
+                failures = self._places.break_(other.id)
+                if not failures:
+                    continue
+            if self._insist:
                 self.failures = [held_by(other)]
                 return self
-            elif time.monotonic() > deadline:
+            if time.monotonic() > deadline:
                 raise Locked(held_by(other))
-            else:
-                time.sleep(_POLL_SECONDS)
+            time.sleep(_POLL_SECONDS)
         self.is_held, self.failures = taken.places > 0, taken.failures
+        self._note(taken)
         self._thread.start()
         return self
 
@@ -156,17 +182,36 @@ class SiteLock:
             self._places.free(self.mine.id)
 
     def require_held(self) -> None:
-        """Return unless somebody else has taken it since, as after a pause longer than its time.
+        """Return unless it was broken or taken since, as after a pause longer than its time.
 
         Raises:
-            Locked: somebody has; nothing may be changed any more.
+            Locked: it was; nothing may be changed any more.
         """
-        if self._lost is not None:
-            raise Locked(f"The lock was lost meanwhile. {held_by(self._lost)}")
+        self._look()
+        if self._lost:
+            raise Locked(self._lost)
 
     def _renew(self) -> None:
         while not self._stop.wait(self.mine.ttl_seconds / _RENEWALS_PER_TTL):
-            self._lost = self._lost or self._places.take(self.mine).other
+            self._look()
+            if not self._lost:
+                self._note(self._places.take(self.mine))
+
+    def _note(self, taken: Taken) -> None:
+        self._recorded_at = time.monotonic() if taken.recorded else None
+        if taken.other is not None:
+            self._lost = f"The lock was lost meanwhile. {held_by(taken.other)}"
+
+    def _look(self) -> None:
+        """Notice that the record was removed or names somebody else before its time was up."""
+        since = self._recorded_at
+        if self._lost or since is None or time.monotonic() - since >= self.mine.ttl_seconds:
+            return
+        named = self._places.recorded(self.mine)
+        if named is None:
+            self._lost = "The lock was broken meanwhile, see `mina-ops lock`; nothing more is done."
+        elif named.id != self.mine.id:
+            self._lost = f"The lock was lost meanwhile. {held_by(named)}"
 
 
 def new_holder(

@@ -238,6 +238,8 @@ class Stand:
             self.plan(QUICK, balancer="haproxy")
             self._all_to_blue(open_driver(load(self.file)))
             self.plan(QUICK)
+        for held in self.folder.rglob("*holder.json"):
+            held.unlink()
         for folder in (self.folder / "releases").glob("*-*"):
             shutil.rmtree(folder)
 

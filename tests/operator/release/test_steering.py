@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -28,6 +31,7 @@ from mina_ops.operator.traffic import gate
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.model import Split
 from tests.operator.release.stand import QUICK, TOKEN, Stand, ended, traffic
+from tests.support.command import MINA_OPS
 from tests.support.wait import eventually
 
 SLOW = QUICK.replace("step_seconds = 0.3", "step_seconds = 40")
@@ -376,3 +380,36 @@ def test_nobody_switches_by_hand_while_a_release_runs(stand: Stand) -> None:
     assert stand.share_of_green() == 50
     stand.run("release", "abort")
     assert ended(release).code == 5
+
+
+def test_a_release_holds_the_site_for_every_command_of_every_folder(
+    stand: Stand, tmp_path: Path
+) -> None:
+    stand.plan(QUICK.replace("step_seconds = 0.3", "step_seconds = 40"))
+    release = stand.start("release", "start", "v2")
+    stand.until_given(50)
+    copy = shutil.copy(stand.file, tmp_path / "mina-ops.toml")
+
+    def elsewhere(*arguments: str, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [MINA_OPS, "--config", copy, *arguments],
+            env={**os.environ, "MINA_OPS_TOKEN": token},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    holders = json.loads(elsewhere("lock", "--json").stdout)
+    assert {one["purpose"] for one in holders.values()} == {"release v2"}
+    assert set(holders) == {"load_balancer", "app"}
+    # Without a token the app tells nothing; the record beside the load balancer still holds.
+    for token in (TOKEN, "of nobody"):
+        refused = elsewhere("switch", "green", "blue", "--instant", token=token)
+        assert (refused.returncode, "release v2 has the site" in refused.stderr) == (4, True)
+    # Whoever breaks it stops the release where it is.
+    assert "broken: release v2" in elsewhere("lock", "break").stdout
+    assert elsewhere("lock", "acquire", "-m", "disk swap").returncode == 0
+    stopped = ended(release)
+    assert (stopped.code, "The lock was" in stopped.err) == (4, True), stopped.err
+    assert stand.share_of_green() == 50

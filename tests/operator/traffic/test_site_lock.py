@@ -106,18 +106,17 @@ def test_a_holder_from_elsewhere_is_free_when_its_time_is_up(nginx: Balancer) ->
     eventually(lambda: lock.hold(other).id == other.id)
 
 
-def test_who_was_broken_learns_it_before_the_next_move(
-    nginx: Balancer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("mina_ops.operator.traffic.site_lock.TTL_SECONDS", 0.3)
-    first = SiteLock(places(nginx), "release v2")
-    first.mine = replace(first.mine, ttl_seconds=0.3)
-    with first:
+def test_who_was_broken_learns_it_before_the_next_move(nginx: Balancer) -> None:
+    with SiteLock(places(nginx), "release v2") as first:
+        first.require_held()
         places(nginx).break_(first.mine.id)
-        with SiteLock(places(nginx), "somebody else"):
-            eventually(lambda: first._lost is not None)
-            with pytest.raises(Locked, match=r"lost meanwhile\. somebody else has the site"):
+        with pytest.raises(Locked, match="was broken meanwhile"):
+            first.require_held()
+        with SiteLock(places(nginx), "somebody else", wait_seconds=0) as second:
+            second.require_held()
+            with pytest.raises(Locked, match="broken meanwhile"):
                 first.require_held()
+    assert set(places(nginx).holders().values()) == {None}
 
 
 def test_the_command_shows_acquires_and_breaks(nginx: Balancer) -> None:
