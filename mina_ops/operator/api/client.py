@@ -12,6 +12,7 @@ import httpx
 
 from mina_ops.errors import AccessDenied, AppUnreachable, OperatorError
 from mina_ops.operator.api.answers import Connections, DrainStatus, Health, Readiness
+from mina_ops.operator.config.colours import UNIX
 from mina_ops.operator.system.patience import patient
 
 CONNECT_SECONDS = 1.0
@@ -52,13 +53,12 @@ class AppClient:
         self._bearer = {"Authorization": f"Bearer {token}"} if token else {}
         answer = patient(ANSWER_SECONDS) if answer_seconds is None else answer_seconds
         self._http = httpx.Client(
-            base_url=url,
+            **reach(url),
             headers=headers,
             timeout=httpx.Timeout(answer, connect=patient(CONNECT_SECONDS)),
             follow_redirects=False,
             # No proxy or .netrc of the operator's shell: neither is asked to see the token.
             trust_env=False,
-            verify=trust(url),
         )
 
     def __enter__(self) -> Self:
@@ -280,9 +280,15 @@ def _untrusted(error: BaseException | None) -> str:
     return ""
 
 
-def trust(url: str) -> ssl.SSLContext:
-    """What a client of this address trusts: the system's certificates."""
-    # Reading the system's certificates takes longer than a request; plain HTTP needs none.
+def reach(url: str) -> dict[str, Any]:
+    """The arguments by which an `httpx.Client` gets to a process, over a unix socket too.
+
+    It trusts the system's certificates, reading which takes longer than a request; plain HTTP
+    needs none.
+    """
+    if url.startswith(UNIX):
+        transport = httpx.HTTPTransport(uds=url.removeprefix(UNIX))
+        return {"base_url": "http://localhost", "transport": transport}
     if url.startswith("https:"):
-        return ssl.create_default_context()
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return {"base_url": url, "verify": ssl.create_default_context()}
+    return {"base_url": url, "verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)}

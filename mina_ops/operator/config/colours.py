@@ -12,6 +12,9 @@ from mina_ops.errors import ConfigurationError
 from mina_ops.operator.config.tables import Table
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+_SOCKET = re.compile(r"unix:/[A-Za-z0-9_./+@-]{1,100}")
+UNIX = "unix:"
+"""Begins the address of a process that listens on a unix socket: `unix:/run/mina/blue-0.sock`."""
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
 
 
@@ -19,8 +22,9 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
 class Colour:
     """One colour: where it answers, and which processes it is made of.
 
-    `instances` maps an instance's name, which tags its session ids, to `host:port`. `own_probes`
-    says that the file lists them, so that each can be asked for itself.
+    `instances` maps an instance's name, which tags its session ids, to `host:port`, or to
+    `unix:/path` of its socket. `own_probes` says that the file lists them, so that each can be
+    asked for itself. `url` is an http or https address, or `unix:/path` as well.
     """
 
     name: str
@@ -29,6 +33,16 @@ class Colour:
     aliases: tuple[str, ...] = ()
     version: str | None = None
     own_probes: bool = True
+
+    @property
+    def processes(self) -> dict[str, str]:
+        """Instance -> the URL at which it can be asked for itself; {} where none is listed."""
+        scheme = urlsplit(self.url).scheme
+        scheme = scheme if scheme == "https" else "http"
+        return {
+            name: where if where.startswith(UNIX) else f"{scheme}://{where}"
+            for name, where in (self.instances.items() if self.own_probes else ())
+        }
 
 
 def read(table: Table) -> Mapping[str, Colour]:
@@ -56,7 +70,9 @@ def read(table: Table) -> Mapping[str, Colour]:
 def _colour(table: Table, name: str) -> Colour:
     if not _NAME.fullmatch(name):
         raise table.wrong("", "a colour's name has up to 32 letters, digits, '-' and '_'.")
-    url = read_url(table, "url")
+    url = table.text("url")
+    if not _SOCKET.fullmatch(url):
+        url = read_url(table, "url")
     listed = table.table("instances")
     _refuse_alike(listed, listed.keys())
     instances = {key: _address(listed, key) for key in listed.keys()}  # noqa: SIM118 - no dict
@@ -92,6 +108,8 @@ def read_url(table: Table, key: str) -> str:
 
 
 def _netloc(url: str) -> str:
+    if url.startswith(UNIX):
+        return url
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
@@ -101,7 +119,11 @@ def _address(table: Table, key: str) -> str:
     if not _NAME.fullmatch(key):
         raise table.wrong(key, "an instance's name has up to 32 letters, digits, '-' and '_'.")
     value = table.text(key)
+    if _SOCKET.fullmatch(value):
+        return value
     match = _ADDRESS.fullmatch(value)
     if not match or not 0 < int(match[2]) < 65536:
-        raise table.wrong(key, f"{value!r} must be 'host:port', as '127.0.0.1:8001'.")
+        raise table.wrong(
+            key, f"{value!r} must be 'host:port', as '127.0.0.1:8001', or 'unix:/path'."
+        )
     return value

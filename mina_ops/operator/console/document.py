@@ -85,10 +85,9 @@ def _colour(colour: Colour, share: int | None) -> Body:
             "deadline_in_seconds": None,
         },
     }
-    for name, where in colour.instances.items():
-        scheme = colour.url.partition(":")[0]
+    for name, url in (colour.processes or dict.fromkeys(colour.instances, colour.url)).items():
         try:
-            with AppClient(f"{colour.name} {name}", f"{scheme}://{where}") as client:
+            with AppClient(f"{colour.name} {name}", url) as client:
                 health, ready = client.health(), client.ready()
         except MinaOpsError:
             body["reasons"].append(f"instance {name} does not answer")

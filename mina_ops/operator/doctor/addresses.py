@@ -32,12 +32,7 @@ def examine(settings: OperatorSettings) -> Iterator[Finding]:
 def _colour(colour: Colour, token: str | None) -> Iterator[Finding]:
     versions = set()
     addresses = {colour.name: colour.url}
-    if colour.own_probes:
-        scheme = colour.url.partition(":")[0]
-        addresses |= {
-            f"{colour.name} {name}": f"{scheme}://{where}"
-            for name, where in colour.instances.items()
-        }
+    addresses |= {f"{colour.name} {name}": url for name, url in colour.processes.items()}
     for name, url in addresses.items():
         try:
             with AppClient(name, url, token=token) as client:

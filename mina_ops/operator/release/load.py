@@ -16,7 +16,7 @@ from itertools import count
 
 import httpx
 
-from mina_ops.operator.api.client import trust
+from mina_ops.operator.api.client import reach
 from mina_ops.operator.config.colours import Colour
 from mina_ops.operator.release.plan import Load
 from mina_ops.operator.system.patience import patient
@@ -66,11 +66,10 @@ def _lanes(load: Load, *, handshakes: bool) -> Iterator[tuple[Visit, float]]:
 
 def _lane(colour: Colour, visit: Visit, every: float, stop: threading.Event) -> None:
     with httpx.Client(
-        base_url=colour.url,
+        **reach(colour.url),
         headers={"User-Agent": "mina-ops-load"},
         timeout=patient(_ANSWER_SECONDS),
         trust_env=False,
-        verify=trust(colour.url),
     ) as http:
         while not stop.wait(every):
             # What fails is counted by the app, or seen by the next look.

@@ -110,12 +110,8 @@ class Colours:
                     time.sleep(_POLL_SECONDS)
 
     def _clients(self, colour: Colour, token: str | None) -> Iterator[AppClient]:
-        addresses = {colour.name: colour.url}
-        if colour.own_probes:
-            addresses = {
-                f"{colour.name} {name}": f"http://{address}"
-                for name, address in colour.instances.items()
-            }
+        listed = {f"{colour.name} {name}": url for name, url in colour.processes.items()}
+        addresses = listed or {colour.name: colour.url}
         for name, url in addresses.items():
             with _client(name, url, token) as client:
                 yield client

@@ -52,11 +52,9 @@ def _problems(colour: Colour) -> list[OperatorError]:
 
 def _targets(colour: Colour) -> Iterator[tuple[str, str]]:
     yield colour.name, colour.url
-    if colour.own_probes:
-        scheme = colour.url.split(":", 1)[0]
-        for name, address in colour.instances.items():
-            if f"{scheme}://{address}" != colour.url:
-                yield f"{colour.name} instance {name}", f"{scheme}://{address}"
+    for name, url in colour.processes.items():
+        if url != colour.url:
+            yield f"{colour.name} instance {name}", url
 
 
 def _problem(colour: Colour, name: str, url: str) -> OperatorError | None:

@@ -49,10 +49,8 @@ def problems(settings: OperatorSettings, split: Split | None) -> list[str]:
 
 def _addresses(colour: Colour) -> Iterator[tuple[str, str | None]]:
     yield colour.url, None
-    if colour.own_probes:
-        scheme = colour.url.partition(":")[0]
-        for name, address in colour.instances.items():
-            yield f"{scheme}://{address}", name
+    for name, url in colour.processes.items():
+        yield url, name
 
 
 def _asking(colour: Colour, url: str, instance: str | None) -> Callable[[], str | None]:
