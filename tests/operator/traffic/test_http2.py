@@ -1,0 +1,83 @@
+"""Visitors over HTTP/2: a real curl and a real Chromium, whose sockets work too."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mina_ops.demo import programs
+from tests.operator.balancers import Balancer, haproxy_in_front, nginx_in_front
+from tests.operator.traffic.test_one_reading import RealApps
+from tests.support.hosts import Hosts
+from tests.support.needs import need
+from tests.support.wait import eventually
+
+playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+
+pytestmark = pytest.mark.integration
+HOST = "tests.operator.traffic.versioned_host:app"
+RELEASES = {"blue": "v1.0.0", "green": "v2.0.0"}
+
+
+@pytest.fixture
+def apps(start_host: Hosts) -> RealApps:
+    running = {
+        colour: start_host(HOST, environment={"ENVIRONMENT": colour, "APP_VERSION": version})
+        for colour, version in RELEASES.items()
+    }
+    for server in running.values():
+        eventually(lambda url=server.url: httpx.get(f"{url}/api/health/ready").is_success, 30)
+    return RealApps(running)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A self-signed certificate and its key in one file, as HAProxy reads it."""
+    key, found = tmp_path / "key.pem", tmp_path / "cert.pem"
+    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    argv += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    subprocess.run([*argv, "-keyout", key, "-out", found], check=True, capture_output=True)
+    found.write_text(found.read_text() + key.read_text())
+    return found
+
+
+@pytest.fixture(params=["nginx", "haproxy"])
+def site(
+    request: pytest.FixtureRequest, tmp_path: Path, apps: RealApps, certificate: Path
+) -> Iterator[Balancer]:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    line = f'certificate = "{certificate}"\n'
+    if request.param == "nginx":
+        line += f'certificate_key = "{certificate}"\n'
+        running = nginx_in_front(folder, apps, need(programs.nginx), line)
+    else:
+        binary = need(lambda: programs.installed("haproxy", "Install Debian's haproxy."))
+        running = haproxy_in_front(folder, apps, binary, line)
+    with running as found:
+        yield found
+
+
+def test_pages_come_over_http_2_and_sockets_work(site: Balancer, chromium: Path) -> None:
+    from tests.app.console.browsing import browser_of
+
+    address = f"https://127.0.0.1:{site.port}/"
+    curl = ["curl", "-ksS", "--http2", "-o", "/dev/null", "-w", "%{http_version} %{http_code}"]
+    said = subprocess.run([*curl, address], capture_output=True, text=True, check=True)
+    assert said.stdout == "2 200"
+    with browser_of(chromium) as browser:
+        context = browser.new_context(ignore_https_errors=True)
+        tab = context.new_page()
+        tab.goto(address)
+        protocol = "performance.getEntriesByType('navigation')[0].nextHopProtocol"
+        assert tab.evaluate(protocol) == "h2"
+        assert tab.evaluate("ask()") == tab.evaluate("talk()") == tab.title() == "v1.0.0"
+        # A websocket from the start: no poll stands in for it.
+        alone = "new Promise((ok, no) => { const s = io({ transports: ['websocket'] });"
+        alone += " s.on('connect', () => s.emit('who', ok)); s.on('connect_error', no); })"
+        assert tab.evaluate(alone) == "v1.0.0"
+        context.close()
