@@ -16,7 +16,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,15 +26,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mina_ops.demo import programs
 from mina_ops.demo.processes import Server
-from mina_ops.demo.servers import answers, start_gunicorn
+from mina_ops.demo.servers import start_gunicorn
 from tests.benchmarks._report import Report, arguments
 from tests.operator.balancers import nginx_in_front
-from tests.support.wait import eventually
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONNECTIONS = 8
 WORKERS = 2
-_SETTLE_SECONDS = 3.0
+_RELOAD_SECONDS = 4.0
 # A connection that a worker left behind as it ended says nothing any more.
 _PATIENCE_SECONDS = 5.0
 REQUEST = b"GET /api/who HTTP/1.1\r\nHost: mina.example\r\n\r\n"
@@ -91,11 +90,11 @@ async def lane(port: int, until: float, seen: Seen) -> None:
 
 
 async def load(port: int, seconds: float, every: Callable[[], None] | None = None) -> Seen:
-    """Load for so long; `every` is called once a second meanwhile."""
+    """Load for so long; `every` is called now and then meanwhile."""
     seen, until = Seen(), time.monotonic() + seconds
     lanes = [asyncio.create_task(lane(port, until, seen)) for _ in range(CONNECTIONS)]
-    while every is not None and time.monotonic() < until - 1:
-        await asyncio.sleep(1)
+    while every is not None and time.monotonic() < until - _RELOAD_SECONDS:
+        await asyncio.sleep(_RELOAD_SECONDS)
         every()
     await asyncio.gather(*lanes)
     return seen
@@ -122,9 +121,8 @@ def cpu_seconds(servers: Sequence[Server]) -> float:
 def measure(
     report: Report, name: str, port: int, options: Options, balancer: Sequence[Server] = ()
 ) -> float:
-    """Speed, then failures while the app reloads each second; microseconds of CPU a request."""
+    """Speed, then failures while the app reloads; microseconds of CPU a request."""
     seconds, reload = options.seconds, options.reload
-    eventually(options.is_settled, 30, ignoring=(OSError, psutil.Error))
     asyncio.run(load(port, 1))
     before = cpu_seconds([options.server, *balancer])
     seen = asyncio.run(load(port, seconds))
@@ -141,11 +139,17 @@ def measure(
 
 
 def behind_nginx(
-    report: Report, name: str, app: OneApp, options: Options, change: Callable[[str], str]
+    report: Report,
+    name: str,
+    options: Options,
+    change: Callable[[str], str] = str,
+    *,
+    socket: bool = False,
 ) -> float:
-    """nginx with the rendered configuration, changed if need be."""
-    with tempfile.TemporaryDirectory() as place:
+    """nginx with the rendered configuration, changed if need be, before an app of its own."""
+    with fresh_app(options) as server, tempfile.TemporaryDirectory() as place:
         folder = Path(place)
+        app = OneApp(options.socket if socket else f"127.0.0.1:{server.port}", server.url)
         with nginx_in_front(folder, app, programs.nginx()) as balancer:
             config = folder / "state/mina.conf"
             config.write_text(change(config.read_text()))
@@ -154,31 +158,11 @@ def behind_nginx(
             return measure(report, name, balancer.port, options, [balancer.server])
 
 
-class Options:
-    """What the command line asks for, and how the app is told to reload."""
-
-    seconds: float
-    json: bool
-    server: Server
-
-    def reload(self) -> None:
-        os.kill(self.server.pid, signal.SIGHUP)
-
-    def is_settled(self) -> bool:
-        """Whether the workers of the last reload are there, and none of those before."""
-        workers = psutil.Process(self.server.pid).children()
-        young = [one for one in workers if time.time() - one.create_time() < _SETTLE_SECONDS]
-        return len(workers) == WORKERS and not young and answers(self.server)
-
-
-def main() -> int:
-    """Measure all of them; nothing is a goal, the figures choose the configuration."""
-    parser = arguments(__doc__)
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
-    options = parser.parse_args(namespace=Options())
-    report = Report(options.json)
+@contextlib.contextmanager
+def fresh_app(options: Options) -> Iterator[Server]:
+    """The app, on a port and on a unix socket."""
     with tempfile.TemporaryDirectory() as place:
-        socket = f"unix:{place}/app.sock"
+        options.socket = f"unix:{place}/app.sock"
         with start_gunicorn(
             Path(place),
             "tests.operator.traffic.versioned_host:app",
@@ -187,18 +171,37 @@ def main() -> int:
             workers=WORKERS,
             environment={"APP_VERSION": "v1", "MINA_OPS_REQUEST_LOG": "0"},
             import_from=REPOSITORY,
-            options=["--log-level", "error", "--bind", socket],
+            options=["--log-level", "error", "--bind", options.socket],
         ) as server:
             options.server = server
-            tcp = OneApp(f"127.0.0.1:{server.port}", server.url)
-            direct = measure(report, "direct", server.port, options)
-            costs = {
-                "closed": behind_nginx(report, "nginx_closed", tcp, options, str),
-                "kept": behind_nginx(report, "nginx_kept", tcp, options, kept),
-                "socket": behind_nginx(
-                    report, "nginx_closed_socket", OneApp(socket, server.url), options, str
-                ),
-            }
+            yield server
+
+
+class Options:
+    """What the command line asks for, and how the app is told to reload."""
+
+    seconds: float
+    json: bool
+    server: Server
+    socket: str
+
+    def reload(self) -> None:
+        os.kill(self.server.pid, signal.SIGHUP)
+
+
+def main() -> int:
+    """Measure all of them; nothing is a goal, the figures choose the configuration."""
+    parser = arguments(__doc__)
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
+    options = parser.parse_args(namespace=Options())
+    report = Report(options.json)
+    with fresh_app(options) as server:
+        direct = measure(report, "direct", server.port, options)
+    costs = {
+        "closed": behind_nginx(report, "nginx_closed", options),
+        "kept": behind_nginx(report, "nginx_kept", options, kept),
+        "socket": behind_nginx(report, "nginx_closed_socket", options, socket=True),
+    }
     for name, cost in costs.items():
         report.figure(f"nginx_{name}_cpu_of_direct_percent", 100 * cost / direct, 1)
     report.figure("kept_cpu_of_closed_percent", 100 * costs["kept"] / costs["closed"], 1)
