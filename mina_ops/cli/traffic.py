@@ -84,7 +84,8 @@ def _cramped(session: Session) -> list[str]:
         return []
     return [
         f"The load balancer can carry {room} websockets at once, {live} live now: a move needs "
-        "room for more. In nginx.conf raise worker_connections; each session takes two."
+        "room for more. Raise worker_connections in nginx.conf, where each session takes two, or "
+        "maxconn of HAProxy."
     ]
 
 

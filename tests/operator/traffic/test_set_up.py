@@ -50,12 +50,12 @@ def test_a_forgotten_include_is_named_with_the_line_to_add(nginx: Balancer) -> N
 
 
 def test_too_little_room_for_the_sessions_that_live_is_told(
-    nginx: Balancer, apps: StandIns
+    balancer: Balancer, apps: StandIns
 ) -> None:
-    room = nginx.driver.sessions()
+    room = balancer.driver.sessions()
     assert room is not None
     apps.fleets["blue"].counts = [room]
-    done = traffic(nginx, "check")
+    done = traffic(balancer, "check")
     assert done.code == 7
     assert f"can carry {room} websockets at once, {room} live now" in done.stdout
 

@@ -68,6 +68,10 @@ class HaproxyDriver(TrafficDriver):
             )
         return problems
 
+    def sessions(self) -> int | None:
+        """Websockets that HAProxy can carry at once: what it says of itself (`maxconn`)."""
+        return self._runtime.most_connections()
+
     def read(self) -> Reading:
         """The split in the map that HAProxy looks requests up in."""
         entries = self._runtime.entries()

@@ -36,6 +36,11 @@ class HaproxyRuntime:
             return None
         return found[1] if found else None
 
+    def most_connections(self) -> int | None:
+        """Connections of visitors that it takes at once; None where it does not say."""
+        found = re.search(r"^Maxconn: (\d+)$", self.command("show info"), re.MULTILINE)
+        return int(found[1]) if found else None
+
     def entries(self) -> dict[str, str]:
         """The map that decides about requests now: key -> value.
 
