@@ -16,8 +16,8 @@ from mina_ops.operator.api.client import AppClient
 from tests.app.console.browsing import Watched, browser_of
 from tests.support.wait import eventually
 
-# Where `docs/` gets its picture from: MINA_LIVE_PICTURE=docs/pictures/live.png pytest ...
-PICTURE = "MINA_LIVE_PICTURE"
+# Where `docs/` gets its picture from: LIVE_PICTURE=docs/images/live.png pytest ...
+PICTURE = "LIVE_PICTURE"
 _LINE = re.compile(r"chunks (\d+) to (\d+), (transcribed|not transcribed) by (\w+)")
 
 
