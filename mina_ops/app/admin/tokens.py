@@ -27,7 +27,12 @@ _USE_KEPT_SECONDS = 400 * 86_400.0
 
 
 class Tokens:
-    """What this process knows of tokens; constructing it reads the store once and never fails."""
+    """What this process knows of tokens.
+
+    Constructing it asks nobody: a store whose name hangs in DNS would hold up the host's start for
+    half a minute. The first beat reads the store, and so does the first bearer of a token that is
+    not known yet.
+    """
 
     def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
         self._store = store
@@ -38,7 +43,6 @@ class Tokens:
         self._looked_at = float("-inf")
         self._used: dict[str, float] = {}
         self._told: dict[str, float] = {}
-        self._look()
 
     @property
     def known(self) -> bool:

@@ -136,6 +136,16 @@ class Cache:
         except StateUnavailable:
             return
 
+    def refresh_within(self, seconds: float) -> None:
+        """`try_refresh`, waited for so long at most: a look-up of the store's name may hang.
+
+        Such a look-up knows no time limit of the client and lasts half a minute. It ends in a
+        thread of its own, while the host starts with the flags of the file.
+        """
+        asking = threading.Thread(target=self.try_refresh, name="mina_ops-first-flags", daemon=True)
+        asking.start()
+        asking.join(seconds)
+
     def keep(self) -> None:
         """Write the file of last known flags if they changed since."""
         if self._file is not None:

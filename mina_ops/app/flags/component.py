@@ -27,6 +27,7 @@ from mina_ops.app.state.base import Subscription
 from mina_ops.errors import InvalidRequest, StateUnavailable
 
 _MOST_REMEMBERED = 200
+_LOOK_UP_SECONDS = 1.0
 
 
 class Flags(Component):
@@ -64,7 +65,7 @@ class Flags(Component):
         self.confirmations = Confirmations(
             store, identity, self.cache, ttl_seconds=settings.presence_ttl_seconds
         )
-        self.cache.try_refresh()
+        self.cache.refresh_within(settings.redis_timeout_seconds + _LOOK_UP_SECONDS)
         self._use(self.cache.snapshot)
         call_in_children(self._forget_parent)
 
