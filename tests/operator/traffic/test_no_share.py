@@ -206,6 +206,7 @@ def test_who_lost_its_share_meets_nobody_again(site: Balancer, apps: RealApps) -
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_fifty_rounds_of_whatever_happens_to_each_colour(site: Balancer, apps: RealApps) -> None:
     """At 100/0 nobody ever is on green; at 90/10 everybody is on one of the two."""
     kinds = product((100, 90), HAPPENINGS, ("blue", "green"))
