@@ -12,7 +12,7 @@ from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
 
 from mina_ops.app.database.connection import OwnConnection
-from mina_ops.app.database.source import source_of
+from mina_ops.app.database.finding import source_of
 from mina_ops.app.native import Native
 from mina_ops.app.settings import load
 from tests.support.postgres import Postgres

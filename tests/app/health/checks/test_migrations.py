@@ -13,7 +13,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import create_engine, text
 
 from mina_ops.app.database.connection import OwnConnection
-from mina_ops.app.database.source import source_of
+from mina_ops.app.database.finding import source_of
 from mina_ops.app.health.checks.migrations import migrations_check
 from mina_ops.app.health.model import Check, Found, Unhealthy, Warned
 from mina_ops.app.native import Native
