@@ -46,8 +46,10 @@ class StockClients:
 def _end(client: socketio.Client, links: Links) -> None:
     client.reconnection = False
     if not client.connected:
-        # One that is coming back is told to stop, and may have come in meanwhile.
-        client.shutdown()
+        # One that is coming back is told to stop, and may have come in meanwhile. Before 5.12
+        # there is no call for that: then its present attempt is its last one.
+        client.reconnection_attempts = 1
+        getattr(client, "shutdown", lambda: None)()
     # Not `disconnect()`: over polling its tasks wait for each other for half a minute.
     client.eio.disconnect(abort=True)
     links.close()

@@ -47,10 +47,13 @@ def certificate(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=["nginx", "haproxy"])
 def site(
-    request: pytest.FixtureRequest, tmp_path: Path, apps: RealApps, certificate: Path
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    apps: RealApps,
+    certificate: Path,
 ) -> Iterator[Balancer]:
-    folder = tmp_path / "site"
-    folder.mkdir()
+    # A short name: a unix socket of HAProxy's lies in it, whose path may have 97 characters.
+    folder = tmp_path_factory.mktemp("h2")
     line = f'certificate = "{certificate}"\n'
     if request.param == "nginx":
         line += f'certificate_key = "{certificate}"\n'

@@ -157,6 +157,8 @@ def fill(server: Server, visitors: list[Visitor]) -> None:
     def is_full() -> bool:
         while (answer := httpx.get(handshake, timeout=30)).status_code == httpx.codes.OK:
             sids.append(json.loads(answer.text[1:])["sid"])
+            # Only who joins a namespace holds a place.
+            httpx.post(f"{handshake}&sid={sids[-1]}", content="40", timeout=30)
         return bool(answer.headers["X-Mina-Refused"] == "full")
 
     assert is_full()
