@@ -27,6 +27,7 @@ from mina_ops.app.recovery.clients import (
     sessions_from,
     without_recovery,
 )
+from mina_ops.app.recovery.hearing import Hearing
 from mina_ops.app.recovery.log import Log
 from mina_ops.app.recovery.model import HEARD_SECONDS, Entry, Mark, mark_from, missed
 from mina_ops.app.recovery.sending import Sending
@@ -75,12 +76,14 @@ class Recovery(Component):
         self._joining: dict[tuple[str, str], _Joining] = {}
         self._next_sid: ContextVar[str | None] = ContextVar("mina_ops_sid", default=None)
         self._refreshed_at = 0.0
+        self._hearing = Hearing()
         if settings.recovery_namespaces:
             binding.when_bound(self._bind)
 
     def at_start(self) -> None:
         if self.sending.server is not None:
             self._events.agree()
+            self._hearing.begin(self.sending.server)
 
     def beat(self, now: float) -> None:
         """Keep the states of those who are here from fading."""
@@ -199,6 +202,7 @@ class Recovery(Component):
         for room in rooms:
             server.enter_room(sid, room, namespace=namespace)
         names = ["", sid, *map(str, rooms)]
+        self._hearing.settle(server)
         since = mark.at - (HEARD_SECONDS + CLOCK_SECONDS if mark.event else 0)
         try:
             logged = self._events.read(namespace, names, max(since, state["since"]))
