@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -50,38 +51,52 @@ def command(
       mina-ops switch green blue --canary 75     blue gets 75 %, green keeps 25 %
       mina-ops switch blue green --cohort 12345,67890
     """
-    from mina_ops.operator.traffic import pins
-
     if sum((instant, canary is not None, cohort is not None)) != 1:
         raise click.UsageError("Give one of --instant, --canary N and --cohort IDS.")
     if instant:
         # A way back: what is wrong in another table must not keep traffic where it is.
         session = session.for_the_way_back(output.say)
-    settings, driver = session.settings, session.driver
-    giver, taker = settings.colour(source), settings.colour(target)
+    giver, taker = session.settings.colour(source), session.settings.colour(target)
     if giver.name == taker.name:
         raise ConfigurationError(f"FROM and TO are both {taker.name}; name two colours.")
     to = partial(_wanted, to=taker.name, instant=instant, canary=canary, cohort=cohort)
     if dry_run:
-        before = driver.read().split
-        lines, after = driver.plan(to(before)), to(before).to_json()
-        value = {"dry_run": True, "before": before.to_json(), "after": after, "plan": lines}
-        output.data(value, "\n".join(lines), as_json=as_json)
+        _plan(session, to, as_json=as_json)
         return
     if not force:
         _refuse_during_a_release(session)
-    purpose = f"switch {giver.name} {taker.name}"
-    with moving.locked(session, purpose, insist=force) as lock:
-        before = driver.read().split
-        _gate(session, before, to(before), force=force)
-        wanted = pins.pinned(settings, before, to(before))
-        lock.require_held()
-        applied = driver.apply(wanted)
+    applied = _move(session, f"switch {giver.name} {taker.name}", to, force=force)
     text = (
         f"{applied.before.describe()} -> {applied.after.split.describe()} "
         f"in {applied.milliseconds:.0f} ms"
     )
     output.data(_result(applied), text, as_json=as_json)
+
+
+def _plan(session: Session, to: Callable[[Split], Split], *, as_json: bool) -> None:
+    """Say what a switch would do."""
+    before = session.driver.read().split
+    wanted = _pinned(session, before, to(before))
+    lines = session.driver.plan(wanted)
+    value = {"dry_run": True, "before": before.to_json(), "after": wanted.to_json(), "plan": lines}
+    output.data(value, "\n".join(lines), as_json=as_json)
+
+
+def _move(session: Session, purpose: str, to: Callable[[Split], Split], *, force: bool) -> Applied:
+    """Move traffic while nobody else can."""
+    with moving.locked(session, purpose, insist=force) as lock:
+        before = session.driver.read().split
+        wanted = to(before)
+        _gate(session, before, wanted, force=force)
+        wanted = _pinned(session, before, wanted)
+        lock.require_held()
+        return session.driver.apply(wanted)
+
+
+def _pinned(session: Session, before: Split, wanted: Split) -> Split:
+    from mina_ops.operator.traffic import pins
+
+    return pins.pinned(session.settings, before, wanted)
 
 
 def _refuse_during_a_release(session: Session) -> None:

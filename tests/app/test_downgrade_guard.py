@@ -266,12 +266,13 @@ def test_guard_behind_configure_says_that_it_guards_nothing(
 
 
 def test_other_database_of_the_production_server_is_not_production(
-    upgraded: Config, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+    upgraded: Config, database_url: str, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ENVIRONMENT", "development")
     other = postgres.new_database().replace("127.0.0.1", "127.1")
     monkeypatch.setenv("PRODUCTION_DATABASE_URL", other)
     command.downgrade(upgraded, "-1")
+    assert _revision(database_url) == "r1"
 
 
 def test_database_that_bears_the_mark_is_production_without_any_variable(

@@ -26,7 +26,7 @@ from mina_ops.errors import ToolMissing
 from mina_ops.operator.traffic.model import Split
 from tests.benchmarks._report import Report, arguments
 from tests.operator.balancers import Balancer, haproxy_in_front, nginx_in_front
-from tests.operator.traffic.test_one_reading import RealApps
+from tests.operator.fronts import RealApps
 
 HERE = Path(__file__).parent
 RELEASES = {"blue": "v1.0.0", "green": "v2.0.0"}

@@ -119,7 +119,8 @@ def test_the_colour_that_gets_more_is_asked_whichever_was_named(
     assert green(nginx) == 50
 
 
-def test_a_dry_run_says_what_and_does_nothing(run: Run, nginx: Balancer) -> None:
+def test_a_dry_run_says_what_and_does_nothing(run: Run, nginx: Balancer, apps: StandIns) -> None:
+    apps.fleets["green"].version = "v2.0.0"
     before = nginx.driver.read()
     ran = run("switch", "blue", "green", "--canary", "25", "--dry-run")
     assert ran.code == 0
@@ -129,6 +130,10 @@ def test_a_dry_run_says_what_and_does_nothing(run: Run, nginx: Balancer) -> None
     assert value["dry_run"]
     assert value["after"]["percent"]["green"] == 25
     assert nginx.driver.read() == before
+    assert value["after"]["releases"] == {"blue": "v1.0.0", "green": "v2.0.0"}
+    assert (
+        run("switch", "blue", "green", "--canary", "25", "--json").json["after"] == value["after"]
+    )
 
 
 def test_a_dead_nginx_is_exit_7_and_traffic_stays(run: Run, nginx: Balancer) -> None:

@@ -4,33 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import pytest
 
-from mina_ops.demo import programs
-from mina_ops.demo.processes import Server
 from tests.app.admin.conftest import make_app as make_app
-from tests.operator.balancers import Balancer, haproxy_in_front, nginx_in_front
+from tests.operator.balancers import Balancer
+from tests.operator.fronts import RealApps, in_front
 from tests.support.hosts import running_hosts
-from tests.support.needs import need
 
 HOST = "tests.security.host:app"
 CLOSED = ("/metrics", "/admin", "/mina-ops")
-
-
-@dataclass
-class RealApps:
-    """A gunicorn for each colour."""
-
-    servers: dict[str, Server]
-
-    def toml(self) -> str:
-        """The colours' tables."""
-        return "\n".join(
-            f'[colours.{name}]\nurl = "{server.url}"\ninstances = {{ "0" = "{server.url[7:]}" }}\n'
-            for name, server in self.servers.items()
-        )
 
 
 @pytest.fixture(scope="session")
@@ -44,20 +27,6 @@ def hostile_apps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealApps]
         )
 
 
-@contextmanager
-def _in_front(
-    name: str, factory: pytest.TempPathFactory, apps: RealApps, more: str = ""
-) -> Iterator[Balancer]:
-    folder = factory.mktemp(name)
-    if name == "nginx":
-        with nginx_in_front(folder, apps, need(programs.nginx), more) as found:
-            yield found
-    else:
-        binary = need(lambda: programs.installed("haproxy", "Install Debian's haproxy."))
-        with haproxy_in_front(folder, apps, binary, more) as found:
-            yield found
-
-
 @pytest.fixture(scope="module", params=["nginx", "haproxy"])
 def open_site(
     request: pytest.FixtureRequest,
@@ -65,7 +34,8 @@ def open_site(
     hostile_apps: RealApps,
 ) -> Iterator[Balancer]:
     """A balancer as it is by default, all of whose traffic is blue's."""
-    with _in_front(request.param, tmp_path_factory, hostile_apps) as found:
+    folder = tmp_path_factory.mktemp(request.param)
+    with in_front(request.param, folder, hostile_apps) as found:
         yield found
 
 
@@ -79,5 +49,6 @@ def closed_site(
     paths = ", ".join(f'"{path}"' for path in CLOSED)
     more = f'closed_paths = [{paths}]\ninside_networks = ["192.0.2.0/24"]\n'
     more += 'trusted_proxies = ["127.0.0.2/32"]'
-    with _in_front(request.param, tmp_path_factory, hostile_apps, more) as found:
+    folder = tmp_path_factory.mktemp(request.param)
+    with in_front(request.param, folder, hostile_apps, more) as found:
         yield found

@@ -8,7 +8,8 @@ import pytest
 
 from mina_ops.operator.doctor import balancer
 from tests.operator.balancers import Balancer
-from tests.security.conftest import CLOSED, RealApps
+from tests.operator.fronts import RealApps
+from tests.security.conftest import CLOSED
 from tests.security.host import TOKEN
 from tests.security.raw import get, path_spellings
 from tests.support.wait import eventually

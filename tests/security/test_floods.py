@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import socketio as socketio_client
 
 from tests.operator.balancers import Balancer
-from tests.security.conftest import RealApps
+from tests.operator.fronts import RealApps
 from tests.security.flood import KINDS, Flood
 from tests.security.raw import get
 

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from tests.operator.balancers import Balancer
-from tests.security.conftest import RealApps
+from tests.operator.fronts import RealApps
 from tests.security.raw import TARGETS, Reply, get, header_sets, send
 
 # What a balancer answers by itself to what is no request; 501 is nginx's for an unknown coding.

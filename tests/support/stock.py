@@ -22,11 +22,16 @@ class StockClients:
     def __init__(self) -> None:
         self._running = ExitStack()
 
-    def connect(self, url: str, *transports: str, **more: Any) -> socketio.Client:
-        """A client that is connected, tried again for as long as a user would try."""
+    def client(self) -> socketio.Client:
+        """A client that is not connected yet."""
         links = Links()
         client = socketio.Client(**links.options)
         self._running.callback(_end, client, links)
+        return client
+
+    def connect(self, url: str, *transports: str, **more: Any) -> socketio.Client:
+        """A client that is connected, tried again for as long as a user would try."""
+        client = self.client()
 
         def tried() -> bool:
             client.connect(url, transports=list(transports) or None, **more)
@@ -44,7 +49,7 @@ class StockClients:
 
 
 def _end(client: socketio.Client, links: Links) -> None:
-    client.reconnection = False
+    client.reconnection = False  # the test is over; until here it came back as by default
     if not client.connected:
         # One that is coming back is told to stop, and may have come in meanwhile. Before 5.12
         # there is no call for that: then its present attempt is its last one.

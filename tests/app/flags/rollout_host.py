@@ -17,7 +17,7 @@ socketio = SocketIO(app, async_mode="threading")
 ops = MinaOps(app, socketio=socketio)
 
 
-@app.get("/work/<unit>")
+@app.get("/unit/<unit>")
 def work(unit: str) -> str:
     """What a visitor does; with the feature it may go wrong."""
     if not ops.flags.is_enabled("enable_audio_replay", unit=unit):

@@ -116,7 +116,7 @@ class Stage:
             if ended.wait(0.035):
                 break
             try:
-                connection.request("GET", f"/work/{n}")
+                connection.request("GET", f"/unit/{n}")
                 connection.getresponse().read()
             except http.client.RemoteDisconnected:
                 connection.close()  # the server may close a connection that was idle

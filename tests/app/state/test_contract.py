@@ -229,6 +229,17 @@ def test_a_listener_hears_its_channels_until_it_is_closed(store: Store) -> None:
     eventually(shout, 5.0, "the first hint")
     subscription.close()
     subscription.close()
+    heard.clear()
+    later: list[str] = []
+    another = store.listen([HINT], later.append)
+
+    def shout_again() -> bool:
+        store.publish(HINT, "2")
+        return HINT in later
+
+    eventually(shout_again, 5.0, "a hint for who still listens")
+    another.close()
+    assert heard == []
 
 
 def test_a_change_tells_listeners(store: Store) -> None:

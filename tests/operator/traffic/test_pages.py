@@ -7,19 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from mina_ops.demo import programs
 from mina_ops.demo.processes import Server
-from tests.operator.balancers import Balancer, haproxy_in_front, nginx_in_front
-from tests.operator.traffic.test_one_reading import RealApps
+from tests.operator.balancers import Balancer
+from tests.operator.fronts import RealApps, in_front
 from tests.support.command import MINA_OPS
 from tests.support.hosts import Hosts
-from tests.support.needs import need
+from tests.support.needs import need_module
 from tests.support.wait import eventually
 
-playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+need_module("playwright.sync_api", "pip install playwright")
 
 pytestmark = pytest.mark.integration
 HOST = "tests.operator.traffic.versioned_host:app"
@@ -32,20 +30,12 @@ def apps(start_host: Hosts, redis_url: str) -> RealApps:
         environment = {"ENVIRONMENT": colour, "APP_VERSION": RELEASES[colour]}
         return start_host(HOST, threads=20, environment={**environment, "REDIS_URL": redis_url})
 
-    running = RealApps({colour: begin(colour) for colour in RELEASES})
-    for server in running.servers.values():
-        eventually(lambda url=server.url: httpx.get(f"{url}/api/health/ready").is_success, 30)
-    return running
+    return RealApps({colour: begin(colour) for colour in RELEASES}).until_ready()
 
 
 @pytest.fixture(params=["nginx", "haproxy"])
 def site(request: pytest.FixtureRequest, tmp_path: Path, apps: RealApps) -> Iterator[Balancer]:
-    if request.param == "nginx":
-        running = nginx_in_front(tmp_path, apps, need(programs.nginx))
-    else:
-        binary = need(lambda: programs.installed("haproxy", "Install Debian's haproxy."))
-        running = haproxy_in_front(tmp_path, apps, binary)
-    with running as found:
+    with in_front(request.param, tmp_path, apps) as found:
         yield found
 
 

@@ -6,19 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 import socketio
 
-from mina_ops.demo import programs
 from mina_ops.operator.system.programs import run
 from mina_ops.operator.traffic import gate, identity
 from mina_ops.operator.traffic.model import Split
-from tests.operator.balancers import Balancer, haproxy_in_front, nginx_in_front
+from tests.operator.balancers import Balancer
+from tests.operator.fronts import await_ready, in_front
 from tests.support.command import MINA_OPS
 from tests.support.hosts import Hosts
-from tests.support.needs import need
-from tests.support.wait import eventually
 
 pytestmark = pytest.mark.integration
 HOST = "tests.operator.traffic.versioned_host:app"
@@ -48,8 +45,7 @@ def apps(start_host: Hosts, short_folder: Path) -> SocketApps:
     for colour, version in RELEASES.items():
         environment = {"ENVIRONMENT": colour, "APP_VERSION": version, "MINA_OPS_INSTANCE": "0"}
         options = ("--bind", found.address(colour))
-        server = start_host(HOST, threads=20, environment=environment, options=options)
-        eventually(lambda url=server.url: httpx.get(f"{url}/api/health/ready").is_success, 30)
+        await_ready(start_host(HOST, threads=20, environment=environment, options=options))
     return found
 
 
@@ -61,12 +57,7 @@ def short_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["nginx", "haproxy"])
 def site(request: pytest.FixtureRequest, tmp_path: Path, apps: SocketApps) -> Iterator[Balancer]:
-    if request.param == "nginx":
-        running = nginx_in_front(tmp_path, apps, need(programs.nginx))
-    else:
-        binary = need(lambda: programs.installed("haproxy", "Install Debian's haproxy."))
-        running = haproxy_in_front(tmp_path, apps, binary)
-    with running as found:
+    with in_front(request.param, tmp_path, apps) as found:
         yield found
 
 
@@ -90,7 +81,9 @@ def test_a_site_of_unix_sockets_serves_switches_and_keeps_its_sessions(site: Bal
 
 
 # httpcore leaves a socket that could not connect to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings(
+    r"ignore:unclosed <socket.socket fd=\d+, family=1, type=1, proto=0>:ResourceWarning"
+)
 def test_a_socket_that_nobody_listens_on_is_named(site: Balancer, apps: SocketApps) -> None:
     Path(apps.address("blue").removeprefix("unix:")).unlink()
     found = identity.problems(site.settings(), None)
