@@ -16,7 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -68,6 +68,7 @@ class Instance:
     sids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     made: set[str] = field(default_factory=set)
     server: asyncio.Server | None = None
+    writers: set[asyncio.StreamWriter] = field(default_factory=set)
     refusing: str = ""
 
     def reason(self, headers: dict[str, str]) -> str:
@@ -83,17 +84,28 @@ class Instance:
         return f"127.0.0.1:{self.port}"
 
     async def serve(self, port: int = 0) -> None:
-        self.server = await asyncio.start_server(self._client, "127.0.0.1", port, backlog=1024)
+        self.server = await asyncio.start_server(self._connected, "127.0.0.1", port, backlog=1024)
         self.port = self.server.sockets[0].getsockname()[1]
 
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Kept here, not by the task: one that is cancelled before its first step closes nothing.
+        self.writers.add(writer)
+        task = asyncio.ensure_future(self._client(reader, writer))
+        task.add_done_callback(lambda _: self._closed(writer))
+
+    def _closed(self, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        self.writers.discard(writer)
+
+    def abort(self) -> None:
+        """End the connections that are open, whatever they wait for."""
+        for writer in self.writers:
+            writer.transport.abort()
+
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
             while await self._request(reader, writer):
                 pass
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
 
     async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -323,10 +335,14 @@ class StandIns:
         self._loop.close()
 
     async def _cancel_all(self) -> None:
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # Again until there is none: a connection that was just accepted makes its task meanwhile.
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for instance in self.all():
+                instance.abort()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0)
 
 
 @contextmanager
