@@ -17,10 +17,11 @@ from mina_ops.operator.database.connection.sealed import sealed
 
 _STAGED = "pg_temp.mina_restored_rows"
 _COLUMNS = sealed("""
-SELECT quote_ident(a.attname) AS name, a.attidentity = 'a' AS always
+SELECT quote_ident(a.attname) AS name, a.attidentity = 'a' AS always,
+  a.attgenerated <> '' AS generated
 FROM pg_attribute AS a
 WHERE (a.attrelid = CAST(:oid AS pg_catalog.oid))
-  AND ((a.attnum > 0) AND ((NOT a.attisdropped) AND (a.attgenerated = '')))
+  AND ((a.attnum > 0) AND (NOT a.attisdropped))
 ORDER BY a.attnum
 """)
 # Each column of the primary key with the operator that its index calls equal.
@@ -39,7 +40,12 @@ WHERE (i.indrelid = CAST(:oid AS pg_catalog.oid)) AND i.indisprimary
 ORDER BY k.position
 """)
 _KIND = sealed("""
-SELECT c.relkind = 'p' AS partitioned FROM pg_class AS c
+SELECT c.relkind = 'p' AS partitioned,
+  EXISTS (SELECT 1 FROM pg_index AS i WHERE (i.indrelid = c.oid) AND ((NOT i.indisprimary)
+    AND (i.indimmediate AND (i.indisunique OR i.indisexclusion)))) AS exclusive,
+  EXISTS (SELECT 1 FROM pg_constraint AS f WHERE (f.confrelid = c.oid)
+    AND ((f.contype = 'f') AND (f.confdeltype <> 'a'))) AS followed
+FROM pg_class AS c
 WHERE c.oid = CAST(:oid AS pg_catalog.oid)
 """)
 # Of the table and of its partitions; a rule may write rows elsewhere as a trigger may.
@@ -66,16 +72,26 @@ class Shape:
 
     Attributes:
         columns: those that take values, so not the generated ones.
+        generated: those that are computed from others.
         always: identity columns that no UPDATE may set.
         keys: each column of the primary key, with its operator for equality.
+        replaced: whether a row that differs is deleted and inserted anew in one statement. An
+            UPDATE would fail where two rows have swapped a value that only one may hold: it is
+            checked after each row.
     """
 
     oid: int
     sql: str
     columns: Sequence[str]
+    generated: Sequence[str]
     always: Sequence[str]
     keys: Sequence[tuple[str, str]]
     partitioned: bool
+    replaced: bool
+
+    def staged(self, columns: Sequence[str]) -> list[str]:
+        """What a file must hold to bring back `columns`: with them, the key by which rows match."""
+        return [*columns, *(key for key, _ in self.keys if key in self.generated)]
 
 
 @dataclass(frozen=True)
@@ -90,25 +106,29 @@ def shape(connection: Connection, table: TableName) -> Shape:
     """The shape of a table."""
     oid = str(table.oid)
     columns = rows(connection, _COLUMNS, oid=oid)
+    kind = rows(connection, _KIND, oid=oid)[0]
     return Shape(
         table.oid,
         table.sql,
-        [row.name for row in columns],
+        [row.name for row in columns if not row.generated],
+        [row.name for row in columns if row.generated],
         [row.name for row in columns if row.always],
         [(row.name, row.equals) for row in rows(connection, _KEYS, oid=oid)],
-        bool(rows(connection, _KIND, oid=oid)[0].partitioned),
+        bool(kind.partitioned),
+        # Rows elsewhere that follow a deletion would be deleted, too, or lose their parent.
+        bool(kind.exclusive and not kind.followed),
     )
 
 
 def merge(
     connection: Connection, table: Shape, columns: Sequence[str], file: Path, *, exact: bool
 ) -> Merged:
-    """Bring a table's rows to those of a file that holds `columns`.
+    """Bring a table's rows to those of a file that holds `table.staged(columns)`.
 
     Raises:
         RestoreFailed: rows would point at no row.
     """
-    listed = ", ".join(columns)
+    listed = ", ".join(table.staged(columns))
     run(connection, f"LOCK TABLE {table.sql} IN SHARE ROW EXCLUSIVE MODE")
     run(
         connection,
@@ -153,15 +173,35 @@ def _writing(table: Shape, columns: Sequence[str], *, exact: bool) -> list[str]:
     keys = {key for key, _ in table.keys}
     others = [name for name in columns if name not in keys and name not in table.always]
     if others:
-        statements.append(
-            f"UPDATE {table.sql} AS t "  # noqa: S608
-            f"SET {', '.join(f'{name} = o.{name}' for name in others)} FROM {_STAGED} AS o "
-            f"WHERE {same} AND ({_text('t', others)} OPERATOR(pg_catalog.<>) {_text('o', others)})"
-        )
+        differ = f"{same} AND ({_text('t', others)} OPERATOR(pg_catalog.<>) {_text('o', others)})"
+        change = _replacing if table.replaced else _updating
+        statements.append(change(table, columns, others, differ))
     statements.append(
         f"{insert} WHERE NOT EXISTS (SELECT 1 FROM {table.sql} AS t WHERE {same})"  # noqa: S608
     )
     return statements
+
+
+def _updating(table: Shape, columns: Sequence[str], others: Sequence[str], differ: str) -> str:
+    return (
+        f"UPDATE {table.sql} AS t "  # noqa: S608
+        f"SET {', '.join(f'{name} = o.{name}' for name in others)} FROM {_STAGED} AS o "
+        f"WHERE {differ}"
+    )
+
+
+def _replacing(table: Shape, columns: Sequence[str], others: Sequence[str], differ: str) -> str:
+    # All are deleted before the first is inserted, since the count needs all of them. Foreign keys
+    # look at the end of the statement, when the rows are there again.
+    kept = [name for name in table.columns if name not in columns]
+    both = [f"o.{name}" for name in columns] + [f"t.{name}" for name in kept]
+    return (
+        f"WITH gone AS (DELETE FROM {table.sql} AS t USING {_STAGED} AS o "  # noqa: S608
+        f"WHERE {differ} RETURNING {', '.join(both)}) "
+        f"INSERT INTO {table.sql} ({', '.join([*columns, *kept])}) OVERRIDING SYSTEM VALUE "
+        f"SELECT g.* FROM gone AS g WHERE (SELECT pg_catalog.count(*) FROM gone) "
+        f"OPERATOR(pg_catalog.>) 0"
+    )
 
 
 def _text(row: str, columns: Sequence[str]) -> str:
@@ -173,21 +213,17 @@ def _text(row: str, columns: Sequence[str]) -> str:
 def _advance_sequences(connection: Connection, table: Shape) -> list[str]:
     remarks = []
     for sequence in catalogue.sequences(connection):
-        if sequence.increment < 0 or sequence.relation != table.oid:
+        if sequence.relation != table.oid:
             continue
-        number = f"t.{sequence.column}::pg_catalog.text::pg_catalog.numeric"
-        highest = rows(
+        number = catalogue.overtaken(connection, sequence)
+        if number is None:
+            continue
+        run(
             connection,
-            f"SELECT pg_catalog.max({number}) AS n FROM {table.sql} AS t",  # noqa: S608
-        )[0].n
-        if highest is not None and highest > (sequence.last_value or 0):
-            name = literal(sequence.name)
-            run(
-                connection,
-                f"SELECT pg_catalog.setval({name}::pg_catalog.regclass, "
-                f"{int(highest)}::pg_catalog.int8)",
-            )
-            remarks.append(f"{sequence.name} goes on behind {int(highest)}")
+            f"SELECT pg_catalog.setval({literal(sequence.name)}::pg_catalog.regclass, "
+            f"({number})::pg_catalog.int8)",
+        )
+        remarks.append(f"{sequence.name} goes on behind {number}")
     return remarks
 
 

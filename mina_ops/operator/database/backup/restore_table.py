@@ -116,7 +116,8 @@ def _take_out(
             old = merge.shape(connection, names.table(connection, table.sql, backup.name))
             had = [name for name in old.columns if name in shape.columns]
             gone = [name for name in old.columns if name not in shape.columns]
-            chosen = f"SELECT {', '.join(had)} FROM {old.sql}"  # noqa: S608
+            _require_key(backup, table, shape, old)
+            chosen = f"SELECT {', '.join(shape.staged(had))} FROM {old.sql}"  # noqa: S608
             copying.out(connection, f"COPY ({chosen}) TO STDOUT", file)
     except BackupFailed as exc:
         raise RestoreFailed(str(exc)) from exc
@@ -126,6 +127,16 @@ def _take_out(
     remarks = [f"the table has no column {', '.join(gone)} any more"] if gone else []
     remarks += [f"{', '.join(new)} came later and was not touched"] if new else []
     return had, remarks
+
+
+def _require_key(backup: Path, table: TableName, shape: Shape, old: Shape) -> None:
+    missing = {key for key, _ in shape.keys} - {*old.columns, *old.generated}
+    if missing:
+        raise RestoreFailed(
+            f"{table.plain} in {backup.name} has no {', '.join(sorted(missing))}, which is in the "
+            "table's primary key today, so its rows cannot be matched. Nothing was changed; "
+            "restore the backup into a database of its own and copy the rows by hand."
+        )
 
 
 def _unchanged(table: str, target: Database, why: str) -> str:

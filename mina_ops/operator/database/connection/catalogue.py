@@ -67,7 +67,7 @@ GROUP BY 1 ORDER BY 1
 _SEQUENCES = sealed(f"""
 SELECT DISTINCT {_NAMED} AS table, c.oid AS relation, quote_ident(a.attname) AS column,
   (quote_ident(sn.nspname) || '.') || quote_ident(s.relname) AS name,
-  pg_sequence_last_value(s.oid) AS last_value, q.seqincrement AS increment,
+  pg_sequence_last_value(s.oid) AS last_value, q.seqincrement AS increment, q.seqstart AS start,
   has_sequence_privilege(s.oid, 'SELECT') AS readable
 FROM pg_class AS s JOIN pg_sequence AS q ON q.seqrelid = s.oid
 JOIN pg_namespace AS sn ON sn.oid = s.relnamespace
@@ -130,6 +130,26 @@ def not_null(connection: Connection) -> list[Any]:
 def sequences(connection: Connection) -> list[Any]:
     """The sequences that feed columns, and the last value that each gave out."""
     return rows(connection, _SEQUENCES)
+
+
+def overtaken(connection: Connection, sequence: Any) -> int | None:
+    """The number of the column that a sequence will give out again, furthest on its way; or None.
+
+    A sequence that counts down is overtaken by smaller numbers.
+    """
+    down = sequence.increment < 0
+    # Through text, since a cast to numeric might be somebody's own.
+    number = f"t.{sequence.column}::pg_catalog.text::pg_catalog.numeric"
+    found = rows(
+        connection,
+        f"SELECT pg_catalog.{'min' if down else 'max'}({number}) AS n "  # noqa: S608
+        f"FROM {sequence.table} AS t",
+    )[0].n
+    last = sequence.last_value
+    at = sequence.start - sequence.increment if last is None else last
+    if found is None or (found >= at if down else found <= at):
+        return None
+    return int(found)
 
 
 def disabled_triggers(connection: Connection) -> list[Any]:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from mina_ops.operator.database.connection import catalogue, failures, trust
 from mina_ops.operator.database.connection.connect import Database
-from mina_ops.operator.database.connection.queries import quoted, rows, run
+from mina_ops.operator.database.connection.queries import quoted, run
 from mina_ops.operator.database.connection.sealed import sealed_expression
 from mina_ops.operator.database.connection.trust import Code
 from mina_ops.operator.database.integrity.affected import affected
@@ -105,30 +105,22 @@ def sequences(connection: Connection, database: Database, expected: Expectations
     """Sequences that will give out a number which the table already holds."""
     found = []
     for sequence in catalogue.sequences(connection):
-        if sequence.increment < 0:
-            continue
         if not sequence.readable:
             raise Skipped(f"the role may not read the sequence {sequence.name}")
-        highest = rows(connection, _highest(sequence.table, sequence.column))[0].n
-        at = sequence.last_value or 0
-        if highest is not None and highest > at:
+        number = catalogue.overtaken(connection, sequence)
+        if number is not None:
+            at = "its start" if sequence.last_value is None else sequence.last_value
             escaped = sequence.name.replace("'", "''")
             found.append(
                 Finding(
                     "sequences",
                     sequence.table,
                     f"{sequence.name} is at {at}, but {sequence.table} already holds "
-                    f"{sequence.column} {highest}; inserts will fail",
-                    f"SELECT setval('{escaped}', {highest});",
+                    f"{sequence.column} {number}; inserts will fail",
+                    f"SELECT setval('{escaped}', {number});",
                 )
             )
     return found
-
-
-def _highest(table: str, column: str) -> str:
-    # Through text, since a cast to numeric might be somebody's own.
-    number = f"t.{column}::pg_catalog.text::pg_catalog.numeric"
-    return f"SELECT pg_catalog.max({number}) AS n FROM {table} AS t"  # noqa: S608
 
 
 def disabled_triggers(connection: Connection, database: Database, expected: Expectations) -> Found:

@@ -37,6 +37,13 @@ CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS
   $$ BEGIN INSERT INTO audit VALUES (TG_OP); RETURN NULL; END $$;
 CREATE TRIGGER noted AFTER INSERT ON parts FOR EACH ROW EXECUTE FUNCTION noted();
 INSERT INTO parts (k, v) SELECT n, 'v' || n FROM generate_series(0, 19) AS n;
+CREATE SEQUENCE down INCREMENT -1;
+CREATE TABLE seats (
+  row int, id int GENERATED ALWAYS AS (row * 10) STORED PRIMARY KEY, spot int NOT NULL UNIQUE,
+  number int DEFAULT nextval('down'));
+INSERT INTO seats (row, spot) SELECT n, n FROM generate_series(1, 5) AS n;
+CREATE TABLE guests (seat int REFERENCES seats (id));
+INSERT INTO guests SELECT n * 10 FROM generate_series(1, 5) AS n;
 CREATE TABLE loose (n int);
 INSERT INTO loose VALUES (1), (1);
 DELETE FROM audit;
@@ -116,6 +123,38 @@ def test_partitioned_table_comes_back(rich: Database, backed_up: Path) -> None:
     assert restore_table(backed_up, "parts", rich).rows == 12
     assert ask(rich, "SELECT * FROM parts ORDER BY k") == before
     assert ask(rich, "SELECT count(*) FROM audit") == [(0,)]
+
+
+def test_values_that_only_one_row_may_hold_come_back_where_they_were_swapped(
+    rich: Database, backed_up: Path
+) -> None:
+    before = ask(rich, "SELECT row, id, spot, number FROM seats ORDER BY id")
+    run(rich, "UPDATE seats SET spot = -spot")
+    run(rich, "UPDATE seats SET spot = spot + 6")
+    run(rich, "ALTER TABLE seats ADD COLUMN since int DEFAULT 1; UPDATE seats SET since = id")
+    done = restore_table(backed_up, "seats", rich)
+    assert done.rows == 4, "the seat in the middle had its spot"
+    assert ask(rich, "SELECT row, id, spot, number FROM seats ORDER BY id") == before
+    assert ask(rich, "SELECT bool_and(since = id) FROM seats") == [(True,)]
+    assert ask(rich, "SELECT count(*) FROM guests") == [(5,)]
+
+
+def test_a_sequence_that_counts_down_goes_on_below_the_rows(
+    rich: Database, backed_up: Path
+) -> None:
+    run(rich, "DROP TABLE guests; TRUNCATE seats; ALTER SEQUENCE down OWNED BY seats.number")
+    run(rich, "TRUNCATE seats RESTART IDENTITY")
+    done = restore_table(backed_up, "seats", rich)
+    assert "public.down goes on behind -5" in done.remarks
+    run(rich, "INSERT INTO seats (row, spot) VALUES (6, 6)")
+    assert ask(rich, "SELECT min(number) FROM seats") == [(-6,)]
+
+
+def test_a_key_that_the_backup_knows_in_part_is_refused(rich: Database, backed_up: Path) -> None:
+    run(rich, "ALTER TABLE loose ADD COLUMN id serial PRIMARY KEY")
+    with pytest.raises(RestoreFailed, match=r"has no id.*Nothing was changed"):
+        restore_table(backed_up, "loose", rich)
+    assert ask(rich, "SELECT count(*) FROM loose") == [(2,)]
 
 
 def test_exact_removes_what_came_later_and_needs_no_key(rich: Database, backed_up: Path) -> None:
