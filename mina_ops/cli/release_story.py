@@ -28,17 +28,23 @@ def lines(entries: list[Entry], *, steps: bool = False) -> Iterator[str]:
 
 
 def head(entries: list[Entry]) -> str:
-    """What was released from where to where, by whom and when; times are UTC."""
+    """What was released from where to where, by whom, with which options and when; UTC."""
     detail: dict[str, object] = {}
     for entry in entries:
         detail |= entry.detail
     began = iso(entries[0].at) if entries else "?"
     who = f" by {detail['who']}" if detail.get("who") else ""
     old = detail.get("old_version")
+    chosen = "".join(f" {option}" for option in _options(detail.get("chosen")))
     return (
         f"{detail.get('version')} from {detail.get('from')}{f' ({old})' if old else ''} to "
-        f"{detail.get('to')}{who}, begun {began}"
+        f"{detail.get('to')}{who}{chosen and f' with{chosen}'}, begun {began}"
     )
+
+
+def _options(chosen: object) -> Iterator[str]:
+    for name, value in (chosen if isinstance(chosen, dict) else {}).items():
+        yield f"--{name}" if value is True else f"--{name} {value:g}"
 
 
 def _texts(entry: Entry, begun: dict[str, float], *, steps: bool) -> Iterator[str]:

@@ -28,6 +28,11 @@ from mina_ops.operator.release.verdicts.statistics import (
     surely_below,
 )
 
+TRAFFIC = (0.5, 1.0, 5.0, 50.0)
+"""Requests a second of the sites."""
+
+LAWS = ("lognormal", "bimodal", "heavy")
+HEALTHY_FACTORS = (1.0, 1.1, 1.2)
 SHARES = (0.10, 0.25, 0.50, 1.00)
 STEP_SECONDS, PATIENCE_SECONDS = 600, 900
 LIMIT, TOLERATED = 0.05, 0.01
@@ -286,3 +291,8 @@ def draw_durations(
     seconds = 3600 if quiet else BASELINE_SECONDS
     before = source.multinomial(source.poisson(per_second * seconds, releases), blue)
     return Durations(new, old, before, kind)
+
+
+def ended(failed: Counts, passed: Counts) -> NDArray[np.bool_]:
+    """Which releases passed a step: a pass came, and no FAIL before it."""
+    return np.asarray((passed >= 0) & ((failed < 0) | (failed > passed)))

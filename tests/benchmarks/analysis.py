@@ -1,9 +1,10 @@
 """Simulated releases: how often a healthy one is rolled back, how soon a bad one is seen.
 
 Small sites (0.5, 1 and 5 requests a second) and a larger one (50), lognormal, bimodal and
-heavy-tailed latencies, faults from the start of a step and in its middle, a bad blue, a day's
-drift. Every FAIL is the product's own `judge`; peers' rules and an always-valid sequential test
-are run on the same requests. `--seconds` bounds the part that hunts for false rollbacks.
+heavy-tailed latencies, faults from the start of a step and in its middle, a bad blue, and a day
+in which both colours slow down and traffic swells. Every FAIL is the product's own `judge`; peers'
+rules and an always-valid sequential test are run on the same requests. `--seconds` bounds the
+part that hunts for false rollbacks.
 """
 
 from __future__ import annotations
@@ -14,21 +15,26 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from _in_a_day import day_batch, missed_in_a_day, rush
 from _peers_of_analysis import argo, by_minute, e_process_alarm, flagger, kayenta
 from _report import Report, arguments
 from _simulated import (
+    HEALTHY_FACTORS,
+    LAWS,
     LIMIT,
     P95_LOOK_SECONDS,
     PATIENCE_SECONDS,
     RATE_LOOK_SECONDS,
     SHARES,
     STEP_SECONDS,
+    TRAFFIC,
     Counts,
     Durations,
     Law,
     Source,
     draw_durations,
     draw_rates,
+    ended,
     fail_chance,
     is_slower,
     law,
@@ -39,11 +45,8 @@ from numpy.typing import NDArray
 from mina_ops.operator.release.verdicts.judging import judge
 from mina_ops.operator.release.verdicts.model import Figures, Response
 
-TRAFFIC = (0.5, 1.0, 5.0, 50.0)
-LAWS = ("lognormal", "bimodal", "heavy")
 PIPELINE_SECONDS = 2.0  # a flush each second, a view read each second
 HANDSHAKES_SHARE = 0.1
-HEALTHY_FACTORS = (1.0, 1.1, 1.2)
 BATCH = 200
 
 Rate = Callable[[int], NDArray[np.float64]]
@@ -95,26 +98,28 @@ def by_chance(report: Report, source: Source, releases: int) -> None:
 
 
 def hunt(report: Report, source: Source, seconds: float) -> None:
-    """Healthy releases, until the time is over."""
+    """Healthy releases, at a time that does not matter and in the course of a day, until the end.
+
+    Half of the time goes to each, and every site and every law of latencies has its turn.
+    """
     cases = [(traffic, kind) for traffic in TRAFFIC for kind in LAWS]
-    seen, taken = dict.fromkeys(TRAFFIC, 0), dict.fromkeys(TRAFFIC, 0)
-    end, number = time.monotonic() + seconds, 0
-    while number < len(cases) or time.monotonic() < end:
-        traffic, kind = cases[number % len(cases)]
-        taken[traffic] += healthy_batch(source, BATCH, traffic, kind)
-        seen[traffic] += BATCH
-        number += 1
-    for traffic in TRAFFIC:
-        report.figure(f"healthy_releases_at_{traffic:g}_rps", seen[traffic], 0)
-        report.figure(f"healthy_at_{traffic:g}_rps_rolled_back", taken[traffic], 0)
-    report.figure("simulated_healthy_releases", sum(seen.values()), 0)
-    report.figure("healthy_releases_rolled_back", sum(taken.values()), 0)
-    report.goal("false_rollback_ratio", sum(taken.values()) / sum(seen.values()), 1 / 100_000)
-
-
-def ended(failed: Counts, passed: Counts) -> NDArray[np.bool_]:
-    """Which releases passed a step: a pass came, and no FAIL before it."""
-    return np.asarray((passed >= 0) & ((failed < 0) | (failed > passed)))
+    counts = {}
+    for name, batch in (("healthy", healthy_batch), ("healthy_in_a_day", day_batch)):
+        seen, taken = dict.fromkeys(TRAFFIC, 0), dict.fromkeys(TRAFFIC, 0)
+        end, number = time.monotonic() + seconds / 2, 0
+        while number < len(cases) or time.monotonic() < end:
+            traffic, kind = cases[number % len(cases)]
+            taken[traffic] += batch(source, BATCH, traffic, kind)
+            seen[traffic] += BATCH
+            number += 1
+        for traffic in TRAFFIC:
+            report.figure(f"{name}_releases_at_{traffic:g}_rps", seen[traffic], 0)
+            report.figure(f"{name}_at_{traffic:g}_rps_rolled_back", taken[traffic], 0)
+        counts[name] = sum(taken.values()), sum(seen.values())
+        report.figure(f"simulated_{name}_releases", counts[name][1], 0)
+        report.figure(f"{name}_releases_rolled_back", counts[name][0], 0)
+    taken_back, all_of_them = (sum(one) for one in zip(*counts.values(), strict=True))
+    report.goal("false_rollback_ratio", taken_back / all_of_them, 1 / 100_000)
 
 
 def errors_of_ten_percent(report: Report, source: Source, traffic: float, rounds: int) -> None:
@@ -278,6 +283,8 @@ def main() -> int:
         p95_three_times(report, source, traffic, options.rounds // 2)
     verdicts_of_a_small_site(report, source, options.rounds // 4)
     mid_step(report, source, options.rounds // 4)
+    missed_in_a_day(report, source, options.rounds // 4)
+    rush(report, source, options.rounds // 10)
     peers_on_healthy(report, source, options.rounds)
     by_chance(report, np.random.default_rng(20261130 + options.seed), 3 * options.rounds)
     hunt(report, np.random.default_rng(20261123 + options.seed), options.seconds)

@@ -67,7 +67,8 @@ def begin(site: Site, version: str, new: Colour, choices: Choices | None = None)
         Locked: releases are frozen.
     """
     settings = site.settings
-    plan = (choices or Choices()).applied(plans.read(settings))
+    chosen = choices or Choices()
+    plan = chosen.applied(plans.read(settings))
     freeze.require_none(settings, plan.folder)
     if unfinished := _unfinished(plan):
         raise ConfigurationError(
@@ -81,18 +82,22 @@ def begin(site: Site, version: str, new: Colour, choices: Choices | None = None)
         target, site, plan, Record(journal, Control(journal.folder)), Surroundings(teller(notifier))
     )
     release.control.prepare()
-    note_target(release)
+    note_target(release, chosen)
     return release
 
 
-def note_target(release: Release) -> None:
-    """Write down which release a journal is about, and what is needed to take it back."""
+def note_target(release: Release, choices: Choices | None = None) -> None:
+    """Write down which release a journal is about, and what whoever goes on with it needs."""
     colours = {"from": release.old.name, "to": release.new.name}
-    release.note(Phase.CHECKS, version=release.version, who=whoami(), **colours)
+    chosen = (choices or Choices()).to_json()
+    release.note(Phase.CHECKS, version=release.version, who=whoami(), chosen=chosen, **colours)
 
 
 def reopen(site: Site, journal: Journal, plan: plans.Plan, tell: Tell) -> Release:
-    """A release whose controller ended.
+    """A release whose controller ended, with what was chosen when it was started.
+
+    Args:
+        plan: the file's as it is now, so that a wrong plan can be mended before it is resumed.
 
     Raises:
         ConfigurationError: its journal does not say which release it is.
@@ -104,7 +109,8 @@ def reopen(site: Site, journal: Journal, plan: plans.Plan, tell: Tell) -> Releas
         raise ConfigurationError(f"{journal.path} does not name its release.") from exc
     target = Target(version, new, site.settings.other(new.name))
     record = Record(journal, Control(journal.folder))
-    release = Release(target, site, plan, record, Surroundings(tell))
+    chosen = Choices.from_json(detail.get("chosen", {}))
+    release = Release(target, site, chosen.applied(plan), record, Surroundings(tell))
     release.control.skip_old()
     return release
 

@@ -123,7 +123,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Choices:
-    """What is chosen on the command line for one release; None: as the plan says."""
+    """What is chosen on the command line for one release; None: as the plan says.
+
+    They are kept in its journal, since `release resume` must go on with the same.
+    """
 
     hotfix: bool = False
     load_per_second: float | None = None
@@ -132,6 +135,18 @@ class Choices:
         """The plan with these choices."""
         rate = plan.load.per_second if self.load_per_second is None else self.load_per_second
         return replace(plan, hotfix=self.hotfix, load=replace(plan.load, per_second=rate))
+
+    def to_json(self) -> dict[str, bool | float]:
+        """What was chosen, as the journal keeps it; {} if nothing was."""
+        chosen: dict[str, bool | float] = {"hotfix": True} if self.hotfix else {}
+        if self.load_per_second is not None:
+            chosen["load"] = self.load_per_second
+        return chosen
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, bool | float]) -> Choices:
+        """What `to_json` wrote."""
+        return cls(bool(raw.get("hotfix", False)), raw.get("load"))
 
 
 def read(settings: OperatorSettings) -> Plan:

@@ -83,8 +83,9 @@ def take_back(release: Release, why: str) -> None:
 
 
 def _run_phase(release: Release, phase: Phase) -> None:
-    for step in phases.approval(release, phase):
-        step.act()
+    if not _was_begun(release, phase):
+        for step in phases.approval(release, phase):
+            step.act()
     stop_if_aborted(release)
     steps = phases.steps_of(release, phase)
     lines = [line for step in steps for line in step.lines]
@@ -94,6 +95,15 @@ def _run_phase(release: Release, phase: Phase) -> None:
         stop_if_aborted(release)
         step.act()
     release.journal.write("end", phase)
+
+
+def _was_begun(release: Release, phase: Phase) -> bool:
+    """Whether a controller that was killed had begun it, so that it was approved.
+
+    To ask again would leave a share on the new colour that nobody watches meanwhile.
+    """
+    progress = release.journal.progress()
+    return progress.started and progress.phase is phase and not progress.finished
 
 
 def _give_up(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,21 +12,6 @@ from tests.operator.release.stand import QUICK, TOKEN, Stand, ended
 from tests.support.wait import eventually
 
 LONG = QUICK.replace("step_seconds = 0.3", "step_seconds = 300")
-
-
-@pytest.fixture
-def half_of_blue_is_down(stand: Stand) -> Iterator[None]:
-    """Blue had a second instance, which has died."""
-    second = stand.start_colour("blue", instance="1")
-    mine = f'0 = "127.0.0.1:{stand.colours["blue"].port}"'
-    text = stand.file.read_text()
-    stand.file.write_text(text.replace(mine, f'{mine}\n1 = "127.0.0.1:{second.port}"'))
-    installed = stand.run("traffic", "install")
-    assert installed.code == 0, installed.out + installed.err
-    second.kill()
-    yield
-    stand.file.write_text(text)
-    assert stand.run("traffic", "install").code == 0
 
 
 @pytest.mark.usefixtures("half_of_blue_is_down")
