@@ -18,6 +18,8 @@ APP_LAYERS = (
     {"files", "shipped", "fields", "page", "same_database", "app.clients"},
     {"locks"},
     {"app", "app.clock", "app.forks", "app.settings", "app.downgrade_guard", "app.native"},
+    {"app.worker"},
+    {"app.siblings"},
     {"app.socketio_adapter"},
     {"app.database"},
     {"app.process"},

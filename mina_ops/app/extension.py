@@ -49,6 +49,7 @@ from mina_ops.app.sessions.admissions import Admissions
 from mina_ops.app.sessions.component import Connections
 from mina_ops.app.sessions.routes import ConnectionRoutes
 from mina_ops.app.settings import Settings
+from mina_ops.app.siblings import Siblings
 from mina_ops.app.socketio_binding import SocketIOBinding
 from mina_ops.app.state import open_store
 from mina_ops.app.state.drain_state import DrainState
@@ -186,14 +187,15 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
     context = make_context(app, chosen, db)
     binding, outcomes = SocketIOBinding(app, socketio), OutcomeEvents()
     admissions, drain_state = Admissions(), DrainState(context.presence)
+    siblings = Siblings(chosen)
     metrics = Metrics(context, outcomes)
-    health = Health(context, binding, drain_state, outcomes)
+    health = Health(context, binding, drain_state, outcomes, siblings)
     connections = Connections(context, binding, admissions, drain_state, metrics.handshake)
     streams = Streams(context.store, connections.current_session, context.identity.process_id)
     binding.when_bound(streams.refusals.wrap)
     binding.when_bound(metrics.watch_events)
     recovery = Recovery(context, binding, connections)
-    drain = Drain(context, connections, drain_state, streams.kept)
+    drain = Drain(context, connections, drain_state, streams.kept, siblings)
     flags = Flags(context)
     for admit in (drain.admit, health.readiness.admit, connections.admit):
         admissions.add(admit)

@@ -66,10 +66,12 @@ class Crowd:
             number += 1
             headers = {"X-Visitor": str(number % 50)}
             began = asyncio.get_running_loop().time()
-            status, _ = await self._get("/", headers)
+            status, text = await self._get("/", headers)
             self.slowest_page = max(self.slowest_page, asyncio.get_running_loop().time() - began)
             self.counts["pages"] += 1
             self.counts["pages_failed"] += status != 200
+            if status != 200:
+                self.counts[f"page_{_why(status, text)}"] += 1
             await asyncio.sleep(0.25)
 
     async def probes(self, ended: asyncio.Event) -> None:

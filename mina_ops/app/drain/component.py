@@ -24,6 +24,7 @@ from mina_ops.app.drain.refusal import refusal_status
 from mina_ops.app.drain.status import colour_status
 from mina_ops.app.sessions.admissions import Refusal
 from mina_ops.app.sessions.component import Connections
+from mina_ops.app.siblings import Siblings
 from mina_ops.app.state import keys
 from mina_ops.app.state.base import Subscription
 from mina_ops.app.state.drain_state import COMPONENT, DrainState, State
@@ -43,12 +44,18 @@ class Drain(Component):
         connections: whose sessions are handed over.
         drain_state: kept up to date here, for the other features.
         kept: told of the streams of sessions that leave.
+        siblings: the other workers on this port, of which not all leave at a time.
     """
 
     name = COMPONENT
 
     def __init__(
-        self, context: Context, connections: Connections, drain_state: DrainState, kept: Kept
+        self,
+        context: Context,
+        connections: Connections,
+        drain_state: DrainState,
+        kept: Kept,
+        siblings: Siblings,
     ) -> None:
         self._context = context
         self._identity = context.identity
@@ -70,7 +77,7 @@ class Drain(Component):
         self._holds = Holds(kept)
         self._collector = Collector()
         self._hints: Subscription | None = None
-        self._leaving = Leaving(context.settings, is_idle=self._is_idle, end=self._end)
+        self._leaving = Leaving(context.settings, siblings, is_idle=self._is_idle, end=self._end)
         self.requests = InFlight()
         """Requests of the host that this process serves now."""
         self._coordinator = Coordinator(
@@ -150,6 +157,7 @@ class Drain(Component):
 
     def beat(self, now: float) -> None:
         self._leaving.beat(now, drained=self.state is State.DRAINED)
+        self._drain_state.is_replaced = self._leaving.is_replaced
         try:
             self._follow_store(now)
         finally:

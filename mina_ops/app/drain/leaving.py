@@ -10,9 +10,10 @@ from threading import Thread
 
 from mina_ops.app.drain.coordinator import Goal
 from mina_ops.app.drain.termination import Termination
-from mina_ops.app.sessions.worker import gunicorn_worker
 from mina_ops.app.settings import Settings
+from mina_ops.app.siblings import Siblings
 from mina_ops.app.state.drain_state import LEAVING
+from mina_ops.app.worker import gunicorn_worker
 
 _log = logging.getLogger(__name__)
 
@@ -26,21 +27,33 @@ class Leaving:
     """Turns SIGTERM, or gunicorn's `max_requests`, into a goal for this process.
 
     Args:
+        siblings: of the workers that have served `max_requests`, one leaves at a time.
         is_idle: see `Termination`.
         end: called once the process is drained, just before the server's own handler.
     """
 
     def __init__(
-        self, settings: Settings, *, is_idle: Callable[[], bool], end: Callable[[], None]
+        self,
+        settings: Settings,
+        siblings: Siblings,
+        *,
+        is_idle: Callable[[], bool],
+        end: Callable[[], None],
     ) -> None:
         self.goal: Goal | None = None
         """Set once this process is on its way out."""
         self._settings = settings
+        self._siblings = siblings
         self._end = end
         self._ending = False
         self._termination = Termination(is_idle)
         if settings.drain_on_sigterm:
             self._termination.install()
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether this process leaves after `max_requests`, so that another takes its place."""
+        return self.goal is not None and not self._termination.asked
 
     def at_start(self) -> None:
         """Take over what a worker set up after our `init_app`; once in each process."""
@@ -59,13 +72,16 @@ class Leaving:
             termination.reinstall()
         if termination.was_passed_on_in_vain():
             termination.asked = True
-        if self.goal is None and (termination.asked or termination.shall_recycle):
+        if self.goal is None and (termination.asked or self._shall_recycle()):
             grace = self._grace(recycled=not termination.asked)
             _log.info("This process shall end; it drains first, within %g s", grace)
             self.goal = Goal(LEAVING, time.monotonic() + grace, now + grace)
         elif self.goal is not None and drained and not self._ending:
             self._ending = True
             Thread(target=self._finish, name="mina_ops-exit", daemon=True).start()
+
+    def _shall_recycle(self) -> bool:
+        return self._termination.shall_recycle and self._siblings.may_leave()
 
     def _grace(self, *, recycled: bool) -> float:
         """Seconds to leave within, so that the server's own patience is not used up."""

@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any
 
 from mina_ops.app.forks import call_in_children
-from mina_ops.app.sessions.worker import gunicorn_worker
+from mina_ops.app.worker import gunicorn_worker
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
 

@@ -17,6 +17,7 @@ from mina_ops.app.health.registry import Registry
 from mina_ops.app.heartbeat import Heartbeat
 from mina_ops.app.metrics.outcomes import OutcomeEvents
 from mina_ops.app.settings import Settings
+from mina_ops.app.siblings import Siblings
 from mina_ops.app.socketio_binding import SocketIOBinding
 from mina_ops.app.state.drain_state import DrainState
 from mina_ops.errors import ConfigurationError
@@ -32,6 +33,7 @@ class Health(Component):
         binding: finds the app's Socket.IO server.
         drain_state: a process that drains is not ready.
         outcomes: `ai_insights` says how the host's AI service does.
+        siblings: the other workers on this port, told whether this one is ready.
     """
 
     name = "health"
@@ -42,6 +44,7 @@ class Health(Component):
         binding: SocketIOBinding,
         drain_state: DrainState,
         outcomes: OutcomeEvents,
+        siblings: Siblings,
     ) -> None:
         settings = context.settings
         self.registry = Registry(
@@ -50,8 +53,9 @@ class Health(Component):
             disabled=frozenset(settings.disabled_checks),
             vouchers=self._vouchers,
         )
-        self.readiness = Readiness(context, self.registry, drain_state)
+        self.readiness = Readiness(context, self.registry, drain_state, siblings)
         self.drain_state = drain_state
+        self._siblings = siblings
         self.pulse = Pulse(context.app.logger.name)
         self._app = context.app
         self._colours = context.identity.colours
@@ -95,6 +99,7 @@ class Health(Component):
         for check in self._built_in.late():
             if self.registry.monitors[check.name].check.run is None and check.run is not None:
                 self.registry.replace(check)
+        self._siblings.at_start()
         self.registry.begin()
         self.pulse.start()
         # A loop of its own: whatever hangs in the store, or in the name of its host, never
@@ -105,10 +110,12 @@ class Health(Component):
         """End the loop of the checks, and the thread that feels whether this process is stuck."""
         self.pulse.stop()
         self._loop.stop(wait_seconds=_LAST_BEAT_SECONDS)
+        self._siblings.close()
 
     def _look(self, now: float) -> None:
         self.registry.settle()
         self.registry.run_due()
+        self._siblings.beat(is_ready=self.readiness.is_fit())
         self._database.rest()
 
     def report(self) -> dict[str, Any]:

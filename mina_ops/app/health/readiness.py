@@ -3,44 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mina_ops.app.context import Context
 from mina_ops.app.health.fleet import failed_by_all
 from mina_ops.app.health.registry import Registry
 from mina_ops.app.health.report import fit_answer
+from mina_ops.app.siblings import Siblings
 from mina_ops.app.state.drain_state import DrainState, State
 from mina_ops.app.web.answers import Answer
 
 _MOST_ANSWERS = 64
 _FIT = 200
 _WHY_TOLERATED = ("fails for every process", "fails, which alone makes no process unready")
+_VOUCHED = "this process is {0}, and another one that answers on this port is ready"
+_REPLACED = "this process is {0}, since its server is about to put another in its place"
+
+
+@dataclass(frozen=True)
+class _Situation:
+    """All that an answer depends on.
+
+    `alone` holds what keeps this process from being ready unless its port has a better one;
+    `reasons` what keeps it from being ready in any case.
+    """
+
+    alone: tuple[str, ...]
+    reasons: tuple[str, ...]
+    tolerated: tuple[str, ...]
+    is_replaced: bool
+    is_sibling_ready: bool
 
 
 class Readiness:
-    """Answers `/ready` from states in memory; the same situation gets the same, ready answer."""
+    """Answers `/ready` from states in memory; the same situation gets the same, ready answer.
 
-    def __init__(self, context: Context, registry: Registry, drain_state: DrainState) -> None:
+    The port that a process serves is asked, so where other workers serve it too, one that starts
+    or ends by itself does not speak for it.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        registry: Registry,
+        drain_state: DrainState,
+        siblings: Siblings,
+    ) -> None:
         self._identity = context.identity
         self._store = context.store
         self._presence = context.presence
         self._registry = registry
         self._drain_state = drain_state
+        self._siblings = siblings
         self._answers: dict[object, Answer] = {}
 
     def answer(self) -> Answer:
         """200 if it started, does not drain, and no critical check fails for it alone."""
         # Not left to the next beat: a process whose checks are done would turn handshakes away.
         self._registry.catch_up()
-        failing = self._registry.failing()
-        tolerated = self._tolerated(failing) if failing else ()
-        key = (self._registry.started, self._drain_state.process, failing, tolerated)
-        known = self._answers.get(key)
+        situation = self._situation()
+        known = self._answers.get(situation)
         if known is None:
             if len(self._answers) >= _MOST_ANSWERS:
                 self._answers.clear()
-            known = self._answers[key] = self._make(*key)
+            known = self._answers[situation] = self._make(situation)
         return known
+
+    def is_fit(self) -> bool:
+        """Whether this process itself is ready, whatever others on its port are."""
+        situation = self._situation()
+        return not situation.alone and not situation.reasons
 
     def admit(self, environ: Mapping[str, Any]) -> tuple[str, Answer] | None:
         """Turn a handshake away that the load balancer may send elsewhere, where this is unready.
@@ -53,12 +86,29 @@ class Readiness:
         answer = self.answer()
         return None if answer.status == _FIT else ("unready", answer)
 
-    def _make(
-        self, started: bool, drain: State, failing: tuple[str, ...], tolerated: tuple[str, ...]
-    ) -> Answer:
-        reasons = [] if started else ["starting"]
-        reasons += [] if drain is State.SERVING else [str(drain)]
-        reasons += [name for name in failing if name not in tolerated]
+    def _situation(self) -> _Situation:
+        failing, drain = self._registry.failing(), self._drain_state
+        tolerated = self._tolerated(failing) if failing else ()
+        alone = [] if self._registry.started else ["starting"]
+        reasons = [name for name in failing if name not in tolerated]
+        if drain.process is not State.SERVING:
+            ordered = drain.is_ordered(self._identity.environment)
+            (reasons if ordered else alone).append(str(drain.process))
+        return _Situation(
+            tuple(alone),
+            tuple(reasons),
+            tolerated,
+            drain.is_replaced,
+            self._siblings.is_one_ready,
+        )
+
+    def _make(self, found: _Situation) -> Answer:
+        is_outweighed = found.is_sibling_ready or found.is_replaced
+        reasons = [*([] if is_outweighed else found.alone), *found.reasons]
+        warnings = [f"{name} {_WHY_TOLERATED[name == 'redis']}" for name in found.tolerated]
+        if is_outweighed:
+            why = _VOUCHED if found.is_sibling_ready else _REPLACED
+            warnings += [why.format(what) for what in found.alone]
         body: dict[str, Any] = {
             "status": "not_ready" if reasons else "ready",
             "version": self._identity.version,
@@ -66,8 +116,8 @@ class Readiness:
         }
         if reasons:
             body["reasons"] = reasons
-        if tolerated:
-            body["warnings"] = [f"{name} {_WHY_TOLERATED[name == 'redis']}" for name in tolerated]
+        if warnings:
+            body["warnings"] = warnings
         full = fit_answer(not reasons, body)
         return Answer(full.status, full.data(), full.headers)
 

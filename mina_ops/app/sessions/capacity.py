@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mina_ops.app.sessions.admissions import Refusal
-from mina_ops.app.sessions.worker import connection_limit
 from mina_ops.app.settings import Settings
 from mina_ops.app.web.answers import Answer
+from mina_ops.app.worker import connection_limit
 
 
 class Capacity:

@@ -18,10 +18,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from mina_ops.app.sessions.capacity import most_sessions
 from mina_ops.app.sessions.links import cut, link_of
-from mina_ops.app.sessions.worker import connection_limit
 from mina_ops.app.settings import Settings
 from mina_ops.app.socketio_adapter import allowed_origins, websocket_class
 from mina_ops.app.web.answers import Answer, StartResponse
+from mina_ops.app.worker import connection_limit
 
 LARGEST_MESSAGE = 1024
 MESSAGES_PER_SECOND = 10.0

@@ -34,16 +34,23 @@ class DrainState:
 
     Attributes:
         process: what this process does.
+        is_replaced: whether it drains only since its server is about to put another process in
+            its place, as after `max_requests`; the port that it serves goes on.
     """
 
     def __init__(self, presence: Presence) -> None:
         self.process = State.SERVING
+        self.is_replaced = False
         self._presence = presence
         self._orders: dict[str, str | None] = {}
 
     def ordered(self, colour: str, order_id: str | None) -> None:
         """A colour is under this drain order now; None: under none."""
         self._orders[colour] = order_id
+
+    def is_ordered(self, colour: str) -> bool:
+        """Whether a colour is under a drain order."""
+        return self._orders.get(colour) is not None
 
     def of(self, colour: str) -> State:
         """What a colour does, as its processes reported last; from memory."""

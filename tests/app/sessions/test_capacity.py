@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from mina_ops.app.sessions.capacity import Capacity, most_sessions
-from mina_ops.app.sessions.worker import connection_limit, gunicorn_worker
 from mina_ops.app.settings import Settings
+from mina_ops.app.worker import connection_limit, gunicorn_worker
 
 
 @pytest.mark.parametrize(
