@@ -59,8 +59,9 @@ def test_pages_that_cannot_be_told_apart_are_not_kept(
 
 
 def test_a_colour_that_does_not_answer_keeps_what_is_known(
-    site: OperatorSettings, apps: StandIns
+    site: OperatorSettings, apps: StandIns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MINA_OPS_PATIENCE", "1")
     for one in apps.instances["green"]:
         one.silent = True
     assert pinned(site, keeping(BOTH, 100), BLUE).releases == BOTH
