@@ -65,9 +65,10 @@ def command(
         else:
             status = _begin(client, grace, force)
             if wait:
-                status = _wait(client, grace)
+                status = _wait(session, client, grace)
+        told = {"state": status.state, "requests_at_balancer": status.requests_at_balancer}
         text = _sentence(name, status)
-        output.data({"colour": name, **status.body, "state": status.state}, text, as_json=as_json)
+        output.data({"colour": name, **status.body, **told}, text, as_json=as_json)
         if wait:
             from mina_ops.operator.api.draining import judge
 
@@ -97,7 +98,9 @@ def _begin(client: AppClient, grace: float, force: bool) -> DrainStatus:
 def _sentence(name: str, status: DrainStatus) -> str:
     count = status.active_connections
     live = "" if count is None else f", {count} live connections"
-    return f"{name} is {status.state}{live}{_arrivals(status)}"
+    count = status.requests_at_balancer
+    sent = f", {count} requests in flight at the load balancer" if count else ""
+    return f"{name} is {status.state}{live}{sent}{_arrivals(status)}"
 
 
 def _arrivals(status: DrainStatus) -> str:
@@ -109,10 +112,11 @@ def _arrivals(status: DrainStatus) -> str:
     return f"{text}, not yet: {', '.join(status.not_arrived[:5])}"
 
 
-def _wait(client: AppClient, grace: float) -> DrainStatus:
+def _wait(session: Session, client: AppClient, grace: float) -> DrainStatus:
     from mina_ops.operator.api.draining import follow
 
-    statuses = follow(client, grace)
+    # Its settings are read when it is asked: a drain needs no load balancer.
+    statuses = follow(client, grace, at_balancer=lambda name: session.driver.long_requests(name))
     last = _show_live(client, statuses) if sys.stderr.isatty() else _show_lines(client, statuses)
     if last is None:
         raise DrainTimedOut(f"{client.name} told nothing about its drain; run `mina-ops status`.")
@@ -122,10 +126,12 @@ def _wait(client: AppClient, grace: float) -> DrainStatus:
 def _show_lines(client: AppClient, statuses: Iterable[DrainStatus]) -> DrainStatus | None:
     """One line for each count that is new, as the playbook's 247, 156, 78, 23, 5, 0."""
     last: DrainStatus | None = None
+    before: tuple[int | None, int] | None = None
     for status in statuses:
-        if last is None or status.active_connections != last.active_connections:
+        counts = status.active_connections, status.requests_at_balancer or 0
+        if counts != before:
             output.say(_sentence(client.name, status))
-        last = status
+        last, before = status, counts
     return last
 
 

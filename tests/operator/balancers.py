@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,8 +22,10 @@ from mina_ops.operator.config import settings
 from mina_ops.operator.traffic import open_driver
 from mina_ops.operator.traffic.base import TrafficDriver
 from mina_ops.operator.traffic.haproxy.options import read_options as haproxy_options
+from mina_ops.operator.traffic.model import Split
 from mina_ops.operator.traffic.nginx.options import read_options as nginx_options
 from mina_ops.operator.traffic.site import SiteOptions
+from tests.operator import own_site
 
 
 class Apps(Protocol):
@@ -198,6 +201,36 @@ def haproxy_in_front(folder: Path, apps: Apps, binary: Path, more: str = "") -> 
             return start("haproxy", argv, folder, port=port, ready=lambda _: _is_read(driver))
 
         return Balancer(folder, port, toml, driver, launch, launch())
+
+    balancer = _on_free_ports(begin)
+    try:
+        yield balancer
+    finally:
+        balancer.stop()
+
+
+@contextmanager
+def own_site_in_front(folder: Path, apps: Apps, binary: Path) -> Iterator[Balancer]:
+    """A HAProxy of the site's own behind `[traffic.command]`, serving 100 % blue."""
+
+    def begin() -> Balancer:
+        port = free_port()
+        script = [sys.executable, "-I", "-S", own_site.__file__, str(folder)]
+        commands = (f"{name} = {json.dumps([*script, name])}" for name in ("apply", "read"))
+        traffic = '[traffic]\ndriver = "command"\n[traffic.command]\n' + "\n".join(commands)
+        toml = write_toml(folder, apps, port, traffic)
+        loaded = settings.load(toml)
+        listed = {colour.name: dict(colour.instances) for colour in loaded.colours.values()}
+        config = folder / "haproxy.cfg"
+        config.write_text(own_site.configuration(folder, port, listed))
+        first = Split.all_to("blue", loaded.colours)
+        (folder / "split.map").write_text(own_site.entries(first.to_json()))
+
+        def launch() -> Server:
+            argv = [binary, "-db", "-f", config]
+            return start("haproxy", argv, folder, port=port)
+
+        return Balancer(folder, port, toml, open_driver(loaded), launch, launch())
 
     balancer = _on_free_ports(begin)
     try:

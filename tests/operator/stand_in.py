@@ -308,6 +308,11 @@ class StandIns:
         """It listens again, on the port it had."""
         self._call(instance.serve(instance.port))
 
+    def cut(self) -> None:
+        """End every connection that is open, whatever it waits for."""
+        for instance in self.all():
+            self._loop.call_soon_threadsafe(instance.abort)
+
     async def _close(self, instance: Instance) -> None:
         assert instance.server is not None
         instance.server.close()

@@ -99,7 +99,8 @@ class DrainStatus:
     `state` is `serving`, `draining` or `drained`; `initial` sessions lived when it began,
     `forced` counts those that were cut, and `unflushed` names what could not be flushed.
     `sent_away` were closed by the drain, `arrived` of them are at the other colour (None: the app
-    cannot tell), and `not_arrived` says who is not.
+    cannot tell), and `not_arrived` says who is not. `requests_at_balancer` are still in flight to
+    the colour (None: not asked, or the load balancer cannot tell).
     """
 
     state: str
@@ -111,6 +112,7 @@ class DrainStatus:
     sent_away: int | None = None
     arrived: int | None = None
     not_arrived: tuple[str, ...] = ()
+    requests_at_balancer: int | None = None
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod

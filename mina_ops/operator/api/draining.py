@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 
-from mina_ops.errors import AppUnreachable, DrainForced, DrainTimedOut
+from mina_ops.errors import AppUnreachable, DrainForced, DrainTimedOut, MinaOpsError
 from mina_ops.operator.api.answers import DrainStatus
 from mina_ops.operator.api.client import AppClient
 
@@ -20,11 +22,15 @@ _SILENT_POLLS = 6
 # A process that has not heard of the order yet calls its colour serving; two beats, and a margin.
 _HEARD_SECONDS = 5.0
 
+# Requests of a colour, by its name, that a load balancer is still at; None: it cannot tell.
+AtBalancer = Callable[[str], int | None]
+
 
 def follow(
     client: AppClient,
     grace_seconds: float,
     *,
+    at_balancer: AtBalancer | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[DrainStatus]:
@@ -46,7 +52,7 @@ def follow(
     drained_at: float | None = None
     while True:
         try:
-            status = client.drain_status()
+            status = _asked(client, at_balancer)
             silent = 0
         except AppUnreachable:
             silent += 1
@@ -61,12 +67,33 @@ def follow(
             if status.state == "serving" and clock() - started > _HEARD_SECONDS:
                 raise DrainTimedOut(f"The drain of {client.name} was cancelled; it serves again.")
             elif clock() > deadline:
-                left = status.active_connections
-                raise DrainTimedOut(
-                    f"{client.name} still has {'?' if left is None else left} live connections "
-                    f"{MARGIN_SECONDS:g} s after its grace; order it again with a shorter --grace."
-                )
+                raise DrainTimedOut(_left(client.name, status))
         sleep(POLL_SECONDS)
+
+
+def _asked(client: AppClient, at_balancer: AtBalancer | None) -> DrainStatus:
+    """What the app says; once it says "drained", what the load balancer says too."""
+    status = client.drain_status()
+    if at_balancer is None or status.state != "drained":
+        return status
+    count = None
+    # The end of a drain depends on no load balancer that does not answer.
+    with suppress(MinaOpsError):
+        count = at_balancer(client.name)
+    return replace(status, state="draining" if count else status.state, requests_at_balancer=count)
+
+
+def _left(name: str, status: DrainStatus) -> str:
+    if status.requests_at_balancer:
+        return (
+            f"{name} still has {status.requests_at_balancer} requests in flight at the load "
+            f"balancer {MARGIN_SECONDS:g} s after its grace; to stop it now breaks them off."
+        )
+    left = status.active_connections
+    return (
+        f"{name} still has {'?' if left is None else left} live connections "
+        f"{MARGIN_SECONDS:g} s after its grace; order it again with a shorter --grace."
+    )
 
 
 def _all_is_told(status: DrainStatus, seconds: float) -> bool:

@@ -155,7 +155,10 @@ def _drain(release: Release) -> list[Step]:
 
     grace = release.plan.drain_grace_seconds
     order = f'POST {release.old.url}/admin/drain {{"grace_seconds": {grace:g}}}'
-    follow = [f"GET {release.old.url}/admin/drain, twice a second until it is drained"]
+    follow = [
+        f"GET {release.old.url}/admin/drain, twice a second until it is drained, and the load "
+        "balancer, where it can tell, has no request in flight to it"
+    ]
     looks = steps.watching(release, grace, "meanwhile, for at most")
     return [Step([order, *follow, *looks], drain)]
 
@@ -263,7 +266,7 @@ def _drain_old(release: Release) -> None:
     until(release, release.plan.ready_seconds, lambda: release.old_app.begin_drain(grace))
     watch = _watch(release, Phase.DRAIN)
     began, status, most = release.clock(), None, 0
-    for status in draining.follow(release.old_app, grace, clock=release.clock, sleep=release.sleep):
+    for status in release.following(release.old_app):
         release.observer.drain(release.old.name, status.active_connections)
         most = max(most, status.active_connections or 0)
         watch.look(release.clock() - began)

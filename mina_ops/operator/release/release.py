@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
 from mina_ops.errors import OperatorError
+from mina_ops.operator.api import draining
+from mina_ops.operator.api.answers import DrainStatus
 from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.config.colours import Colour
 from mina_ops.operator.config.settings import OperatorSettings
@@ -231,6 +233,16 @@ class Release:
             raise OperatorError(
                 f"{hook}: `{programs.quoted(argv)}` ended with {result.code}: {result.last_line()}"
             )
+
+    def following(self, app: AppClient) -> Iterator[DrainStatus]:
+        """A colour's drain to its end; see `draining.follow`."""
+        return draining.follow(
+            app,
+            self.plan.drain_grace_seconds,
+            at_balancer=self.driver.long_requests,
+            clock=self.clock,
+            sleep=self.sleep,
+        )
 
     def give(self, percent: int, *, cohort: bool = False) -> Applied:
         """Give the new colour a share, and its cohort if asked; see `TrafficDriver.apply`.

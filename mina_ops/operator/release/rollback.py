@@ -12,7 +12,6 @@ from typing import NoReturn
 
 from mina_ops import files
 from mina_ops.errors import MinaOpsError, OperatorError, RolledBack
-from mina_ops.operator.api import draining
 from mina_ops.operator.release import flags
 from mina_ops.operator.release.model import Phase
 from mina_ops.operator.release.release import Release
@@ -164,7 +163,7 @@ def _most_of_it(release: Release) -> None:
 def _drain_new(release: Release) -> None:
     grace = release.plan.drain_grace_seconds
     release.new_app.begin_drain(grace)
-    for status in draining.follow(release.new_app, grace, clock=release.clock, sleep=release.sleep):
+    for status in release.following(release.new_app):
         release.observer.drain(release.new.name, status.active_connections)
 
 

@@ -129,6 +129,17 @@ class TrafficDriver(ABC):
         """Websockets that it can carry at once; None where it does not say."""
         return None
 
+    def long_requests(self, colour: str) -> int | None:
+        """Requests that the colour's instances have been at for a second, tunnels included.
+
+        Those of the load balancer's processes that serve now; None where it cannot tell colours
+        apart, as nginx.
+
+        Raises:
+            TrafficError: it does not answer.
+        """
+        return None
+
     def render(self) -> dict[str, str]:
         """The load balancer's configuration: path -> text; {} where the driver has none."""
         return {}

