@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mina_ops.app.context import Context
 from mina_ops.app.health.fleet import failed_by_all
@@ -21,9 +20,8 @@ _VOUCHED = "this process is {0}, and another one that answers on this port is re
 _REPLACED = "this process is {0}, since its server is about to put another in its place"
 
 
-@dataclass(frozen=True)
-class _Situation:
-    """All that an answer depends on.
+class _Situation(NamedTuple):
+    """All that an answer depends on. A tuple, since each probe makes one and looks it up.
 
     `alone` holds what keeps this process from being ready unless its port has a better one;
     `reasons` what keeps it from being ready in any case.
@@ -89,18 +87,15 @@ class Readiness:
     def _situation(self) -> _Situation:
         failing, drain = self._registry.failing(), self._drain_state
         tolerated = self._tolerated(failing) if failing else ()
-        alone = [] if self._registry.started else ["starting"]
-        reasons = [name for name in failing if name not in tolerated]
+        alone = () if self._registry.started else ("starting",)
+        reasons = tuple(name for name in failing if name not in tolerated) if failing else ()
         if drain.process is not State.SERVING:
-            ordered = drain.is_ordered(self._identity.environment)
-            (reasons if ordered else alone).append(str(drain.process))
-        return _Situation(
-            tuple(alone),
-            tuple(reasons),
-            tolerated,
-            drain.is_replaced,
-            self._siblings.is_one_ready,
-        )
+            if drain.is_ordered(self._identity.environment):
+                reasons = (str(drain.process), *reasons)
+            else:
+                alone = (*alone, str(drain.process))
+        vouched = self._siblings.is_one_ready
+        return _Situation(alone, reasons, tolerated, drain.is_replaced, vouched)
 
     def _make(self, found: _Situation) -> Answer:
         is_outweighed = found.is_sibling_ready or found.is_replaced
