@@ -152,6 +152,9 @@ class Settings:
         "can be read, less the reserve.", "sessions", least=1)
     connection_reserve: int = _key("MINA_OPS_CONNECTION_RESERVE", 4, WHOLE,
         "Connections of a worker kept free for operators.", "connections", least=0)
+    queue_needed: bool = _key("MINA_OPS_QUEUE_NEEDED", True, FLAG,
+        "Whether what one colour emits concerns clients of the other. `0` where the server only "
+        "answers the client that spoke: then nobody warns that there is no message queue.")
     raw_ping: bool = _key("MINA_OPS_RAW_PING", True, FLAG,
         'Answer the `{"type": "ping"}` of a raw websocket (wscat).')
     raw_ping_origins: tuple[str, ...] = _key("MINA_OPS_RAW_PING_ORIGINS", (), TEXTS,

@@ -7,6 +7,8 @@ from typing import Any
 
 # All are set by every worker class; a host may have taken over some of them.
 _SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGINT)
+# What the modules of worker classes that fit an async mode have in their names.
+_GREEN = {"gevent": ("ggevent", "geventwebsocket"), "eventlet": ("geventlet",)}
 
 
 def gunicorn_worker() -> Any | None:
@@ -16,6 +18,26 @@ def gunicorn_worker() -> Any | None:
         if hasattr(owner, "cfg") and hasattr(owner, "max_requests"):
             return owner
     return None
+
+
+def misfit(async_mode: str) -> str | None:
+    """Why Socket.IO's async mode cannot serve websockets under this worker; None: it can.
+
+    Example: `SocketIO(async_mode="gevent")` under gthread. Each websocket waits in gevent's way, in
+    a thread that no loop of gevent runs in, and its client gives up.
+    """
+    worker = gunicorn_worker()
+    if worker is None or async_mode not in _GREEN:
+        return None
+    modules = {base.__module__ for base in type(worker).__mro__}
+    if any(fit in module for module in modules for fit in _GREEN[async_mode]):
+        return None
+    name = worker.cfg.worker_class_str
+    return (
+        f"async_mode is {async_mode}, and gunicorn's worker class is {name}: no websocket comes "
+        f"in. Start gunicorn with --worker-class {async_mode}, or give "
+        'SocketIO(async_mode="threading")'
+    )
 
 
 def connection_limit(async_mode: str) -> int | None:

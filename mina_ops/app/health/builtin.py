@@ -63,8 +63,10 @@ class BuiltIn:
         return websockets_check(self._binding, self._colours_beside)
 
     def _colours_beside(self) -> list[str]:
-        """Other colours that have a process now, from memory."""
+        """Other colours that have a process now and must hear ours, from memory."""
         own, context = self._settings.environment, self._context
+        if not self._settings.queue_needed:
+            return []
         others = [colour for colour in context.identity.colours if colour != own]
         found = {colour: context.presence.summary(colour) for colour in others}
         return [colour for colour, seen in found.items() if seen.processes and not seen.stale]

@@ -63,7 +63,7 @@ class Connections(Component):
 
     def _warn_of_islands(self) -> None:
         """Say once that two colours run without a message queue."""
-        if self._is_warned or self.sessions is None or self._binding.has_queue:
+        if self._is_warned or self.sessions is None or self._hears_others() is not False:
             return
         environment = self.identity.environment
         for colour in self._context.settings.colours:
@@ -105,11 +105,16 @@ class Connections(Component):
             "window_seconds": 0,
             "samples": sums.total,
             "reporters": len(counts),
-            "message_queue": self._binding.has_queue,
+            "message_queue": self._hears_others(),
             "server": self._server(),
             "generated_at": datetime.fromtimestamp(read_at, UTC).isoformat(timespec="milliseconds"),
             "stale": peers.stale,
         }
+
+    def _hears_others(self) -> bool | None:
+        """Whether there is a message queue; None: there is none, and the host needs none."""
+        has_queue = self._binding.has_queue
+        return True if has_queue else False if self._context.settings.queue_needed else None
 
     def _server(self) -> dict[str, Any]:
         """How this process serves Socket.IO; {} where it serves none."""

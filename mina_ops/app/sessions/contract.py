@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from mina_ops.app.metrics.contract import query
 from mina_ops.app.web.openapi.forms import (
     ABOUT,
-    BOOLEAN,
     COUNT,
     DRAIN_STATES,
     TEXT,
@@ -27,8 +26,9 @@ SCHEMAS: Mapping[str, Schema] = {
             "by_process": keyed(COUNT),
             "drain": DRAIN_STATES,
             "message_queue": {
-                **BOOLEAN,
-                "description": "Whether events of other processes reach this one's clients.",
+                "type": ["boolean", "null"],
+                "description": "Whether events of other processes reach this one's clients; null: "
+                "they do not, and MINA_OPS_QUEUE_NEEDED says that they need not.",
             },
             "server": {
                 **record(

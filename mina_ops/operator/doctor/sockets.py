@@ -12,6 +12,8 @@ from mina_ops.operator.doctor.findings import Finding, fault, ok, unknown, warni
 
 _FEW = 32
 """A process that takes fewer sessions than this is full before it is busy."""
+_MANY = 20
+"""Handshakes without one that came in, from which on it is no accident."""
 
 Said = Mapping[str, Any]
 
@@ -25,12 +27,15 @@ def examine(settings: OperatorSettings) -> Iterator[Finding]:
             with AppClient(colour.name, colour.url) as client:
                 own = client.metric("connections")
                 of_other = client.metric("connections", environment=other)
+                handshakes = client.metric("websockets")
         except MinaOpsError as error:
             yield unknown("sockets", f"{colour.name} was not asked: {error}")
             continue
-        said[colour.name] = {**own, "hears": of_other.get("reporters")}
+        heard = {"hears": of_other.get("reporters"), "handshakes": handshakes}
+        said[colour.name] = {**own, **heard}
     for name, body in said.items():
         yield from _server(name, body.get("server") or {})
+        yield from _handshakes(name, body["handshakes"])
     if len(said) == len(settings.colours):
         yield from _both(said)
 
@@ -56,6 +61,20 @@ def _server(name: str, server: Said) -> Iterator[Finding]:
         return
     room = "no limit that it knows of" if most is None else f"{most} sessions a process"
     yield ok("sockets", f"{name} serves Socket.IO ({mode}), {room}")
+
+
+def _handshakes(name: str, figures: Said) -> Iterator[Finding]:
+    """Many came and nobody got in: what clients do wrong differs, what a server does is alike."""
+    attempts, accepted = figures.get("attempts") or 0, figures.get("accepted")
+    if attempts < _MANY or accepted:
+        return
+    told = ", ".join(f"{why} {number}" for why, number in (figures.get("failures") or {}).items())
+    yield warning(
+        "sockets",
+        f"none of the last {attempts} handshakes at {name} came in: {told}",
+        "try one: wscat -c 'ws://.../socket.io/?EIO=4&transport=websocket'; if it is cut at once, "
+        "worker class, async_mode and websocket library do not fit together (the log says which)",
+    )
 
 
 def _both(said: Mapping[str, Said]) -> Iterator[Finding]:

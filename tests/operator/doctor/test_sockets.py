@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import httpx
 import pytest
 
 from mina_ops.demo.processes import HOST, Server
@@ -17,10 +18,18 @@ from tests.support.wait import eventually
 APP = "tests.app.console.host:app"
 
 
-def started(hosts: Hosts, redis_url: str, green: Mapping[str, str], **more: object) -> list[Server]:
+def started(
+    hosts: Hosts,
+    redis_url: str,
+    green: Mapping[str, str],
+    *,
+    blue: Mapping[str, str] | None = None,
+    **more: object,
+) -> list[Server]:
     environment = {"REDIS_URL": redis_url}
+    of_blue = {**environment, "ENVIRONMENT": "blue", **(blue or {})}
     return [
-        hosts(APP, environment={**environment, "ENVIRONMENT": "blue"}, **more),  # type: ignore[arg-type]
+        hosts(APP, environment=of_blue, **more),  # type: ignore[arg-type]
         hosts(APP, environment={**environment, "ENVIRONMENT": "green", **green}),
     ]
 
@@ -38,12 +47,28 @@ def found(folder: Path, servers: list[Server]) -> list[tuple[State, str]]:
 def test_two_colours_that_share_a_store_hear_of_each_other(
     start_host: Hosts, redis_url: str, tmp_path: Path
 ) -> None:
-    servers = started(start_host, redis_url, {})
+    # blue says that it needs no message queue, and so nobody misses one there.
+    servers = started(start_host, redis_url, {}, blue={"MINA_OPS_QUEUE_NEEDED": "0"})
     heard = (State.OK, "blue and green hear of each other")
     eventually(lambda: heard in found(tmp_path, servers), 20, "they hear of each other")
     odd = [one for one in found(tmp_path, servers) if one[0] is not State.OK]
     assert [state for state, _ in odd] == [State.WARNING]
-    assert "blue and green without a message queue" in odd[0][1]
+    assert "green without a message queue" in odd[0][1]
+
+
+def test_handshakes_of_which_none_came_in_are_told(
+    start_host: Hosts, redis_url: str, tmp_path: Path
+) -> None:
+    servers = started(start_host, redis_url, {})
+    with httpx.Client(base_url=servers[0].url, timeout=10) as client:
+        for _ in range(20):
+            assert client.get("/socket.io/?EIO=1&transport=polling").status_code == 400
+
+    def told() -> bool:
+        warnings = [text for state, text in found(tmp_path, servers) if state is State.WARNING]
+        return "none of the last 20 handshakes at blue came in: http_400 20" in warnings
+
+    eventually(told, 10)
 
 
 def test_colours_of_two_products_do_not_hear_of_each_other(

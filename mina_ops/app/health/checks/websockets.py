@@ -8,6 +8,7 @@ from typing import Any
 
 from mina_ops.app.health.model import Check, Unhealthy, Warned
 from mina_ops.app.socketio_binding import SocketIOBinding
+from mina_ops.app.worker import misfit
 
 _SERVING = ("200", "503")  # 503: new sessions are refused while draining, as they should be
 
@@ -29,7 +30,9 @@ def websockets_check(
         return Check(name="websockets", run=None, shared=False)
 
     def examine() -> None:
-        _knock(binding.server or getattr(socketio, "server", None))
+        server = _knock(binding.server or getattr(socketio, "server", None))
+        if (why := misfit(server.eio.async_mode)) is not None:
+            raise Unhealthy(why)
         others = [] if binding.has_queue else colours_beside()
         if others:
             raise Warned(
@@ -47,7 +50,8 @@ def websockets_check(
     )
 
 
-def _knock(server: Any) -> None:
+def _knock(server: Any) -> Any:
+    """The server, which answered at the handshake's path."""
     if server is None:
         raise Unhealthy("Socket.IO is not attached to the app: socketio.init_app was not called")
     statuses: list[str] = []
@@ -59,6 +63,7 @@ def _knock(server: Any) -> None:
     list(server.handle_request(_options_request(server), start) or ())
     if not statuses or not statuses[0].startswith(_SERVING):
         raise Unhealthy(f"the handshake's path answered {statuses[:1] or 'nothing'}")
+    return server
 
 
 def _options_request(server: Any) -> dict[str, Any]:
