@@ -12,7 +12,7 @@ from mina_ops.cli.session import Session
 
 @click.command(name="notify")
 @click.argument("event")
-@click.argument("text")
+@click.argument("text", default="")
 @click.option("--deadline", type=click.FloatRange(0.1, 120), metavar="S", help="At most so long.")
 @output.dry_run_option
 @output.json_option
@@ -22,14 +22,23 @@ def command(
 ) -> None:
     """Tell every channel that hears of EVENT (rollback, alert, release, ...) the TEXT.
 
-    Exit code 1 if a channel was not reached; never takes longer than the deadline.
+    The event `drill` goes to every channel, whatever it hears of, and needs no TEXT. Exit code 1 if
+    a channel was not reached, or a drill has none; never takes longer than the deadline.
     """
     from mina_ops.errors import OperatorError
     from mina_ops.operator.notify import channels as notify
+    from mina_ops.operator.system.people import whoami
 
+    drill = event == notify.DRILL
     if not text.strip():
-        raise click.UsageError("TEXT is empty.")
+        if not drill:
+            raise click.UsageError("TEXT is empty.")
+        text = f"This is a drill by {whoami()}: nothing happened, nothing is to be done."
     notifier = notify.from_table(optional.table(session, "notify"))
+    if drill and not notifier.channels:
+        raise OperatorError(
+            "Nobody would be called: no channel is set up. See [notify.channels.NAME] in docs/emergency.md."
+        )
     heard = [channel.name for channel in notifier.channels if channel.hears(event)]
     if dry_run:
         names = ", ".join(heard) or "nobody (no channel is set up)"

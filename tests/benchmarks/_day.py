@@ -14,18 +14,16 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from _laws import Counts, Law, law
 from _simulated import (
     BASELINE_SECONDS,
     P95_LOOK_SECONDS,
     RATE_LOOK_SECONDS,
     SHARES,
     STEP_SECONDS,
-    Counts,
     Durations,
-    Law,
     Rates,
     Source,
-    law,
 )
 from numpy.typing import NDArray
 
@@ -110,26 +108,30 @@ class Releases:
 
     def drawn(self, source: Source) -> Iterator[Drawn]:
         """Stage by stage, with the baseline that the product would compare with there."""
-        before = self._before(source)
+        before, age = self._before(source)
         for stage in stages(self.traffic):
-            durations = self._durations(source, stage, before)
+            durations = self._durations(source, stage, before, age)
             yield Drawn(self._rates(source, stage, 1.0), self._rates(source, stage, 0.1), durations)
             old = durations.old.sum(1)
-            before = np.where(old.sum(-1, keepdims=True) >= TO_COMPARE, old, before)
+            renewed = old.sum(-1) >= TO_COMPARE
+            before = np.where(renewed[:, None], old, before)
+            age = np.where(renewed, stage.seconds / 2, age + stage.seconds)
 
-    def _before(self, source: Source) -> Counts:
-        """Blue's durations of the quarter of an hour before the start, or of the hour."""
+    def _before(self, source: Source) -> tuple[Counts, NDArray[np.float64]]:
+        """Blue's durations of the quarter of an hour before the start, or of the hour; the age."""
         per_second = self.traffic * float(self.day.traffic(np.array(self.begins)))
         quiet = per_second * BASELINE_SECONDS < TO_COMPARE
         seconds = 3600 if quiet else BASELINE_SECONDS
         looks = self.begins - np.arange(P95_LOOK_SECONDS, seconds + 1, P95_LOOK_SECONDS)
-        return self._counts(source, looks, 1.0, 1.0).sum(1)
+        return self._counts(source, looks, 1.0, 1.0).sum(1), np.full(self.count, seconds / 2)
 
-    def _durations(self, source: Source, stage: Stage, before: Counts) -> Durations:
+    def _durations(
+        self, source: Source, stage: Stage, before: Counts, age: NDArray[np.float64]
+    ) -> Durations:
         looks = self._looks(stage, P95_LOOK_SECONDS)
         new = self._counts(source, looks, stage.share, self.slower)
         old = self._counts(source, looks, 1 - stage.share, 1.0)
-        return Durations(new, old, before, self.kind)
+        return Durations(new, old, before, age, self.kind)
 
     def _counts(
         self, source: Source, looks: NDArray[np.float64], share: float, slower: float

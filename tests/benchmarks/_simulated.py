@@ -7,19 +7,19 @@ and whatever may be a FAIL is handed to `judge`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from _laws import BUCKETS, Counts, Law, law, p95
 from numpy.typing import NDArray
 
 from mina_ops.operator.release.verdicts import latency
 from mina_ops.operator.release.verdicts.figures import RECENT_SECONDS, window_of
 from mina_ops.operator.release.verdicts.judging import judge
-from mina_ops.operator.release.verdicts.latency import TO_COMPARE, TO_PASS
+from mina_ops.operator.release.verdicts.latency import AN_HOUR, TO_COMPARE, TO_PASS
 from mina_ops.operator.release.verdicts.model import Figures, Handshakes, Response
 from mina_ops.operator.release.verdicts.statistics import (
     PASS_CHANCE,
@@ -40,7 +40,6 @@ RATE_LOOK_SECONDS, P95_LOOK_SECONDS = 5, 15
 BASELINE_SECONDS = 900
 _TABLE = 4000
 
-Counts = NDArray[np.int64]
 Source = np.random.Generator
 
 
@@ -148,42 +147,17 @@ def draw_rates(
     return Rates(trials, source.binomial(trials, rate(looks)))
 
 
-Law = NDArray[np.float64]
-
-# From the median up, since nothing below it is compared; 5 % wide, the product's are 2 %.
-BUCKETS = {
-    "lognormal": np.geomspace(40.0, 2_500.0, 90),
-    "bimodal": np.geomspace(20.0, 4_000.0, 100),
-    "heavy": np.geomspace(18.0, 20_000.0, 110),
-}
-"""Milliseconds, by the law of the latencies."""
-
-
-def law(kind: str, factor: float = 1.0) -> Law:
-    """The chance of each bucket: `lognormal`, `bimodal` or `heavy` latencies, `factor` as long."""
-    edges = np.concatenate([[1e-9], BUCKETS[kind][:-1], [1e12]]) / factor
-    if kind == "heavy":  # Pareto with an infinite variance
-        cumulative = np.where(edges < 10.0, 0.0, 1 - (10.0 / np.maximum(edges, 10.0)) ** 1.1)
-    elif kind == "bimodal":  # 6 % of the requests call something slow
-        cumulative = 0.94 * _lognormal(edges, 20.0, 0.4) + 0.06 * _lognormal(edges, 500.0, 0.3)
-    else:
-        cumulative = _lognormal(edges, 40.0, 0.8)
-    chances = np.maximum(np.diff(cumulative), 0.0)
-    return np.asarray(chances / chances.sum())
-
-
-def _lognormal(values: Law, median: float, sigma: float) -> Law:
-    z = (np.log(values) - math.log(median)) / (sigma * math.sqrt(2))
-    return np.array([0.5 * (1 + math.erf(x)) for x in z])
-
-
 @dataclass(frozen=True)
 class Durations:
-    """Both colours' requests at one share by release, look and bucket."""
+    """Both colours' requests at one share by release, look and bucket.
+
+    `before` are blue's of an earlier time, whose middle was `before_age` seconds before the step.
+    """
 
     new: Counts
     old: Counts
     before: Counts
+    before_age: NDArray[np.float64]
     kind: str = "lognormal"
 
     def failed_at(self) -> Counts:
@@ -191,11 +165,12 @@ class Durations:
         first = np.full(len(self.new), -1, np.int64)
         for spans in windows(self.new.shape[1], P95_LOOK_SECONDS):
             seconds = np.array(spans) * P95_LOOK_SECONDS
-            a, b = trailing(self.new, spans), self._compared(trailing(self.old, spans))
+            a = trailing(self.new, spans)
+            b, ages = self._compared(spans)
             for release, look in _may_be_slower(a, b, self.kind, seconds >= 30):
-                known = first[release]
+                known, age = first[release], ages[release, look]
                 if (known < 0 or look < known) and is_slower(
-                    a[release, look], b[release, look], self.kind
+                    a[release, look], b[release, look], self.kind, age
                 ):
                     first[release] = look
         return first
@@ -203,8 +178,9 @@ class Durations:
     def passed_at(self) -> Counts:
         """The first look of each release at or after the step's end that passes; -1: none."""
         spans = windows(self.new.shape[1], P95_LOOK_SECONDS)[0]
-        a, b = trailing(self.new, spans), self._compared(trailing(self.old, spans))
-        limit = 1.5 * p95(b, self.kind)
+        a = trailing(self.new, spans)
+        b, ages = self._compared(spans)
+        limit = 1.5 * p95(b, self.kind) * (1 + np.minimum(1.0, ages / AN_HOUR))
         late = np.where(limit[..., None] <= BUCKETS[self.kind], a, 0).sum(-1)
         n, m = a.sum(-1), b.sum(-1)
         first = np.full(len(a), -1, np.int64)
@@ -215,9 +191,17 @@ class Durations:
                     break
         return first
 
-    def _compared(self, old: Counts) -> Counts:
-        enough = old.sum(-1, keepdims=True) >= TO_COMPARE
-        return np.where(enough, old, self.before[:, None, :])
+    def _compared(self, spans: Counts) -> tuple[Counts, NDArray[np.float64]]:
+        """What `with_baseline` compares with at each look, and how old that is, in seconds."""
+        own = windows(self.old.shape[1], P95_LOOK_SECONDS)[0]
+        recent, whole = trailing(self.old, spans), trailing(self.old, own)
+        some, enough = (c.sum(-1) >= TO_COMPARE for c in (recent, whole))
+        now = np.where(some[..., None], recent, whole)
+        elapsed = np.arange(1, self.old.shape[1] + 1) * P95_LOOK_SECONDS
+        ages = self.before_age[:, None] + (elapsed - spans * P95_LOOK_SECONDS / 2)[None, :]
+        live = some | enough
+        compared = np.where(live[..., None], now, self.before[:, None, :])
+        return compared, np.where(live, 0.0, ages)
 
 
 @cache
@@ -225,12 +209,6 @@ def _passes(late: int, trials: int, others: int) -> bool:
     if trials < TO_PASS or others < TO_COMPARE:
         return False
     return exceedances_head(late, trials, int(others * 0.05), others) < PASS_CHANCE
-
-
-def p95(counts: Counts, kind: str, q: float = 0.95) -> NDArray[np.float64]:
-    """The quantile of each row of counts by bucket, in milliseconds."""
-    ranks = counts.cumsum(-1) >= q * counts.sum(-1, keepdims=True)
-    return np.asarray(BUCKETS[kind][ranks.argmax(-1)], dtype=np.float64)
 
 
 def _may_be_slower(new: Counts, old: Counts, kind: str, long: NDArray[np.bool_]) -> Counts:
@@ -256,9 +234,10 @@ def _may_be_slower(new: Counts, old: Counts, kind: str, long: NDArray[np.bool_])
     return np.asarray(found[far])
 
 
-def is_slower(new: Counts, old: Counts, kind: str) -> bool:
+def is_slower(new: Counts, old: Counts, kind: str, age_seconds: float = 0.0) -> bool:
     """Whether `judge` takes a release with these durations back."""
-    found = judge(Figures(histogram=pairs(new, kind)), Figures(histogram=pairs(old, kind)))
+    before = Figures(histogram=pairs(old, kind), age_seconds=age_seconds)
+    found = judge(Figures(histogram=pairs(new, kind)), before)
     return found.response is Response.GRADUAL
 
 
@@ -290,7 +269,7 @@ def draw_durations(
     quiet = per_second * BASELINE_SECONDS < TO_COMPARE
     seconds = 3600 if quiet else BASELINE_SECONDS
     before = source.multinomial(source.poisson(per_second * seconds, releases), blue)
-    return Durations(new, old, before, kind)
+    return Durations(new, old, before, np.full(releases, seconds / 2), kind)
 
 
 def ended(failed: Counts, passed: Counts) -> NDArray[np.bool_]:

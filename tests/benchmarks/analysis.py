@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 from _in_a_day import day_batch, missed_in_a_day, rush
+from _laws import Law, law, p95
 from _peers_of_analysis import argo, by_minute, e_process_alarm, flagger, kayenta
 from _report import Report, arguments
 from _simulated import (
@@ -30,15 +31,12 @@ from _simulated import (
     TRAFFIC,
     Counts,
     Durations,
-    Law,
     Source,
     draw_durations,
     draw_rates,
     ended,
     fail_chance,
     is_slower,
-    law,
-    p95,
 )
 from numpy.typing import NDArray
 

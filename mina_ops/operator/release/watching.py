@@ -135,7 +135,10 @@ class Watch:
         """
         if self.baseline is None or samples(self._seen.histogram) < TO_COMPARE:
             return
-        self.baseline = replace(self.baseline, histogram=self._seen.histogram)
+        seen = self._seen
+        self.baseline = replace(
+            self.baseline, histogram=seen.histogram, seconds=seen.seconds, read_at=seen.read_at
+        )
         self.release.note(self.phase, baseline=to_json(self.baseline))
 
     def _with_split(self, judgement: Judgement) -> Judgement:

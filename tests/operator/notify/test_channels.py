@@ -134,12 +134,10 @@ def test_command_tells_and_says_who_was_missed(
     webhook: Webhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ONCALL", webhook.url)
-    config = tmp_path / "mina-ops.toml"
-    config.write_text(
-        'public.url = "http://127.0.0.1:1"\ntraffic.driver = "command"\n'
-        '[colours.blue]\nurl = "http://127.0.0.1:1"\n[colours.green]\nurl = "http://127.0.0.1:2"\n'
+    config = _config(
+        tmp_path,
         '[notify]\ntries = 1\ndeadline_seconds = 60\n[notify.channels.oncall]\nurl_env = "ONCALL"\n'
-        '[notify.channels.dead]\nurl = "json://127.0.0.1:1"\nevents = ["alert"]\n'
+        '[notify.channels.dead]\nurl = "json://127.0.0.1:1"\nevents = ["alert"]\n',
     )
     arguments = ["--config", str(config), "notify"]
     done = CliRunner().invoke(main, [*arguments, "rollback", "over"])
@@ -147,6 +145,40 @@ def test_command_tells_and_says_who_was_missed(
     done = CliRunner().invoke(main, [*arguments, "alert", "over"])
     assert done.exit_code == 1
     assert "Not told: dead" in done.stderr
+    done = CliRunner().invoke(main, [*arguments, "rollback", " "])
+    assert done.exit_code == 2
     done = CliRunner().invoke(main, [*arguments, "alert", "over", "--dry-run"])
     assert done.stdout == "Would tell oncall, dead.\n"
     assert len(webhook.messages) == 2
+
+
+def _config(folder: Path, notify: str) -> Path:
+    config = folder / "mina-ops.toml"
+    config.write_text(
+        'public.url = "http://127.0.0.1:1"\ntraffic.driver = "command"\n'
+        '[colours.blue]\nurl = "http://127.0.0.1:1"\n[colours.green]\nurl = "http://127.0.0.1:2"\n'
+        + notify
+    )
+    return config
+
+
+def test_a_drill_reaches_every_channel_whatever_it_hears_of(
+    webhook: Webhook, tmp_path: Path
+) -> None:
+    config = _config(
+        tmp_path,
+        f'[notify.channels.oncall]\nurl = "{webhook.url}"\n'
+        f'[notify.channels.releases]\nurl = "{webhook.url}"\nevents = ["release"]\n',
+    )
+    done = CliRunner().invoke(main, ["--config", str(config), "notify", "drill"])
+    assert (done.exit_code, done.stdout) == (0, "oncall: told\nreleases: told\n")
+    assert [message["title"] for message in webhook.messages] == ["Mina drill"] * 2
+    assert all("nothing happened" in message["message"] for message in webhook.messages)
+
+
+def test_a_drill_of_a_site_that_would_call_nobody_fails(tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        main, ["--config", str(_config(tmp_path, "[notify]\n")), "notify", "drill"]
+    )
+    assert done.exit_code == 1
+    assert "Nobody would be called" in done.stderr

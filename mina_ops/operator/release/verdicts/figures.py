@@ -90,6 +90,7 @@ def figures(
         ai=_check(health.checks, "openai").get("status"),
         stale=any(counts.stale for counts in (found, *shorter)),
         recent=shorter,
+        read_at=time.monotonic(),
     )
 
 
@@ -138,13 +139,32 @@ def _outcome(client: AppClient, name: str, window: int) -> Tally:
 
 
 def with_baseline(old: Figures, before: Figures | None) -> Figures:
-    """The old colour's figures; its durations from before the switch once few reach it."""
-    if before is None:
+    """The old colour's figures; where few reached it, its durations of a longer or earlier time.
+
+    A short window takes those of the whole step, which are as much of the present. Those from
+    before the last change of shares come last, and say how old they are.
+    """
+    now = _with_durations(old, before, old)
+    enough = samples(old.histogram) >= TO_COMPARE
+    return replace(
+        now,
+        recent=tuple(
+            replace(shorter, histogram=old.histogram)
+            if enough and samples(shorter.histogram) < TO_COMPARE
+            else _with_durations(shorter, before, old)
+            for shorter in old.recent
+        ),
+    )
+
+
+def _with_durations(old: Figures, before: Figures | None, read: Figures) -> Figures:
+    """`old`, with the durations of `before` if it has too few; `read` says when it was read."""
+    if before is None or samples(old.histogram) >= TO_COMPARE or not before.histogram:
         return old
-    recent = tuple(with_baseline(counts, before) for counts in old.recent)
-    enough = samples(old.histogram) >= TO_COMPARE or len(before.histogram) == 0
-    histogram = old.histogram if enough else before.histogram
-    return replace(old, histogram=histogram, recent=recent)
+    age = (before.seconds - old.seconds) / 2  # from the middle of a window to that of the other
+    if read.read_at is not None and before.read_at is not None:
+        age += read.read_at - before.read_at
+    return replace(old, histogram=before.histogram, age_seconds=max(0.0, age))
 
 
 def missing_figures(client: AppClient) -> list[str]:
@@ -180,6 +200,7 @@ def to_json(found: Figures) -> dict[str, Any]:
         "database_ms": found.database_ms,
         "ai": found.ai,
         "fault": found.fault,
+        "read_at": found.read_at,
     }
 
 
@@ -197,6 +218,7 @@ def from_json(raw: Mapping[str, Any]) -> Figures:
         database_ms=raw.get("database_ms"),
         ai=raw.get("ai"),
         fault=raw.get("fault"),
+        read_at=raw.get("read_at"),
     )
 
 

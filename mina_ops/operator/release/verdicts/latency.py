@@ -17,7 +17,6 @@ from mina_ops.operator.release.verdicts.model import (
 from mina_ops.operator.release.verdicts.statistics import (
     FAIL_CHANCE,
     PASS_CHANCE,
-    Histogram,
     above,
     exceedances_head,
     exceedances_tail,
@@ -33,6 +32,9 @@ TO_COMPARE = 100
 
 TO_PASS = 45
 """Requests that the new colour needs at least for a pass: 0.95 ** 45 < `PASS_CHANCE`."""
+
+AN_HOUR = 3600.0
+"""A site may become twice as slow in it without anybody's fault, as in a morning's rush."""
 
 _Q = 0.95
 # Durations must surely be longer by so much of the limit, so that a release which is 20 % slower
@@ -58,23 +60,38 @@ def _fail(new: Figures, old: Figures, rules: Triggers) -> Finding | None:
     slow, fast = quantile(new.histogram, _Q), quantile(old.histogram, _Q)
     if slow is None or fast is None or samples(old.histogram) < TO_COMPARE:
         return None
-    limit = _limit(fast, rules)
-    if slow <= limit or not _is_surely_slower(new.histogram, old.histogram, limit, rules):
+    limit = _limit(fast, rules) * _drift(old)
+    if slow <= limit or not _is_surely_slower(new, old, limit, rules):
         return None
     reason = (
         f"P95 {_ms(slow)} against {_ms(fast)} (+{100 * (slow / fast - 1):.0f} %), the limit is "
         f"+{rules.p95_increase_percent:g} %"
     )
+    if old.age_seconds:
+        reason = (
+            f"P95 {_ms(slow)} against {_ms(fast)} {old.age_seconds / 60:.0f} min before "
+            f"(+{100 * (slow / fast - 1):.0f} %), the limit is +{100 * (limit / fast - 1):.0f} %"
+        )
     return Finding("p95", Verdict.FAIL, Response.GRADUAL, reason)
 
 
-def _is_surely_slower(new: Histogram, old: Histogram, limit: float, rules: Triggers) -> bool:
+def _drift(old: Figures) -> float:
+    """By how much the time of day alone may have slowed the site down since `old` was measured.
+
+    Once the old colour has no traffic, nothing tells a slow release from a site that is slow now.
+    """
+    return 1 + min(1.0, old.age_seconds / AN_HOUR)
+
+
+def _is_surely_slower(new: Figures, old: Figures, limit: float, rules: Triggers) -> bool:
     """Whether the new colour is slower by half of the limit at least, wherever it shows best."""
-    tolerated = 1 + _SURE_SHARE * rules.p95_increase_percent / 100
-    trials, others = samples(new), samples(old)
-    marks = [mark for q in _COMPARED if (mark := quantile(old, q)) is not None]
+    tolerated = (1 + _SURE_SHARE * rules.p95_increase_percent / 100) * _drift(old)
+    trials, others = samples(new.histogram), samples(old.histogram)
+    marks = [mark for q in _COMPARED if (mark := quantile(old.histogram, q)) is not None]
     return any(
-        exceedances_tail(above(new, tolerated * mark), trials, above(old, mark), others)
+        exceedances_tail(
+            above(new.histogram, tolerated * mark), trials, above(old.histogram, mark), others
+        )
         < FAIL_CHANCE
         for mark in (*marks, limit / tolerated)
     )
@@ -87,7 +104,7 @@ def _pass(new: Figures, old: Figures, rules: Triggers) -> Finding:
         few = f"{trials} and {others} requests, {TO_PASS} and {TO_COMPARE} are the least for P95"
         return Finding("p95", Verdict.NO_DATA, Response.NONE, few)
     shown = f"P95 {_ms(slow)} against {_ms(fast)}"
-    late = above(new.histogram, _limit(fast, rules) * (1 - 1e-9))
+    late = above(new.histogram, _limit(fast, rules) * _drift(old) * (1 - 1e-9))
     beyond = int(others * (1 - _Q))
     if exceedances_head(late, trials, beyond, others) < PASS_CHANCE:
         return Finding("p95", Verdict.PASS, Response.NONE, shown)

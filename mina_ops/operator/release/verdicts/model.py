@@ -67,10 +67,11 @@ class Figures:
 
     `histogram` holds (upper bound in ms, count) of request durations, ascending. Health words
     are those of the endpoints: `healthy`, `unhealthy`, `disabled`. `database_ms` was measured at
-    `database_at`, in seconds of this machine's monotonic clock. `outcomes` are the host's own
-    attempts by name, `numbers` what further triggers read, by trigger. `fault` says why nothing
-    could be read. `recent` holds the counts over shorter windows, where the good minutes before
-    it do not thin out a fault that begins late.
+    `database_at`, everything else read at `read_at`, in seconds of this machine's monotonic clock.
+    `outcomes` are the host's own attempts by name, `numbers` what further triggers read, by
+    trigger. `fault` says why nothing could be read. `recent` holds the counts over shorter
+    windows, where the good minutes before it do not thin out a fault that begins late.
+    `age_seconds` is how much older its durations are than those that they are compared with.
     """
 
     seconds: float = 0.0
@@ -87,6 +88,8 @@ class Figures:
     stale: bool = False
     fault: str | None = None
     recent: Sequence[Figures] = ()
+    read_at: float | None = None
+    age_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
