@@ -37,7 +37,8 @@ def command(
     notifier = notify.from_table(optional.table(session, "notify"))
     if drill and not notifier.channels:
         raise OperatorError(
-            "Nobody would be called: no channel is set up. See [notify.channels.NAME] in docs/emergency.md."
+            "Nobody would be called: no channel is set up. Add [notify.channels.NAME] to "
+            "mina-ops.toml; see docs/emergency.md."
         )
     heard = [channel.name for channel in notifier.channels if channel.hears(event)]
     if dry_run:
