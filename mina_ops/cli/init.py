@@ -14,7 +14,7 @@ from mina_ops.cli import output
 _QUESTIONS = (
     ("app", "What does gunicorn import?"),
     ("public", "Which address do users see?"),
-    ("balancer", "Load balancer (nginx, haproxy)"),
+    ("balancer", "Load balancer (nginx, haproxy, envoy)"),
     ("instances", "How many processes for each colour?"),
     ("processes", "How are they started (systemd, procfile)?"),
     ("redis", "Which Redis do both colours share?"),
@@ -27,7 +27,7 @@ _QUESTIONS = (
 @click.option(
     "--public", default="http://127.0.0.1:8080", show_default=True, help="What users see."
 )
-@click.option("--balancer", type=click.Choice(["nginx", "haproxy"]), default="nginx")
+@click.option("--balancer", type=click.Choice(["nginx", "haproxy", "envoy"]), default="nginx")
 @click.option("--processes", type=click.Choice(["systemd", "procfile"]), default="systemd")
 @click.option("--worker", type=click.Choice(["gthread", "gevent"]), default="gthread")
 @click.option("--instances", type=click.IntRange(1, 64), default=2, help="Of each colour.")
@@ -37,7 +37,7 @@ _QUESTIONS = (
 @click.option("--token-name", default="ops", help="What the audit log calls you.")
 @click.option("--state", default="/var/lib/mina-ops", help="Folder of the balancer's files.")
 @click.option("--certificate", type=click.Path(path_type=Path), help="For https.")
-@click.option("--certificate-key", type=click.Path(path_type=Path), help="For https, nginx.")
+@click.option("--certificate-key", type=click.Path(path_type=Path), help="For https, not HAProxy.")
 @click.option("--scripts", is_flag=True, help="Also the playbook's ./scripts.")
 @click.option("--folder", default=".", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--yes", "-y", is_flag=True, help="Ask nothing; take the options and defaults.")

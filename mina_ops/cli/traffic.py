@@ -84,8 +84,8 @@ def _cramped(session: Session) -> list[str]:
         return []
     return [
         f"The load balancer can carry {room} websockets at once, {live} live now: a move needs "
-        "room for more. Raise worker_connections in nginx.conf, where each session takes two, or "
-        "maxconn of HAProxy."
+        "room for more. Raise worker_connections in nginx.conf, where each session takes two, "
+        "maxconn of HAProxy, or traffic.envoy.most_connections."
     ]
 
 

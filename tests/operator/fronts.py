@@ -11,7 +11,13 @@ import httpx
 
 from mina_ops.demo import programs
 from mina_ops.demo.processes import Server
-from tests.operator.balancers import Apps, Balancer, haproxy_in_front, nginx_in_front
+from tests.operator.balancers import (
+    Apps,
+    Balancer,
+    envoy_in_front,
+    haproxy_in_front,
+    nginx_in_front,
+)
 from tests.support.needs import need
 from tests.support.wait import eventually
 
@@ -49,14 +55,16 @@ def await_ready(server: Server) -> None:
 def in_front(
     name: str, folder: Path, apps: Apps, more: str = ""
 ) -> AbstractContextManager[Balancer]:
-    """The nginx or the HAProxy of this machine before some apps, serving 100 % blue.
+    """The nginx, HAProxy or Envoy of this machine before some apps, serving 100 % blue.
 
     Args:
-        name: `nginx` or `haproxy`.
+        name: `nginx`, `haproxy` or `envoy`.
         more: further keys of the driver's table.
     """
     if name == "nginx":
         return nginx_in_front(folder, apps, need(programs.nginx), more)
+    if name == "envoy":
+        return envoy_in_front(folder, apps, need(programs.envoy), more)
     binary = need(lambda: programs.installed("haproxy", "Install Debian's haproxy."))
     return haproxy_in_front(folder, apps, binary, more)
 
@@ -76,4 +84,4 @@ def new_certificate(folder: Path) -> Path:
 def tls(name: str, certificate: Path) -> str:
     """The driver's keys for a site over TLS, for `in_front`."""
     lines = f'certificate = "{certificate}"\n'
-    return lines + (f'certificate_key = "{certificate}"\n' if name == "nginx" else "")
+    return lines + (f'certificate_key = "{certificate}"\n' if name != "haproxy" else "")

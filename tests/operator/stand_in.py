@@ -313,6 +313,18 @@ class StandIns:
         for instance in self.all():
             self._loop.call_soon_threadsafe(instance.abort)
 
+    def as_new(self) -> None:
+        """Every instance listens, is ready and has seen nobody, whatever a test did to it."""
+        leases: dict[str, dict[str, Any]] = {}
+        for name, fleet in self.fleets.items():
+            vars(fleet).update(vars(Fleet(name, leases=leases)))
+        kept = ("fleet", "name", "port", "server", "writers")
+        for instance in self.all():
+            fresh = vars(Instance(instance.fleet, instance.name))
+            vars(instance).update({k: v for k, v in fresh.items() if k not in kept})
+            if instance.server is None or not instance.server.is_serving():
+                self.start_instance(instance)
+
     async def _close(self, instance: Instance) -> None:
         assert instance.server is not None
         instance.server.close()

@@ -99,6 +99,8 @@ def include_line(wishes: Wishes) -> str:
     """What makes the load balancer read its configuration."""
     if wishes.balancer == "nginx":
         return f"include {wishes.state / 'mina.conf'};   # inside http {{ }} of nginx.conf"
+    if wishes.balancer == "envoy":
+        return f"envoy -c {wishes.state / 'envoy.json'}   # as the user who runs mina-ops"
     return f"haproxy -W -f {wishes.state / 'haproxy.cfg'}   # in the place of /etc/haproxy"
 
 

@@ -64,9 +64,9 @@ def _balancer(wishes: Wishes) -> str:
     lines.append(f'listen = "{wishes.listen}"')
     if wishes.certificate is not None:
         lines.append(f"certificate = {_quoted(wishes.certificate)}")
+    if wishes.balancer != "haproxy" and wishes.certificate_key is not None:
+        lines.append(f"certificate_key = {_quoted(wishes.certificate_key)}")
     if wishes.balancer == "nginx":
-        if wishes.certificate_key is not None:
-            lines.append(f"certificate_key = {_quoted(wishes.certificate_key)}")
         lines.append(f"server_name = {_quoted(wishes.host)}")
     return "\n".join(lines)
 

@@ -65,7 +65,7 @@ class Wishes:
             raise ConfigurationError(
                 f"--public: {self.public_url!r} must be an address such as https://mina.example.com"
             )
-        if parts.scheme == "https" and self.balancer == "nginx" and not self._both_certificates():
+        if parts.scheme == "https" and self.balancer != "haproxy" and not self._both_certificates():
             raise ConfigurationError(
                 "--public is https: give --certificate and --certificate-key, or the http address "
                 "behind whatever ends TLS for you."

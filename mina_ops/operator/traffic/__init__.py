@@ -23,6 +23,10 @@ def open_driver(settings: OperatorSettings) -> TrafficDriver:
         from mina_ops.operator.traffic import haproxy
 
         return haproxy.open_driver(settings)
+    if settings.driver == "envoy":
+        from mina_ops.operator.traffic import envoy
+
+        return envoy.open_driver(settings)
     from mina_ops.operator.traffic import command
 
     return command.open_driver(settings)

@@ -7,11 +7,33 @@ from typing import Any
 
 from mina_ops.errors import ConfigurationError, OperatorError, ToolMissing, TrafficError
 from mina_ops.operator.api.leases import Holder
+from mina_ops.operator.config.tables import Table
 from mina_ops.operator.system import programs
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
+from mina_ops.operator.traffic.fleet import together
 from mina_ops.operator.traffic.model import Split
 
 _ANSWER_SECONDS = 30.0
+
+
+def remotes(name: str, table: Table) -> TrafficDriver:
+    """The load balancers that the table `hosts` lists, each with a command, as one.
+
+    Args:
+        table: the driver's own table, in which nothing else may stand beside `hosts`.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
+    hosts = table.table("hosts")
+    table.done()
+    members = []
+    for host in hosts.keys():  # noqa: SIM118 - no dict
+        argv = hosts.texts(host)
+        if not argv:
+            raise hosts.wrong(host, "give the command that runs mina-ops there, as a list.")
+        members.append(RemoteDriver(host, argv))
+    return together(name, members)
 
 
 class RemoteDriver(TrafficDriver):

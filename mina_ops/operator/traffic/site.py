@@ -26,7 +26,7 @@ _LISTEN = re.compile(r"(([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]|\*):)?[0-9]{1,5}")
 
 @dataclass(frozen=True, kw_only=True)
 class SiteOptions:
-    """The options that nginx and HAProxy share.
+    """The options that nginx, HAProxy and Envoy share.
 
     Attributes:
         state: folder with the split; the load balancer must be able to read it.

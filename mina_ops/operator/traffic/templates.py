@@ -37,6 +37,20 @@ def render(
     Args:
         more: further names for the template.
     """
+    text = fill(template, settings, options, {"fingerprint": _UNKNOWN_YET, **more})
+    fingerprint = fingerprint_of(text)
+    return Rendering(text.replace(_UNKNOWN_YET, fingerprint), fingerprint)
+
+
+def fingerprint_of(text: str) -> str:
+    """What tells one configuration from another: 16 hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def fill(
+    template: str, settings: OperatorSettings, options: SiteOptions, more: Mapping[str, Any]
+) -> str:
+    """The text of a template for these colours and options."""
     first, second = settings.colours.values()
     colours = [
         {"name": colour.name, "instances": colour.instances, "other": other}
@@ -47,7 +61,6 @@ def render(
         "first": first,
         "second": second,
         "options": options,
-        "fingerprint": _UNKNOWN_YET,
         "user_id_pattern": USER_ID_PATTERN,
         "release_pattern": RELEASE_PATTERN,
         "socketio_pattern": "^" + re.escape(options.socketio_path.rstrip("/") + "/"),
@@ -55,9 +68,7 @@ def render(
         "drain_status": DRAIN_STATUS,
         **more,
     }
-    text = _environment().get_template(template).render(values)
-    fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return Rendering(text.replace(_UNKNOWN_YET, fingerprint), fingerprint)
+    return str(_environment().get_template(template).render(values))
 
 
 def _environment() -> Environment:

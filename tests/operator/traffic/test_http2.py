@@ -29,7 +29,7 @@ def apps(start_host: Hosts) -> RealApps:
     return RealApps(running).until_ready()
 
 
-@pytest.fixture(params=["nginx", "haproxy"])
+@pytest.fixture(params=["nginx", "haproxy", pytest.param("envoy", marks=pytest.mark.long)])
 def site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, apps: RealApps
 ) -> Iterator[Balancer]:

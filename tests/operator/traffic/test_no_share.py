@@ -43,7 +43,7 @@ def apps(start_host: Hosts, redis_url: str) -> RealApps:
     return RealApps({colour: begin(colour) for colour in ("blue", "green")}).until_ready()
 
 
-@pytest.fixture(params=["nginx", "haproxy"])
+@pytest.fixture(params=["nginx", "haproxy", pytest.param("envoy", marks=pytest.mark.long)])
 def site(request: pytest.FixtureRequest, tmp_path: Path, apps: RealApps) -> Iterator[Balancer]:
     with in_front(request.param, tmp_path, apps) as found:
         yield found

@@ -1,4 +1,4 @@
-"""nginx, HAProxy and the app behind gunicorn make the same of every spelling of a request."""
+"""nginx, HAProxy, Envoy and the app behind gunicorn read every spelling of a request alike."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def apps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealApps]:
         )
 
 
-@pytest.fixture(scope="module", params=["nginx", "haproxy"])
+@pytest.fixture(scope="module", params=["nginx", "haproxy", "envoy"])
 def site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, apps: RealApps
 ) -> Iterator[Balancer]:

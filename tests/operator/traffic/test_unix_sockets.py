@@ -55,7 +55,7 @@ def short_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("s")
 
 
-@pytest.fixture(params=["nginx", "haproxy"])
+@pytest.fixture(params=["nginx", "haproxy", "envoy"])
 def site(request: pytest.FixtureRequest, tmp_path: Path, apps: SocketApps) -> Iterator[Balancer]:
     with in_front(request.param, tmp_path, apps) as found:
         yield found
