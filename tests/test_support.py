@@ -17,6 +17,8 @@ from tests.support.needs import available_workers, need, need_module
 from tests.support.postgres import Postgres
 from tests.support.wait import eventually
 
+pytestmark = pytest.mark.once
+
 HELLO = "tests.support.hello:app"
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page
 
 from mina_ops.demo.pages import client_folders, socket_io_client
@@ -15,6 +16,8 @@ from mina_ops.demo.switching import Switcher
 from mina_ops.operator.api.client import AppClient
 from tests.app.console.browsing import Watched, browser_of
 from tests.support.wait import eventually
+
+pytestmark = pytest.mark.once
 
 # Where `docs/` gets its picture from: LIVE_PICTURE=docs/images/live.png pytest ...
 PICTURE = "LIVE_PICTURE"

@@ -123,6 +123,7 @@ def test_two_plays_at_once_lose_nothing_and_leave_nothing(
     assert len((folders[1] / "out").read_text().splitlines()) == 1
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_everything_that_was_started(
     tmp_path: Path, nginx_binary: Path, number: signal.Signals
@@ -134,6 +135,7 @@ def test_a_signal_ends_everything_that_was_started(
     started.assert_ended()
 
 
+@pytest.mark.once
 def test_killed_it_leaves_its_logs_and_nothing_that_runs(
     tmp_path: Path, nginx_binary: Path
 ) -> None:
@@ -144,6 +146,7 @@ def test_killed_it_leaves_its_logs_and_nothing_that_runs(
     assert list(tmp_path.glob("mina-demo-*/blue/*.log"))
 
 
+@pytest.mark.once
 def test_kept_it_prints_where_to_look_and_stays_until_it_is_told_to_end(
     tmp_path: Path, nginx_binary: Path
 ) -> None:
@@ -160,6 +163,7 @@ def test_kept_it_prints_where_to_look_and_stays_until_it_is_told_to_end(
     started.assert_ended()
 
 
+@pytest.mark.once
 @pytest.mark.timeout(900)
 def test_bad_releases_are_taken_back_and_a_sound_green_stays_to_be_looked_at(
     tmp_path: Path, nginx_binary: Path

@@ -31,7 +31,7 @@ from mina_ops.demo.servers import (
 from tests.support.hosts import REPOSITORY
 from tests.support.wait import eventually
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.once]
 HELLO = "tests.support.hello:app"
 SLEEPER = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"

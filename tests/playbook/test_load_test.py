@@ -15,6 +15,8 @@ from mina_ops.demo.stage import Keys, app_environment, prepare_database, start_a
 from tests.playbook.lines import REPOSITORY
 from tests.support.needs import missing
 
+pytestmark = pytest.mark.once
+
 FILE = REPOSITORY / "deployment" / "load-test.yml"
 
 

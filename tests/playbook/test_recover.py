@@ -26,6 +26,8 @@ from tests.support.command import MINA_OPS
 from tests.support.postgres import Postgres
 from tests.support.wait import eventually
 
+pytestmark = pytest.mark.once
+
 _START = """#!/bin/sh
 echo "$1 $2" >> {folder}/starts
 [ -e {folder}/may-start ] || exit 0

@@ -56,21 +56,33 @@ _POLL_SECONDS = 0.2
 _RESTART_SECONDS = 20.0
 
 
-def base_role(connection: Connection, login: str) -> str:
-    """The role that a login acts as: the one that an earlier rotation gave it, or itself."""
-    found = rows(connection, _BASE, login=login)
-    return str(found[0].base) if found else login
+def base_role(connection: Connection, login: str, *others: str) -> str:
+    """The role that a login acts as: the one that a rotation gave it or one of `others`, or itself.
+
+    Others are logins with the same rights: of two, one may be gone or not made to its end.
+    """
+    for name in (login, *others):
+        if found := rows(connection, _BASE, login=name):
+            return str(found[0].base)
+    return login
 
 
-def require_rights(admin: Database, login: str) -> None:
+def require_rights(admin: Database, login: str, *others: str) -> None:
     """Ask whether the admin's role may make a second role for a login, and end both.
+
+    Args:
+        others: as `base_role` takes them.
 
     Raises:
         AccessDenied: it may not; the message has the lines that a superuser is to run.
+        OperatorError: the server has no such role.
     """
     with admin.connect() as connection:
-        base = base_role(connection, login)
-        found = rows(connection, _RIGHTS, base=base)[0]
+        base = base_role(connection, login, *others)
+        rights = rows(connection, _RIGHTS, base=base)
+    if not rights:
+        raise OperatorError(f"The database server knows no role {base}; nothing was changed.")
+    found = rights[0]
     me = _identifier(found.me)
     lines = [] if found.creates else [f"ALTER ROLE {me} CREATEROLE;"]
     lines += [] if found.signals else [f"GRANT pg_signal_backend TO {me};"]
@@ -85,14 +97,14 @@ def require_rights(admin: Database, login: str) -> None:
 def create(admin: Database, login: str, name: str, password: str) -> None:
     """Make the role `name` with the rights and settings of `login`. Idempotent.
 
+    Once it is made, `login` may be gone: a rotation that was killed as it ended comes here again.
+
     Raises:
-        AccessDenied: the admin's role lacks a right; see `require_rights`.
+        AccessDenied, OperatorError: as `require_rights`.
     """
-    require_rights(admin, login)
+    require_rights(admin, login, name)
     with admin.connect(isolation_level="AUTOCOMMIT") as connection:
-        base = base_role(connection, name)
-        if base == name:  # not made yet, or not to its end; later the old login may be gone
-            base = base_role(connection, login)
+        base = base_role(connection, login, name)
         quoted, parent = _identifier(name), _identifier(base)
         if not rows(connection, _KNOWN, name=name):
             connection.exec_driver_sql(f"CREATE ROLE {quoted} NOLOGIN IN ROLE {parent}")

@@ -17,6 +17,8 @@ from flask_migrate import Migrate
 from mina_ops import shipped
 from mina_ops.app.admin.archive import TABLE
 
+pytestmark = pytest.mark.once
+
 FOLDER = shipped.folder("migrations")
 
 

@@ -7,7 +7,11 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 import mina_ops.app.clients
+
+pytestmark = pytest.mark.once
 
 FOLDER = Path(mina_ops.app.clients.__file__).parent
 

@@ -12,6 +12,8 @@ from tests.app.console import states
 from tests.app.console.browsing import Watched, serious_findings
 from tests.app.console.stage import Stage
 
+pytestmark = pytest.mark.once
+
 Open = Callable[..., Page]
 
 

@@ -13,6 +13,8 @@ from tests.operator.release.conftest import _standing, stand
 from tests.operator.release.stand import TOKEN, Stand, ended
 from tests.support.wait import eventually
 
+pytestmark = pytest.mark.once
+
 __all__ = ["_standing", "stand"]
 
 # As in the playbook, green stays at its share until its samples are in.

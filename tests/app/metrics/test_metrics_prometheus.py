@@ -22,6 +22,8 @@ from tests.support.hosts import Hosts
 from tests.support.needs import need
 from tests.support.wait import eventually
 
+pytestmark = pytest.mark.once
+
 CONFIGURATION = """
 global: {{scrape_interval: 1s, evaluation_interval: 1s}}
 rule_files: ["{alerts}"]

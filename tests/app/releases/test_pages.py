@@ -12,6 +12,8 @@ from flask_socketio import SocketIO
 from mina_ops import MinaOps
 from tests.support.wait import eventually
 
+pytestmark = pytest.mark.once
+
 CHANGED = "X-Mina-Release-Changed"
 POLL = "/socket.io/?EIO=4&transport=polling"
 

@@ -43,6 +43,7 @@ def site() -> Iterator[Site]:
 
 SHORT = [
     ("killed, --resume", "reloaded blue", 2),
+    ("killed, --resume", "PostgreSQL: DROP ROLE ...", 1),
     ("killed, Redis restarts, --undo", "Redis: CONFIG REWRITE", 1),
     ("killed, PostgreSQL restarts, --undo", "PostgreSQL: ALTER ROLE ... NOLOGIN", 1),
     ("Redis restarts as it goes on", "wrote the file", 2),

@@ -105,7 +105,7 @@ def _source(server: Postgres, kind: str, role: str) -> tuple[Database, Callable[
     admin = parse(server.url())
     made = parse(server.new_database())
     run(admin, f"DROP DATABASE {made.database}")
-    run(admin, "CREATE ROLE maker LOGIN CREATEDB; CREATE ROLE auditor;")
+    _make_roles(admin, maker="LOGIN CREATEDB", auditor="")
     owner = "mina" if role == "superuser" else "maker"
     words = f"CREATE DATABASE {made.database} TEMPLATE template0 OWNER {owner} {KINDS[kind]}"
     run(admin, words)
@@ -120,17 +120,23 @@ def _source(server: Postgres, kind: str, role: str) -> tuple[Database, Callable[
 
     def clean() -> None:
         run(admin, f"DROP DATABASE {made.database} WITH (FORCE)")
-        run(admin, "DROP ROLE maker; DROP ROLE auditor;")
 
     return source, clean
+
+
+def _make_roles(admin: Database, **roles: str) -> None:
+    """Roles belong to a whole server, which may have them from another row of the table."""
+    known = {name for (name,) in ask(admin, "SELECT rolname FROM pg_roles")}
+    for name in roles.keys() - known:
+        run(admin, f"CREATE ROLE {name} {roles[name]}")
 
 
 def _come_back(file: Path, server: Postgres, source: Database, made: Manifest) -> Database:
     """Restore it there as its owner, doing what each refusal says."""
     admin = parse(server.url())
     owner = source.url.username
-    if owner == "maker" and not ask(admin, "SELECT 1 FROM pg_roles WHERE rolname = 'maker'"):
-        run(admin, "CREATE ROLE maker LOGIN CREATEDB")
+    if owner == "maker":
+        _make_roles(admin, maker="LOGIN CREATEDB")
     target = parse(server.new_database()).login(owner or "", "")
     run(admin, f"DROP DATABASE {target.database}")
     for _ in range(2):  # the roles, then the extension
