@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -86,11 +87,22 @@ def _move(session: Session, purpose: str, to: Callable[[Split], Split], *, force
     """Move traffic while nobody else can."""
     with moving.locked(session, purpose, insist=force) as lock:
         before = session.driver.read().split
-        wanted = to(before)
-        _gate(session, before, wanted, force=force)
-        wanted = _pinned(session, before, wanted)
+        wanted = _allowed(session, before, to(before), force=force)
         lock.require_held()
         return session.driver.apply(wanted)
+
+
+def _allowed(session: Session, before: Split, wanted: Split, *, force: bool) -> Split:
+    """`wanted` with the releases of open pages, if every colour that gets more is ready.
+
+    Both are asked of the colours at the same time: one that hangs is waited for once.
+    """
+    pool = ThreadPoolExecutor(max_workers=1)
+    pages = pool.submit(_pinned, session, before, wanted)
+    # A refusal is said at once, although the process ends only when that ask has, within 2 s.
+    pool.shutdown(wait=False)
+    _gate(session, before, wanted, force=force)
+    return pages.result()
 
 
 def _pinned(session: Session, before: Split, wanted: Split) -> Split:
@@ -101,10 +113,9 @@ def _pinned(session: Session, before: Split, wanted: Split) -> Split:
 
 def _refuse_during_a_release(session: Session) -> None:
     """A release that runs owns the traffic; two who move it would undo each other's work."""
-    from mina_ops.operator.release import lock, way_back
-    from mina_ops.operator.release.release import Site
+    from mina_ops.operator.release import lock
 
-    if lock.is_held(way_back.folder_of(Site(session.settings, session.driver))):
+    if lock.is_held(lock.folder_of(session.settings)):
         raise Locked(
             "A release is running and moves traffic itself: see `mina-ops release status`, abort "
             "it, or use --force."

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,8 @@ import pytest
 from mina_ops.operator.traffic.model import Split
 from tests.cli.conftest import Run
 from tests.operator.balancers import Balancer
-from tests.operator.stand_in import StandIns
+from tests.operator.stand_in import TOKEN, StandIns
+from tests.support.command import MINA_OPS
 
 
 def green(nginx: Balancer) -> int:
@@ -25,6 +29,16 @@ def test_the_canary_is_the_share_of_the_colour_named_second(run: Run, nginx: Bal
     assert ran.out.endswith(" ms\n")
     assert run("switch", "green", "blue", "--canary", "75").code == 0
     assert green(nginx) == 25
+
+
+def test_a_switch_loads_nothing_that_it_does_not_need(nginx: Balancer) -> None:
+    """On a busy machine what is imported is most of its time."""
+    argv = [sys.executable, "-X", "importtime", MINA_OPS, "switch", "blue", "green", "--instant"]
+    environment = {**os.environ, "MINA_OPS_TOKEN": TOKEN, "MINA_OPS_CONFIG": str(nginx.toml)}
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "httpx" in loaded
+    assert not loaded & {"rich", "pygments", "psutil", "mina_ops.operator.release.plan"}
 
 
 def test_an_instant_switch_moves_everybody_and_forgets_users_by_name(

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
-
 from mina_ops.errors import AccessDenied, AppUnreachable, OperatorError
 from mina_ops.operator.api.answers import Connections, DrainStatus, Health, Readiness
+from mina_ops.operator.api.httpx_alone import httpx
 from mina_ops.operator.config.colours import UNIX
 from mina_ops.operator.system.patience import patient
 

@@ -76,6 +76,7 @@ class Leases:
 
     def __init__(self, settings: OperatorSettings, name: str) -> None:
         self._settings = settings
+        self._answered: Colour | None = None
         self._path = f"/admin/leases/{name}"
 
     def take(self, mine: Holder) -> Holder:
@@ -114,17 +115,22 @@ class Leases:
         path = self._path + (f"?{urlencode(query)}" if query else "")
         answers: list[dict[str, Any]] = []
         failures: list[OperatorError] = []
-        for colour in self._settings.colours.values():
+        for colour in self._in_order():
             try:
                 answers.append(self._ask_one(colour, method, path, body))
             except OperatorError as error:
                 failures.append(error)
                 continue
+            self._answered = colour
             if answers[-1].get("shared", True):
                 break
         if not answers:
             raise failures[0]
         return answers
+
+    def _in_order(self) -> list[Colour]:
+        """The colours, first the one that answered last: one that hangs is waited for once."""
+        return sorted(self._settings.colours.values(), key=lambda one: one != self._answered)
 
     def _ask_one(self, colour: Colour, method: str, path: str, body: Any) -> dict[str, Any]:
         with AppClient(colour.name, colour.url, token=self._settings.token()) as client:

@@ -19,10 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import psutil
-
 from mina_ops import files
 from mina_ops.errors import Locked
+from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.traffic.site_lock import Places, SiteLock, new_holder
 from mina_ops.waiting import wait_until
 
@@ -167,6 +166,14 @@ def owner(folder: Path) -> dict[str, Any] | None:
     return {**record, **numbers} if {"host", "purpose"} <= record.keys() else None
 
 
+def folder_of(settings: OperatorSettings) -> Path:
+    """Where a site's releases and their lock are, whatever else is wrong with the plan."""
+    raw = settings.raw.get("release")
+    named = raw.get("folder") if isinstance(raw, dict) else None
+    chosen = Path(named).expanduser() if isinstance(named, str) and named else Path("releases")
+    return (settings.file.parent / chosen).absolute()
+
+
 def is_held(folder: Path) -> bool:
     """Whether a controller on this machine holds the lock now, or one elsewhere renews it."""
     try:
@@ -205,6 +212,8 @@ def is_stopped(record: dict[str, Any] | None) -> bool:
     """Whether that controller is a process of this machine that was stopped, as by Ctrl-Z."""
     if record is None or record["host"] != socket.gethostname():
         return False
+    import psutil
+
     try:
         return bool(psutil.Process(record["pid"]).status() == psutil.STATUS_STOPPED)
     except psutil.Error:
@@ -212,7 +221,12 @@ def is_stopped(record: dict[str, Any] | None) -> bool:
 
 
 def _is_dead(record: dict[str, Any]) -> bool:
-    return record["host"] == socket.gethostname() and not psutil.pid_exists(record["pid"])
+    if record["host"] != socket.gethostname():
+        return False
+    # Loaded when it is needed: every switch looks whether a release runs, and seldom one does.
+    import psutil
+
+    return not psutil.pid_exists(record["pid"])
 
 
 def _is_elsewhere(record: dict[str, Any] | None) -> bool:

@@ -66,15 +66,7 @@ def lenient_plan(site: Site, say: Say) -> plans.Plan:
         return plans.read(site.settings)
     except ConfigurationError as error:
         say(f"{error} The way back goes on with the plan's defaults.")
-        return plans.Plan(folder=folder_of(site))
-
-
-def folder_of(site: Site) -> Path:
-    """Where journals are, whatever else is wrong with the plan."""
-    raw = site.settings.raw.get("release")
-    named = raw.get("folder") if isinstance(raw, dict) else None
-    chosen = Path(named).expanduser() if isinstance(named, str) and named else Path("releases")
-    return (site.settings.file.parent / chosen).absolute()
+        return plans.Plan(folder=lock.folder_of(site.settings))
 
 
 def lenient_teller(site: Site, say: Say) -> Tell:

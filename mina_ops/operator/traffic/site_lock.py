@@ -20,8 +20,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import psutil
-
 from mina_ops.errors import Locked, MinaOpsError
 from mina_ops.operator.api.leases import SITE, TTL_SECONDS, Holder, Leases
 from mina_ops.operator.config.settings import OperatorSettings
@@ -234,7 +232,12 @@ def new_holder(
 
 def is_dead(holder: Holder) -> bool:
     """Whether its process has ended, as far as this one can see: same boot, same process ids."""
-    return holder.id.startswith(f"{_place()}-") and not psutil.pid_exists(holder.pid)
+    if not holder.id.startswith(f"{_place()}-"):
+        return False
+    # Loaded when it is needed: seldom, and it takes a tenth of a switch.
+    import psutil
+
+    return not psutil.pid_exists(holder.pid)
 
 
 def held_by(holder: Holder) -> str:
