@@ -109,11 +109,7 @@ def with_split(document: Json, split: Split, generation: int) -> str:
 
 def certificate_file(options: EnvoyOptions) -> str:
     """Where Envoy finds the certificate, which it reads anew when the file is replaced."""
-    paths = {
-        "certificate_chain": {"filename": str(options.certificate)},
-        "private_key": {"filename": str(options.certificate_key)},
-    }
-    secret = {"name": routes.NAME, "tls_certificate": paths}
+    secret = {"name": routes.NAME, "tls_certificate": _certificate(options)}
     return _answer("1", _SECRET, [secret])
 
 
@@ -123,7 +119,7 @@ def whole(options: EnvoyOptions, found: Json, split: Split) -> str:
     inline = {"route_config": routes.configuration(found["routes"], data)}
     static = {
         "clusters": found["clusters"],
-        "listeners": [_with_routes(listener, inline) for listener in found["listeners"]],
+        "listeners": [_without_files(options, listener, inline) for listener in found["listeners"]],
     }
     node = {"id": "mina-ops", "cluster": "mina"}
     # Without its admin socket, which the running one has.
@@ -152,14 +148,25 @@ def _watched(options: EnvoyOptions, name: str) -> Json:
     return listeners.file_source(options.live / f"{name}.json")
 
 
-def _with_routes(listener: Json, inline: Json) -> Json:
-    """The listener with its routes in it, where it would watch a file for them."""
+def _without_files(options: EnvoyOptions, listener: Json, inline: Json) -> Json:
+    """The listener with its routes and certificate in it, where it would watch files for them."""
     found: Json = json.loads(json.dumps(listener))
     for chain in found["filter_chains"]:
         manager: dict[str, Any] = chain["filters"][0]["typed_config"]
         if manager.pop("rds", None):
             manager.update(inline)
+        if "transport_socket" in chain:
+            common = chain["transport_socket"]["typed_config"]["common_tls_context"]
+            del common["tls_certificate_sds_secret_configs"]
+            common["tls_certificates"] = [_certificate(options)]
     return found
+
+
+def _certificate(options: EnvoyOptions) -> Json:
+    return {
+        "certificate_chain": {"filename": str(options.certificate)},
+        "private_key": {"filename": str(options.certificate_key)},
+    }
 
 
 def _answer(version: str, kind: str, resources: list[Json]) -> str:
