@@ -12,6 +12,7 @@ from mina_ops.app.flags.evaluate import Place
 from mina_ops.app.flags.last_known import LastKnownFile
 from mina_ops.app.flags.model import Pair
 from mina_ops.app.flags.snapshot import Snapshot, build
+from mina_ops.app.flags.told_by_peers import ToldByPeers
 from mina_ops.app.forks import call_in_children
 from mina_ops.app.state import keys
 from mina_ops.app.state.base import Change, Register, Store
@@ -48,6 +49,7 @@ class Cache:
         self._store = store
         self._place = place
         self._file = file
+        self._peers = ToldByPeers(store)
         self._stale_seconds = stale_seconds
         self._on_change = on_change
         self._confirmed_at: float | None = None
@@ -93,8 +95,11 @@ class Cache:
                 or asked_at - self._read_at > _REREAD_SECONDS
                 or (version or self._store.read_version(keys.FLAGS)) != self.applied
             ):
-                changed = self._apply(self._store.read_register(keys.FLAGS))
+                register = self._store.read_register(keys.FLAGS)
+                changed = self._apply(register, lost=self._lost(register))
                 self._read_at = asked_at
+            if self.alert is not None and self._store.shared:
+                self._peers.tell(self.snapshot.known)
             self._confirmed_at = asked_at
             return changed
 
@@ -151,9 +156,21 @@ class Cache:
         if self._file is not None:
             self._file.write(self.snapshot.known)
 
-    def _apply(self, register: Register, own: Mapping[str, Pair] | None = None) -> bool:
+    def _lost(self, register: Register) -> Known | None:
+        """What peers know and this process does not, where the store has lost it."""
+        if self.alert is not None or not self._store.shared:
+            return None
+        return self._peers.find(register)
+
+    def _apply(
+        self,
+        register: Register,
+        own: Mapping[str, Pair] | None = None,
+        *,
+        lost: Known | None = None,
+    ) -> bool:
         before = self.snapshot
-        known = reconcile(before.known, register)
+        known = reconcile(lost or before.known, register)
         self.applied = (register.epoch, register.version)
         if known.loss != before.known.loss:
             _tell(known)

@@ -54,6 +54,11 @@ def reconcile(known: Known, register: Register) -> Known:
     return Known(known.epoch, known.version, entries, loss, theirs)
 
 
+def is_lost(known: Known, register: Register) -> bool:
+    """Whether the store does not continue what somebody knows."""
+    return not _continues(known, register)
+
+
 def origins(known: Known, register: Register) -> bytes:
     """The origins of a register that continues both what is known and what is there."""
     names = register.entries.get(ORIGIN, b"").decode().split(",")

@@ -54,7 +54,7 @@ class LastKnownFile:
                 if not is_ours:
                     return
                 if not _holds_later(self.path, known):
-                    files.write(self.path, _body(known))
+                    files.write(self.path, body_of(known))
         except (OSError, files.NotWritten) as exc:
             self._warn("written", exc.__cause__ or exc)
             return
@@ -69,7 +69,12 @@ class LastKnownFile:
 def _read(path: Path) -> Known:
     with path.open("rb") as file:
         _refuse_foreign(os.fstat(file.fileno()))
-        raw = json.loads(file.read(_LARGEST))
+        return known_of(file.read(_LARGEST))
+
+
+def known_of(body: bytes) -> Known:
+    """What `body_of` put into bytes; raises one of several errors if it is not that."""
+    raw = json.loads(body)
     if raw["format"] != _FORMAT:
         raise ValueError(f"unknown format {raw['format']!r}")
     entries = {str(key): str(text).encode() for key, text in raw["flags"].items()}
@@ -84,7 +89,8 @@ def _holds_later(path: Path, known: Known) -> bool:
     return held.epoch == known.epoch and held.version > known.version
 
 
-def _body(known: Known) -> bytes:
+def body_of(known: Known) -> bytes:
+    """What is known, as bytes; without how the store lost it, which each reader finds out."""
     body = {
         "format": _FORMAT,
         "epoch": known.epoch,

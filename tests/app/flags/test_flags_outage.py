@@ -173,20 +173,44 @@ def test_a_redis_that_comes_back_empty_under_load_turns_nothing_off(
     assert load.faults == []
 
 
-def test_a_stranger_who_writes_to_an_emptied_redis_does_not_turn_the_rest_off(
+def test_a_host_that_knows_nothing_learns_from_its_peers_what_an_emptied_redis_has_lost(
     start_host: Hosts, own_redis: Server, tmp_path: Path
 ) -> None:
     blue = start_host(APP, environment=environment(own_redis.url, "blue"))
-    change(blue, "audio", enabled=True)
+    change(blue, "audio", enabled=True, rollout_percent=100, owner="ana")
     with redis.Redis.from_url(own_redis.url) as client:
         client.flushall()
     eventually(lambda: told(blue, "audio")["alert"], message="the alert")
     elsewhere = {"XDG_CACHE_HOME": str(tmp_path / "elsewhere")}
     stranger = start_host(APP, environment=environment(own_redis.url, "green", **elsewhere))
-    assert change(stranger, "other", enabled=True)[0] == 201
+    found = told(stranger, "audio")
+    assert (found["on"], found["stale"]) == (True, True)
+    assert found["alert"] == "the store was emptied"
+    # A kill through it leaves the flag's other fields, and ends the loss for all.
+    assert change(stranger, "audio", enabled=False)[0] in (200, 202)
+    eventually(lambda: not told(blue, "audio")["on"], message="the kill")
+    flag = call(blue, "GET", "/admin/flags/audio")[1]
+    assert (flag["owner"], flag["rollout_percent"]) == ("ana", 100)
+    for host in (blue, stranger):
+        eventually(lambda host=host: not told(host, "audio")["stale"], message="the alert's end")
+
+
+def test_a_stranger_who_writes_before_anybody_could_tell_it_does_not_turn_the_rest_off(
+    start_host: Hosts, own_redis: Server, tmp_path: Path
+) -> None:
+    blue = start_host(APP, environment=environment(own_redis.url, "blue"))
+    change(blue, "audio", enabled=True)
+    elsewhere = {"XDG_CACHE_HOME": str(tmp_path / "elsewhere")}
+    blue.pause()
+    try:
+        with redis.Redis.from_url(own_redis.url) as client:
+            client.flushall()
+        stranger = start_host(APP, environment=environment(own_redis.url, "green", **elsewhere))
+        assert change(stranger, "other", enabled=True)[0] == 201
+    finally:
+        blue.resume()
     eventually(lambda: told(blue, "other")["on"], message="the stranger's change")
     assert told(blue, "audio")["on"] is True
-    assert told(stranger, "audio")["on"] is False
     assert call(blue, "POST", "/admin/flags/-/recover", {"action": "restore"})[0] == 200
     eventually(lambda: told(stranger, "audio")["on"], message="the stranger to be told")
     for host in (blue, stranger):
