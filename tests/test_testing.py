@@ -47,10 +47,40 @@ def test_the_client_is_an_admin(app, mina_admin):
     assert app.test_client().get("/admin/drain").status_code == 401
 """
 
+BESIDE = """
+from flask import url_for
+
+
+def test_the_client_of_pytest_flask_meets_the_same_app(client, mina_flags, mina_admin):
+    with mina_flags(audio_replay=True):
+        assert client.get("/").text == "True"
+    assert client.get("/admin/drain") == 401
+    assert mina_admin.get(url_for("mina_ops_drain.watch")) == 200
+"""
+
 
 def test_a_host_overrides_flags_acts_as_admin_and_leaves_no_thread(tmp_path: Path) -> None:
-    (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_host.py").write_text(TESTS)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert "3 passed" in _pytest(tmp_path, "-p", "no:flask")
+
+
+def test_all_of_it_works_beside_pytest_flask_with_warnings_as_errors(tmp_path: Path) -> None:
+    (tmp_path / "test_host.py").write_text(TESTS)
+    (tmp_path / "test_beside.py").write_text(BESIDE)
+    assert "4 passed" in _pytest(tmp_path, "-p", "flask", "-W", "error")
+
+
+def _pytest(folder: Path, *options: str) -> str:
+    (folder / "conftest.py").write_text(CONFTEST)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        *options,
+        str(folder),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    return done.stdout + done.stderr

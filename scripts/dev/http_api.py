@@ -35,6 +35,8 @@ LONGEST_BODY = 1800
 INTRODUCTION = """\
 # HTTP endpoints
 
+<!-- no block is run: scripts/dev/http_api.py -->
+
 Recorded from the running demo by `scripts/dev/http_api.py`; the contract in full is served at
 `/admin/openapi.json` (OpenAPI 3.1).
 

@@ -44,6 +44,8 @@ backup = ["echo 41 MB to /backups/mina.dump"]
 """
 INTRO = """# Screens
 
+<!-- no block is run: scripts/dev/screens.py -->
+
 What a terminal shows of a release, at 80 and at 120 columns: captured by `scripts/dev/screens.py`
 from tmux, of a real release of a small test site (no database, no WebSocket clients).
 """

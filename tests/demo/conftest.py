@@ -74,12 +74,6 @@ def app(make_app: Callable[..., Flask]) -> Flask:
 
 
 @pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    """A guest's client."""
-    return app.test_client()
-
-
-@pytest.fixture
 def bearer(app: Flask) -> FlaskClient:
     """A client that brings the test token, as the smoke tests do."""
     client = app.test_client()

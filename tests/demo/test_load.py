@@ -49,7 +49,7 @@ class Answers(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def app() -> Iterator[Any]:
+def answering() -> Iterator[Any]:
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     server.daemon_threads = True
     server.seen, server.status = [], None
@@ -83,19 +83,19 @@ def test_a_visit_creates_fills_reads_finalizes_and_deletes_a_session() -> None:
     assert {call.method for call in calls} == {"GET", "POST", "DELETE"}
 
 
-def test_a_visitor_keeps_its_cookie_and_the_next_one_has_none(app: Any) -> None:
-    tally = run(app, requests=60)
+def test_a_visitor_keeps_its_cookie_and_the_next_one_has_none(answering: Any) -> None:
+    tally = run(answering, requests=60)
     assert tally.failed == 0
     assert tally.served_by["blue v1"] == tally.requests
-    starts = [cookie for _, path, cookie in app.seen if path == "/live"]
+    starts = [cookie for _, path, cookie in answering.seen if path == "/live"]
     assert set(starts) == {""}
     assert len(starts) > 1
-    assert {cookie for _, path, cookie in app.seen if path != "/live"} == {"mina_key=abc"}
+    assert {cookie for _, path, cookie in answering.seen if path != "/live"} == {"mina_key=abc"}
 
 
-def test_a_wrong_status_is_a_failure_with_its_reason(app: Any) -> None:
-    app.status = 502
-    tally = run(app, requests=5)
+def test_a_wrong_status_is_a_failure_with_its_reason(answering: Any) -> None:
+    answering.status = 502
+    tally = run(answering, requests=5)
     assert tally.failed == tally.requests
     assert tally.reasons == {"GET /live: 502 from blue v1": tally.requests}
 

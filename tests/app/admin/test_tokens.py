@@ -33,11 +33,6 @@ def app(make_app: Make) -> Flask:
     return make_app(SECRET_KEY="k", MINA_OPS_OFREP=True, **named)
 
 
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
-
-
 def bearer(secret: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 

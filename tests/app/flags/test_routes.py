@@ -17,11 +17,6 @@ from tests.app.flags.conftest import BEARER
 FORM = "application/x-www-form-urlencoded"
 
 
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
-
-
 def post(client: FlaskClient, path: str, body: Any, **headers: str) -> TestResponse:
     data = body if isinstance(body, (str, bytes)) else json.dumps(body)
     return client.post(path, data=data, content_type=FORM, headers={**BEARER, **headers})

@@ -38,11 +38,6 @@ def app() -> Iterator[Flask]:
     app.extensions["mina_ops"].heartbeat.stop()
 
 
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
-
-
 def scrape(client: FlaskClient, accept: str = "") -> tuple[str, str]:
     with client.get("/metrics", headers={"Accept": accept}) as answer:
         assert answer.status_code == 200

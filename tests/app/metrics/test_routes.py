@@ -44,11 +44,6 @@ def app() -> Iterator[Flask]:
 
 
 @pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
-
-
-@pytest.fixture
 def runtime(app: Flask) -> Runtime:
     runtime: Runtime = app.extensions["mina_ops"]
     return runtime

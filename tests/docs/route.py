@@ -1,0 +1,104 @@
+"""The pages whose shell blocks are typed, in their order, and what must be so before a line.
+
+One site serves them all: a page finds it as the one before left it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import socketio
+
+from tests.docs.site import COLOURS, Site
+from tests.support.hosts import REPOSITORY
+from tests.support.pages import blocks
+
+Given = Mapping[str, Callable[[Site], None]]
+
+
+def _app(site: Site) -> None:
+    page = blocks(REPOSITORY / "docs" / "quickstart.md")
+    site.write("app.py", next(block.text for block in page if block.language == "python"))
+    where = "python -c 'import mina_ops; print(mina_ops.__file__)'"
+    assert "site-packages" in site.type(where)
+
+
+def _start_all(site: Site) -> None:
+    site.start_nginx()
+    for colour in COLOURS:
+        site.restart(colour)
+
+
+def _blue_takes_the_next(site: Site) -> None:
+    site.type("mina-ops drain blue --cancel")
+    site.restart("blue", "v2.5.0")
+
+
+def _people(site: Site) -> None:
+    site.write("people.csv", "ana@example.com,Ana\n")
+    (site.bin / "sendmail").write_text(f"#!/bin/sh\ncat >>{site.folder}/letters\n")
+    (site.bin / "sendmail").chmod(0o755)
+    site.append('[incident]\nrecipients = ["cat", "people.csv"]\nsender = "ops@example.com"\n')
+
+
+def _secrets(site: Site) -> None:
+    site.append('[incident.secrets]\nfile = "mina.env"\nreload = ["./restart", "{colour}"]\n')
+
+
+def _hotfix(site: Site) -> None:
+    """A repository with a remote, and a colour that may take a release."""
+    site.type("git init -q --bare ../remote && git init -q && git add app.py")
+    site.type(
+        "git -c user.name=a -c user.email=a@b.co commit -qm fix && git remote add o ../remote"
+    )
+    site.type("git push -qu o HEAD")
+    start = 'start = ["./restart {to} {version}"]\n'
+    site.edit("mina-ops.toml", "[release.hooks]\n", f"[release.hooks]\n{start}")
+    site.type("mina-ops drain blue --cancel")
+
+
+def _green_waits(site: Site) -> None:
+    site.type("mina-ops rollback --to blue")
+    site.type("mina-ops drain green --cancel")
+    assert site.serving() == "blue"
+
+
+def _as_in_cli(site: Site) -> None:
+    _green_waits(site)
+    for colour, version in zip(COLOURS, ("v2.4.5", "v2.5.0"), strict=True):
+        site.restart(colour, version)
+
+
+def _somebody_is_on_blue(site: Site) -> None:
+    site.type("mina-ops switch green blue --instant")
+    client = socketio.Client()
+    client.connect(site.url("public"))
+    site.running.callback(client.disconnect)
+
+
+def _a_quarter(site: Site) -> None:
+    site.type("mina-ops drain blue --cancel; mina-ops switch blue green --canary 25")
+
+
+ROUTE: Mapping[str, Given] = {
+    "docs/quickstart.md": {
+        "mina-ops init": _app,
+        "mina-ops traffic install": _start_all,
+        "mina-ops release start v2.5.0 --dry-run": _blue_takes_the_next,
+    },
+    "docs/emergency.md": {
+        "./scripts/notify_users.sh": _people,
+        "./scripts/rotate_secrets.sh": _secrets,
+        "git push": _hotfix,
+    },
+    "README.md": {"curl https://mina-green": _green_waits},
+    "docs/cli.md": {
+        "mina-ops status": _as_in_cli,
+        "mina-ops drain blue --wait": _somebody_is_on_blue,
+    },
+    "docs/flags.md": {},
+    "docs/metrics.md": {},
+    "docs/security.md": {},
+    "docs/playbook.md": {},
+    "nginx/README.md": {"curl -s -H": _a_quarter},
+}
