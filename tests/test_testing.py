@@ -19,7 +19,7 @@ pytest_plugins = ["mina_ops.testing"]
 def app():
     app = Flask("host")
     ops = MinaOps(app)
-    app.add_url_rule("/", view_func=lambda: str(ops.flags.is_enabled("audio_replay")))
+    app.add_url_rule("/", "index", view_func=lambda: str(ops.flags.is_enabled("audio_replay")))
     return app
 """
 TESTS = """
@@ -53,9 +53,9 @@ from flask import url_for
 
 def test_the_client_of_pytest_flask_meets_the_same_app(client, mina_flags, mina_admin):
     with mina_flags(audio_replay=True):
-        assert client.get("/").text == "True"
-    assert client.get("/admin/drain") == 401
-    assert mina_admin.get(url_for("mina_ops_drain.watch")) == 200
+        assert client.get(url_for("index")).text == "True"
+    assert client.get("/admin/drain").status_code == 401
+    assert mina_admin.get("/admin/drain").status_code == 200
 """
 
 

@@ -48,10 +48,8 @@ def _secrets(site: Site) -> None:
 def _hotfix(site: Site) -> None:
     """A repository with a remote, and a colour that may take a release."""
     site.type("git init -q --bare ../remote && git init -q && git add app.py")
-    site.type(
-        "git -c user.name=a -c user.email=a@b.co commit -qm fix && git remote add o ../remote"
-    )
-    site.type("git push -qu o HEAD")
+    site.type("git -c user.name=a -c user.email=a@b.co commit -qm fix")
+    site.type("git remote add origin ../remote && git push -qu origin HEAD")
     start = 'start = ["./restart {to} {version}"]\n'
     site.edit("mina-ops.toml", "[release.hooks]\n", f"[release.hooks]\n{start}")
     site.type("mina-ops drain blue --cancel")

@@ -16,6 +16,8 @@ from tests.docs.site import Site, type_block
 from tests.support.hosts import REPOSITORY
 from tests.support.pages import SHELLS, blocks
 
+pytestmark = [pytest.mark.once, pytest.mark.timeout(590)]
+
 
 @pytest.fixture
 def site(tmp_path: Path, nginx_binary: Path) -> Iterator[Site]:

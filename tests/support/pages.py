@@ -22,7 +22,8 @@ REASONS = {
     "root": "changes the machine: packages, units, certificates below /etc",
     "another shell": "is for a shell that Debian does not install",
     "checkout": "builds or tests this project, which is what runs the page's test",
-    "tests/operator/release": "steers a release that takes hours; the folder's tests do so in seconds",
+    "tests/operator/release": "steers a release of hours; that folder's tests do so in seconds",
+    "tests/operator/traffic": "is for another balancer than the site's; that folder's tests run it",
     "scripts/dev/http_api.py": "that script made the block of a real answer",
     "scripts/dev/screens.py": "that script made the block, of a real release in tmux",
 }
