@@ -13,6 +13,7 @@ from pathlib import Path
 from mina_ops.operator.release.journal import Journal
 from mina_ops.operator.release.lock import ReleaseLock
 from mina_ops.operator.release.model import Phase
+from mina_ops.operator.traffic.model import Split
 from tests.cli.conftest import Run
 from tests.operator.balancers import Balancer
 from tests.operator.stand_in import TOKEN, StandIns
@@ -49,6 +50,27 @@ def test_errors_and_failed_handshakes_of_a_serving_colour_are_exit_3(
     assert "blue gets traffic and is bad: 300 of 1000 requests failed (30.00 %)" in ran.err
     blue = ran.out.splitlines()[1].split()
     assert blue[-5:] == ["30.00", "%", "-", "0.0", "%"]
+
+
+def test_sessions_on_a_colour_without_share_are_shown_as_what_they_are(
+    run: Run, apps: StandIns
+) -> None:
+    apps.fleets["green"].counts = [4]
+    told = "green: has no share; its 4 live connections are those that it had before"
+    assert told in run("status").out
+
+
+def test_a_share_that_is_not_what_was_given_is_shown(
+    run: Run, nginx: Balancer, apps: StandIns
+) -> None:
+    nginx.driver.apply(Split({"blue": 50, "green": 50}))
+    apps.fleets["blue"].metrics = {"errors": {"samples": 980}}
+    apps.fleets["green"].metrics = {"errors": {"samples": 20}}
+    ran = run("status", "--json").json["colours"]
+    assert ran["green"]["measured_percent"] == 2.0
+    assert "over the last minute" in run("status").out
+    apps.fleets["green"].metrics = {"errors": {"samples": 960}}
+    assert "over the last minute" not in run("status").out
 
 
 def test_a_release_with_its_reason_a_freeze_and_whoever_is_at_work_are_shown(

@@ -30,8 +30,8 @@ from mina_ops.operator.release.verdicts.model import (
 from mina_ops.operator.release.verdicts.statistics import samples
 from mina_ops.operator.traffic.share import measured_share
 
-# The load balancer is asked by a request, or by a platform's own command.
-_SPLIT_EVERY_SECONDS = 5.0
+# Every look reads the split, but no more often than this: a platform's command is a process.
+_SPLIT_EVERY_SECONDS = 1.0
 # A share that is not what was given must be seen so often in a row, over so long a window.
 _SHARE_SECONDS, _SHARE_LOOKS = 120, 60
 

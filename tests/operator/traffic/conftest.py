@@ -39,6 +39,7 @@ _OWN_FILES = "where a site looks for files, and for the release that a page name
 NOT_ASKED_OF_COMMAND = {
     "test_a_change_of_instances_is_installed_and_keeps_the_split": _NO_CONFIGURATION,
     "test_a_balancer_that_does_not_run_is_no_success": _NO_CONFIGURATION,
+    "test_a_request_that_is_too_slow_is_sent_once": _NO_CONFIGURATION,
     "test_a_tester_reaches_a_colour_without_share_and_nobody_guesses_how": _NO_CONFIGURATION,
     "test_a_configured_key_stands_in_for_the_cookie": _NO_CONFIGURATION,
     "test_too_little_room_for_the_sessions_that_live_is_told": "no command asks for its room",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from mina_ops.operator.traffic.model import Split
@@ -114,6 +116,17 @@ def test_a_request_that_kills_its_process_kills_one(
 ) -> None:
     assert balancer.send(method, "/die", {}).status in (502, 503)
     assert sum(one.seen["/die"] for one in apps.all()) == 1
+
+
+def test_a_request_that_is_too_slow_is_sent_once(balancer: Balancer, apps: StandIns) -> None:
+    balancer.add_option("read_timeout_seconds = 1")
+    # A reload may leave the process of before to take a last request.
+    eventually(lambda: balancer.get("/hang").status in (502, 504))
+    before = sum(one.seen["/hang"] for one in apps.all())
+    began = time.monotonic()
+    assert balancer.get("/hang").status in (502, 504)
+    assert sum(one.seen["/hang"] for one in apps.all()) == before + 1
+    assert time.monotonic() - began < 25, "as long as the app, which answers after 30 s"
 
 
 def test_a_tester_reaches_a_colour_without_share_and_nobody_guesses_how(
