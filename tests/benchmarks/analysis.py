@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 
+import _concepts
 import numpy as np
 from _in_a_day import day_batch, missed_in_a_day, rush
 from _laws import Law, law, p95
@@ -271,6 +272,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120.0, help="for false rollbacks")
     parser.add_argument("--rounds", type=int, default=2000, help="bad releases of each kind")
     parser.add_argument("--seed", type=int, default=0, help="other random numbers")
+    parser.add_argument("--write", action="store_true", help="the table in docs/concepts.md")
     options = parser.parse_args()
     report, source = Report(options.json), np.random.default_rng(7 + options.seed)
     report.figure("step_and_patience_s", STEP_SECONDS + PATIENCE_SECONDS, 0)
@@ -286,6 +288,8 @@ def main() -> int:
     peers_on_healthy(report, source, options.rounds)
     by_chance(report, np.random.default_rng(20261130 + options.seed), 3 * options.rounds)
     hunt(report, np.random.default_rng(20261123 + options.seed), options.seconds)
+    if options.write:
+        _concepts.write(report.figures | {n: g["value"] for n, g in report.goals.items()})
     return report.finish()
 
 

@@ -7,7 +7,6 @@ the middle of a rotation would forget the password that the app uses by then.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +16,7 @@ import redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 
 from mina_ops.errors import AccessDenied, ConfigurationError, OperatorError
+from mina_ops.waiting import wait_until
 
 _SECONDS = 5.0
 _RESTART_SECONDS = 20.0
@@ -114,23 +114,27 @@ def works(url: str) -> bool:
 
 def _first_that_works(urls: tuple[str, ...]) -> str:
     """Waits for a server that restarts just now."""
-    deadline = time.monotonic() + _RESTART_SECONDS
-    while True:
-        is_away = False
-        for url in urls:
-            try:
-                with _client(url) as client:
-                    client.ping()
-                return url
-            except (AuthenticationError, NoPermissionError):
-                continue
-            except redis.RedisError:
-                is_away = True
-        if not is_away:
-            raise AccessDenied("Redis takes neither the old password nor the new one.")
-        if time.monotonic() > deadline:
-            raise OperatorError(f"Redis did not answer for {_RESTART_SECONDS:g} s.")
-        time.sleep(_POLL_SECONDS)
+    url = wait_until(lambda: _working(urls), _RESTART_SECONDS, pause=_POLL_SECONDS)
+    if url is None:
+        raise OperatorError(f"Redis did not answer for {_RESTART_SECONDS:g} s.")
+    return url
+
+
+def _working(urls: tuple[str, ...]) -> str | None:
+    """The first address that lets in; None while the server is away."""
+    is_away = False
+    for url in urls:
+        try:
+            with _client(url) as client:
+                client.ping()
+            return url
+        except (AuthenticationError, NoPermissionError):
+            continue
+        except redis.RedisError:
+            is_away = True
+    if not is_away:
+        raise AccessDenied("Redis takes neither the old password nor the new one.")
+    return None
 
 
 def _save(client: Any) -> bool:
