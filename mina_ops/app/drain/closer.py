@@ -16,7 +16,7 @@ import time
 from threading import Event
 from typing import Any
 
-from mina_ops.app.drain.breath import Breath
+from mina_ops.app.drain.yielding import Yielder
 from mina_ops.app.drain.departure import Departure
 from mina_ops.app.drain.holds import Holds
 from mina_ops.app.drain.model import Plan
@@ -88,10 +88,10 @@ class Closer:
         self._slowness.tick()
         if release:
             self._release(deadline, payload)
-        breath = Breath(self._server)
+        yielder = Yielder(self._server)
         before = list(self._leaving.values())
         for departure in before:
-            breath.take()
+            yielder.yield_if_due()
             try:
                 self._advance(departure, deadline)
             except Exception:
@@ -105,7 +105,7 @@ class Closer:
 
     def _release(self, deadline: float, payload: dict[str, Any]) -> None:
         now = time.monotonic()
-        breath = Breath(self._server)
+        yielder = Yielder(self._server)
         scheduled = [] if self._schedule is None else list(self._schedule.due(now))
         due = self._staying() if now >= deadline else scheduled
         # Before its client can be on the other colour.
@@ -113,7 +113,7 @@ class Closer:
         for session in due:
             self._telling.tell(session)
             self._ask(session, payload)
-            breath.take()
+            yielder.yield_if_due()
 
     def _staying(self) -> list[Session]:
         """Live sessions that have not been asked to leave."""

@@ -6,7 +6,7 @@ import logging
 import time
 from typing import Any
 
-from mina_ops.app.drain.breath import Breath
+from mina_ops.app.drain.yielding import Yielder
 from mina_ops.app.sessions.session import Session
 from mina_ops.app.sessions.sessions import Sessions
 
@@ -33,13 +33,13 @@ class Telling:
         self._untold = {session.sid: session for session in self._sessions.live()}
 
         def tell_all() -> None:
-            breath, began = Breath(self._server), time.monotonic()
+            yielder, began = Yielder(self._server), time.monotonic()
             for number, session in enumerate(list(self._untold.values())):
                 early = number / TOLD_A_SECOND - (time.monotonic() - began)
                 if early > SHORTEST_PAUSE_SECONDS:
                     self._server.sleep(early)
                 self.tell(session)
-                breath.take()
+                yielder.yield_if_due()
 
         self._server.start_background_task(tell_all)
 
