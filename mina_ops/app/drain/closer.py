@@ -16,13 +16,13 @@ import time
 from threading import Event
 from typing import Any
 
-from mina_ops.app.drain.yielding import Yielder
 from mina_ops.app.drain.departure import Departure
 from mina_ops.app.drain.holds import Holds
 from mina_ops.app.drain.model import Plan
 from mina_ops.app.drain.schedule import Schedule
 from mina_ops.app.drain.slowness import Slowness
 from mina_ops.app.drain.telling import Telling
+from mina_ops.app.drain.yielding import Yielder
 from mina_ops.app.sessions.links import cut, stop_reading
 from mina_ops.app.sessions.session import Session
 from mina_ops.app.sessions.sessions import Sessions

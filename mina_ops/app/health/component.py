@@ -11,9 +11,9 @@ from mina_ops.app.context import Context
 from mina_ops.app.health.builtin import BuiltIn
 from mina_ops.app.health.fleet import vouchers
 from mina_ops.app.health.model import READY, Check, Found, Rule
-from mina_ops.app.health.pulse import Pulse
 from mina_ops.app.health.readiness import Readiness
 from mina_ops.app.health.registry import Registry
+from mina_ops.app.health.watchdog import Watchdog
 from mina_ops.app.heartbeat import Heartbeat
 from mina_ops.app.metrics.outcomes import OutcomeEvents
 from mina_ops.app.settings import Settings
@@ -56,7 +56,7 @@ class Health(Component):
         self.readiness = Readiness(context, self.registry, drain_state, siblings)
         self.drain_state = drain_state
         self._siblings = siblings
-        self.pulse = Pulse(context.app.logger.name)
+        self.watchdog = Watchdog(context.app.logger.name)
         self._app = context.app
         self._colours = context.identity.colours
         self._presence = context.presence
@@ -101,14 +101,14 @@ class Health(Component):
                 self.registry.replace(check)
         self._siblings.at_start()
         self.registry.begin()
-        self.pulse.start()
+        self.watchdog.start()
         # A loop of its own: whatever hangs in the store, or in the name of its host, never
         # delays a check.
         self._loop.start()
 
     def close(self) -> None:
         """End the loop of the checks, and the thread that feels whether this process is stuck."""
-        self.pulse.stop()
+        self.watchdog.stop()
         self._loop.stop(wait_seconds=_LAST_BEAT_SECONDS)
         self._siblings.close()
 

@@ -102,7 +102,7 @@ class HealthRoutes(Component):
 
     def live(self, request: ProbeRequest) -> Answer:
         """`/live`: this process answers, and what it serves on is not stuck; asks nothing else."""
-        if self._health.pulse.is_stuck():
+        if self._health.watchdog.is_stuck():
             return fit_answer(False, {"status": "stuck", **self._identity})
         uptime = round(time.monotonic() - self._started_at, 1)
         return Answer(200, {"status": "alive", **self._identity, "uptime_seconds": uptime})

@@ -1,4 +1,4 @@
-"""Does what this process serves its requests on still move?"""
+"""A watchdog: does what this process serves its requests on still move?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PAUSE_SECONDS = 1.0
 _CATCH_UP_SECONDS = 0.05
 
 
-class Pulse:
+class Watchdog:
     """A thread that is scheduled as requests are, green where they are, and logs as they do.
 
     It takes and gives back the lock of each log handler: when one of these locks is never given
@@ -31,7 +31,7 @@ class Pulse:
         self._run_number += 1
         self._beat_at = time.monotonic()
         threading.Thread(
-            target=self._run, args=(self._run_number,), name="mina_ops-pulse", daemon=True
+            target=self._run, args=(self._run_number,), name="mina_ops-watchdog", daemon=True
         ).start()
 
     def stop(self) -> None:

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from mina_ops.app.health import pulse
-from mina_ops.app.health.pulse import Pulse
+from mina_ops.app.health import watchdog
+from mina_ops.app.health.watchdog import Watchdog
 from tests.app.health.conftest import MakeHost
 from tests.support.wait import eventually
 
@@ -21,7 +21,7 @@ def handler() -> logging.Handler:
 def test_a_lock_that_is_never_given_back_is_a_process_that_is_stuck(
     make_host: MakeHost, handler: logging.Handler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pulse, "STUCK_SECONDS", 1.5)
+    monkeypatch.setattr(watchdog, "STUCK_SECONDS", 1.5)
     host = make_host(prepare=lambda app: app.logger.addHandler(handler)).started()
     assert host.get("/live")[0] == 200
     release = threading.Event()
@@ -44,4 +44,4 @@ def test_a_lock_that_is_never_given_back_is_a_process_that_is_stuck(
 
 
 def test_a_process_that_has_not_begun_is_not_stuck() -> None:
-    assert not Pulse("of nobody").is_stuck()
+    assert not Watchdog("of nobody").is_stuck()
