@@ -21,7 +21,7 @@ from mina_ops.operator.traffic.site_lock import Places, SiteLock
 
 
 @dataclass
-class Pulse:
+class Hysteresis:
     """Whether a colour counts as up, which flips only after several results in a row."""
 
     fails: int = 2
@@ -73,13 +73,13 @@ def watch(
 ) -> Iterator[Sight]:
     """A `Sight` of every colour each round, until `pause`, which waits, returns False."""
     watched = [settings.colour(name) for name in colours]
-    pulses = {colour.name: Pulse(fails, passes) for colour in watched}
+    states = {colour.name: Hysteresis(fails, passes) for colour in watched}
     with ThreadPoolExecutor(max_workers=len(watched)) as pool:
         while True:
             for colour, (healthy, detail) in zip(watched, pool.map(look, watched), strict=True):
-                pulse = pulses[colour.name]
-                flipped = pulse.observe(healthy)
-                yield Sight(colour.name, healthy, detail, pulse.up, flipped)
+                state = states[colour.name]
+                flipped = state.observe(healthy)
+                yield Sight(colour.name, healthy, detail, state.up, flipped)
             if not pause():
                 return
 

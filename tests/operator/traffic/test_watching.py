@@ -6,7 +6,7 @@ import pytest
 
 from mina_ops.errors import AppUnhealthy, AppUnreachable
 from mina_ops.operator.traffic.model import Split
-from mina_ops.operator.traffic.watching import Pulse, Sight, TakeOut, watch
+from mina_ops.operator.traffic.watching import Hysteresis, Sight, TakeOut, watch
 from tests.operator.balancers import Balancer
 from tests.operator.stand_in import StandIns
 
@@ -15,12 +15,12 @@ UP = Sight("blue", True, "v1", up=True, flipped=True)
 
 
 def test_only_results_in_a_row_flip_the_state() -> None:
-    pulse = Pulse(fails=2, passes=2)
-    flips = [pulse.observe(ok) for ok in (False, True, False, False, False, True, False, True)]
+    state = Hysteresis(fails=2, passes=2)
+    flips = [state.observe(ok) for ok in (False, True, False, False, False, True, False, True)]
     assert flips == [False, False, False, True, False, False, False, False]
-    assert not pulse.up
-    assert pulse.observe(True)
-    assert pulse.up
+    assert not state.up
+    assert state.observe(True)
+    assert state.up
 
 
 def test_both_colours_are_looked_at_each_round(nginx: Balancer, apps: StandIns) -> None:
