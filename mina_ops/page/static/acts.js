@@ -73,13 +73,13 @@ const ACTS = {
   },
   pause: {
     label: () => "pause",
-    fits: running, unable: (data) => noRelease(data),
+    fits: (data) => Boolean(running(data)) && !data.release.paused, unable: (data) => noRelease(data),
     effect: (data) => [`${data.release.to} keeps its ${data.release.percent ?? 0} % until somebody resumes. Its triggers go on watching.`, ...silentController(data)],
     order: () => ({ act: "pause" }),
   },
   resume: {
     label: () => "resume",
-    fits: running, unable: (data) => noRelease(data),
+    fits: (data) => Boolean(running(data)?.paused), unable: (data) => noRelease(data),
     effect: (data) => [`${data.release.version} goes on from ${data.release.percent ?? 0} % on ${data.release.to}.`, ...silentController(data)],
     order: () => ({ act: "resume" }),
   },

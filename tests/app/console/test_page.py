@@ -175,6 +175,17 @@ def test_a_reader_sees_no_buttons(open_page: Open) -> None:
     assert page.locator(".act:visible").count() == 0
 
 
+@pytest.mark.parametrize(
+    ("state", "shown", "hidden"), [("canary", "pause", "resume"), ("both_sick", "resume", "pause")]
+)
+def test_of_pause_and_resume_the_one_that_applies_is_shown(
+    open_page: Open, state: str, shown: str, hidden: str
+) -> None:
+    page = open_page(state)
+    expect(page.get_by_role("button", name=shown, exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name=hidden, exact=True)).to_have_count(0)
+
+
 def test_an_order_nobody_took_gives_the_line_to_type(open_page: Open) -> None:
     release = open_page("no_controller").locator("#release")
     expect(release).to_contain_text("the controller has not taken it yet")
