@@ -127,6 +127,7 @@ def test_a_request_that_is_too_slow_is_sent_once(balancer: Balancer, apps: Stand
     assert balancer.get("/hang").status in (502, 504)
     assert sum(one.seen["/hang"] for one in apps.all()) == before + 1
     assert time.monotonic() - began < 25, "as long as the app, which answers after 30 s"
+    apps.cut()
 
 
 def test_a_tester_reaches_a_colour_without_share_and_nobody_guesses_how(
