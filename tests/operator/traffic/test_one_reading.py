@@ -59,6 +59,9 @@ def ask(site: Balancer, target: str, *headers: str) -> Seen | None:
         with suppress(ConnectionError):
             while part := link.recv(65536):
                 data += part
+                if not data.startswith(b"HTTP/1.1 200 "[: len(data)]):
+                    # Envoy keeps the connection for a second after it refused a request.
+                    return None
     status, _, rest = data.partition(b"\r\n")
     if b" 200 " not in status:
         return None
