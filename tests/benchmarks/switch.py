@@ -1,4 +1,4 @@
-"""Switches under load: nginx by rename, HAProxy by map, beside `nginx -s reload` for the same job.
+"""Switches under load: nginx, HAProxy and Envoy, beside `nginx -s reload` for the same job.
 
 A switch moves everybody from one colour to the other and back. Four stand-in instances answer
 at once, so that what is measured is the load balancer. Failed requests are counted by a client
@@ -19,6 +19,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,7 +31,13 @@ from mina_ops.demo.servers import nginx_configuration, start_nginx
 from mina_ops.errors import ToolMissing
 from mina_ops.operator.traffic.model import Split
 from tests.benchmarks._report import Report, arguments
-from tests.operator.balancers import Balancer, free_ports, haproxy_in_front, nginx_in_front
+from tests.operator.balancers import (
+    Balancer,
+    envoy_in_front,
+    free_ports,
+    haproxy_in_front,
+    nginx_in_front,
+)
 
 HERE = Path(__file__).parent
 COLOURS = ("blue", "green")
@@ -237,8 +244,18 @@ def write_upstream(file: Path, ports: Sequence[int]) -> None:
     file.write_text(f"upstream mina_backend {{{servers} }}\n")
 
 
+def _haproxy() -> Path:
+    return programs.installed("haproxy", "Install Debian's haproxy.")
+
+
+_OTHERS = {
+    "haproxy": (haproxy_in_front, _haproxy),
+    "envoy": (envoy_in_front, programs.envoy),
+}
+
+
 def main() -> int:
-    """Measure both drivers and the reload; 0 if every goal is met."""
+    """Measure every driver and the reload; 0 if every goal is met."""
     parser = arguments(__doc__)
     parser.add_argument("--switches", type=int, default=1000)
     parser.add_argument("--reloads", type=int, default=100)
@@ -254,18 +271,13 @@ def main() -> int:
         options.visitors,
     )
     measure_reload(report, options.reloads)
-    try:
-        haproxy = programs.installed("haproxy", "Install Debian's haproxy.")
-    except ToolMissing as error:
-        report.say(f"HAProxy is left out: {error}")
-        return report.finish()
-    measure_driver(
-        report,
-        "haproxy",
-        lambda folder, apps: haproxy_in_front(folder, apps, haproxy),
-        options.switches,
-        options.visitors,
-    )
+    for name, (balancing, find) in _OTHERS.items():
+        try:
+            front = partial(balancing, binary=find())
+        except ToolMissing as error:
+            report.say(f"{name} is left out: {error}")
+            continue
+        measure_driver(report, name, front, options.switches, options.visitors)
     return report.finish()
 
 

@@ -91,18 +91,18 @@ class EnvoyDriver(TrafficDriver):
         """One rename, then Envoy is asked until it serves the new generation."""
         started = time.monotonic()
         with exclusive(self._lock_file()):
-            before = self.read()
-            if before.split != split:
-                self._replace(before, split)
-            elif self._store.current() != (before.split, before.generation):
-                self._store.write(split, before.generation)
+            before, generation = self._read()
+            if before != split:
+                self._replace(before, split, generation)
+            elif self._store.current() != (before, generation):
+                self._store.write(split, generation)
             after = self.read()
         if after.split != split:
             raise TrafficError(
                 f"Envoy serves {after.split.describe()} where {split.describe()} was applied; "
                 "run `mina-ops traffic check`."
             )
-        return Applied(before.split, after, (time.monotonic() - started) * 1000)
+        return Applied(before, after, (time.monotonic() - started) * 1000)
 
     def plan(self, split: Split) -> list[str]:
         """What `apply` would do."""
@@ -137,13 +137,13 @@ class EnvoyDriver(TrafficDriver):
     def _read(self) -> tuple[Split, int]:
         return routes.from_data(self._admin.data(), self._colours)
 
-    def _replace(self, before: Reading, split: Split) -> None:
-        generation = before.generation + 1
+    def _replace(self, before: Split, split: Split, earlier: int) -> None:
+        generation = earlier + 1
         self._store.write(split, generation)
         seconds = patient(_SERVED_SECONDS)
         if wait_until(lambda: self._serves(generation), seconds, pause=_POLL_SECONDS):
             return
-        self._store.write(before.split, before.generation)
+        self._store.write(before, earlier)
         raise TrafficError(
             f"Envoy did not serve the new split within {seconds:g} s; the earlier one is back. "
             "Run `mina-ops traffic check`."
