@@ -105,9 +105,12 @@ class Rotation:
         return journal.read(self._journal_file).kinds
 
     def possible(self) -> list[str]:
-        """The kinds of secret that the file has."""
+        """The kinds of secret that the file has; a Redis without a password is none."""
         present = env_file.read(self.file)
-        return [kind for kind in replacements.KINDS if present.get(self._key(kind))]
+        found = [kind for kind in replacements.KINDS if present.get(self._key(kind))]
+        if "redis" in found and not redis_user.password_of(present[self._options.redis_key]):
+            found.remove("redis")
+        return found
 
     def begin(
         self,
