@@ -13,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.app.admin.conftest import BEARER
+from tests.support.wait import eventually
 
 KIB = 1024
 REQUESTS = 30
@@ -76,7 +77,8 @@ def client(make_app: Callable[..., Flask], redis_server: Any) -> FlaskClient:
     url = f"redis://127.0.0.1:{redis_server.port}/9"
     app = make_app(REDIS_URL=url, SECRET_KEY="k", MINA_OPS_BEAT=2.0)
     found = app.test_client()
-    found.get("/api/health")
+    # The first answers may come before its Redis was asked.
+    eventually(lambda: found.get("/api/health").status_code == 200, 10)
     return found
 
 
