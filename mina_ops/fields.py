@@ -36,6 +36,19 @@ class Kind:
     typed: Callable[[Any], Any]
 
 
+@dataclass(frozen=True)
+class Form:
+    """What a text must be like, beyond being one.
+
+    Attributes:
+        fits: says of a text whether it is like that, by a value that is true.
+        words: what it must do, after "must", as "look like '/static/'".
+    """
+
+    fits: Callable[[str], object]
+    words: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rules:
     """All that is known of one setting beside its name and default.
@@ -44,6 +57,7 @@ class Rules:
         key: what it is called where it is read, if that is not the field's own name.
         above, least, most: the range of a number; `above` is not in it, the others are.
         choices: the only texts that are allowed; (): any.
+        form: of a text or path, or of each text of a list; None: any.
         secret: its value is never shown.
         code_only: read from `app.config` alone, since no text can hold it.
         shown: what docs show in the place of the default.
@@ -57,6 +71,7 @@ class Rules:
     least: float | None = None
     most: float | None = None
     choices: tuple[str, ...] = ()
+    form: Form | None = None
     secret: bool = False
     code_only: bool = False
     shown: str | None = None
@@ -65,15 +80,26 @@ class Rules:
         """The range in words, as "above 0 and at most 5"; "" for any value."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
+        if self.form:
+            return f"must {self.form.words}"
         low = f"above {self.above:g}" if self.above is not None else ""
         low = f"at least {self.least:g}" if self.least is not None else low
         high = f"at most {self.most:g}" if self.most is not None else ""
         return " and ".join(part for part in (low, high) if part)
 
+    def misfit(self, value: Any) -> str | None:
+        """The first text of a value that has not the form; None if all have it."""
+        if self.form is None:
+            return None
+        texts = value if isinstance(value, tuple) else (value,)
+        return next((str(text) for text in texts if not self.form.fits(str(text))), None)
+
     def holds(self, value: Any) -> bool:
         """Whether the value is in the range; what is no number has none."""
         if self.choices:
             return value in self.choices
+        if self.misfit(value) is not None:
+            return False
         if isinstance(value, bool) or not isinstance(value, int | float):
             return True
         return (
@@ -107,10 +133,13 @@ def declared(cls: Any) -> Iterator[tuple[dataclasses.Field[Any], Rules]]:
             yield spec, spec.metadata["rules"]
 
 
-def markdown(cls: Any, title: str = "key") -> str:
-    """The fields of a class as a table for docs/."""
+def markdown(cls: Any, title: str = "key", *, beside: Any = None) -> str:
+    """The fields of a class as a table for docs/; those of `beside` stand elsewhere."""
+    others = {spec.name for spec, _ in declared(beside)} if beside else set()
     rows = [f"| {title} | default | unit | range | meaning |", "| --- | --- | --- | --- | --- |"]
     for spec, rules in declared(cls):
+        if spec.name in others:
+            continue
         where = " (app.config only)" if rules.code_only else ""
         cells = [f"`{rules.key or spec.name}`", _default(spec, rules), rules.unit, rules.range()]
         rows.append(f"| {' | '.join(cells)} | {rules.meaning}{where} |")

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from mina_ops.errors import ConfigurationError
-from mina_ops.fields import NUMBER, PATH, TABLE, TEXT, TEXTS, WHOLE, markdown, needed, setting
+from mina_ops.fields import NUMBER, PATH, TABLE, TEXT, TEXTS, WHOLE, Form, markdown, needed, setting
 from mina_ops.operator.config.tables import Table
 from tests.support.hosts import REPOSITORY
+
+SHORT = Form(lambda text: len(text) < 5, "be short")
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Options:
     name: str = needed(TEXT, "What it is called.")
     mode: str = setting("fast", TEXT, "How.", choices=("fast", "slow"))
     pause: float = setting(0.5, NUMBER, "Between two.", "seconds", above=0, most=5)
-    paths: tuple[str, ...] = setting(("/a", "/b"), TEXTS, "Where.")
+    paths: tuple[str, ...] = setting(("/a", "/b"), TEXTS, "Where.", form=SHORT)
     folder: Path = setting(Path("kept"), PATH, "Where it is kept.")
     inner: Inner = setting(Inner, TABLE, "See below.", shown="")
 
@@ -51,6 +53,7 @@ def test_a_table_is_filled_by_its_declaration() -> None:
         ({"name": "x", "pause": float("nan")}, r"demo.pause: nan is out of range"),
         ({"name": "x", "pause": True}, r"demo.pause: True must be a number"),
         ({"name": "x", "paths": ["", "/"]}, r"demo.paths: .* must be a list of texts, none of"),
+        ({"name": "x", "paths": ["/", "/long"]}, r"demo.paths: '/long' must be short"),
         ({"name": "x", "inner": {"tries": 0}}, r"demo.inner.tries: 0 is out of range; give at le"),
         ({"name": "x", "inner": {"tires": 1}}, r"demo.inner.tires: unknown key. Did you mean 'tr"),
         ({"name": "x", "inner": 3}, r"demo.inner: 3 must be a table"),
@@ -68,7 +71,7 @@ def test_the_table_for_the_docs_says_default_unit_range_and_meaning() -> None:
     assert rows[2] == "| `name` | needed |  |  | What it is called. |"
     assert rows[3] == '| `mode` | `"fast"` |  | one of fast, slow | How. |'
     assert rows[4] == "| `pause` | `0.5` | seconds | above 0 and at most 5 | Between two. |"
-    assert rows[5] == '| `paths` | `["/a", "/b"]` |  |  | Where. |'
+    assert rows[5] == '| `paths` | `["/a", "/b"]` |  | must be short | Where. |'
 
 
 def test_the_docs_hold_the_tables_that_the_code_makes() -> None:

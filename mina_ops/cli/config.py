@@ -72,15 +72,28 @@ def declarations() -> Mapping[str, Any]:
     """Table of mina-ops.toml -> the class that declares its keys."""
     from mina_ops.operator.checklist.postflight import PostflightOptions
     from mina_ops.operator.checklist.preflight import PreflightOptions
+    from mina_ops.operator.config.colours import ColourOptions
     from mina_ops.operator.config.incident import IncidentOptions, SecretOptions
     from mina_ops.operator.config.settings import TokenOptions
     from mina_ops.operator.config.smoke import SmokeOptions
     from mina_ops.operator.database.connection.options import DatabaseOptions
+    from mina_ops.operator.notify.channels import ChannelOptions, NotifyOptions
     from mina_ops.operator.release.plan import Plan
     from mina_ops.operator.release.verdicts.model import Triggers
+    from mina_ops.operator.traffic.command import CommandOptions
+    from mina_ops.operator.traffic.envoy.options import EnvoyOptions
+    from mina_ops.operator.traffic.haproxy.options import HaproxyOptions
+    from mina_ops.operator.traffic.nginx.options import NginxOptions
 
     return {
         "token": TokenOptions,
+        "colours": ColourOptions,
+        "traffic.nginx": NginxOptions,
+        "traffic.haproxy": HaproxyOptions,
+        "traffic.envoy": EnvoyOptions,
+        "traffic.command": CommandOptions,
+        "notify": NotifyOptions,
+        "notify.channels": ChannelOptions,
         "database": DatabaseOptions,
         "release": Plan,
         "release.triggers": Triggers,

@@ -19,6 +19,7 @@ from mina_ops.app import settings
 from mina_ops.cli.config import declarations
 from mina_ops.fields import markdown
 from mina_ops.operator.release import reference
+from mina_ops.operator.traffic.site import SiteOptions
 
 DOCS = Path(__file__).parents[2] / "docs"
 _BLOCK = re.compile(r"<!-- keys of ([a-z. ]+) -->\n.*?<!-- end of keys -->", re.DOTALL)
@@ -27,10 +28,16 @@ _BLOCK = re.compile(r"<!-- keys of ([a-z. ]+) -->\n.*?<!-- end of keys -->", re.
 def tables() -> Mapping[str, Callable[[], str]]:
     """Name of a block -> what makes its table."""
     named = {
-        name: partial(markdown, declared, f"key of `[{name}]`")
+        name: partial(markdown, declared, f"key of `[{name}]`", beside=_shared_by(declared))
         for name, declared in declarations().items()
     }
+    named["the site"] = partial(markdown, SiteOptions)
     return {**named, "release": reference.tables, "the app": settings.table}
+
+
+def _shared_by(declared: type) -> type | None:
+    """What a load balancer's keys have in common stands in a table of its own."""
+    return SiteOptions if issubclass(declared, SiteOptions) else None
 
 
 def renewed(text: str) -> str:

@@ -58,4 +58,4 @@ def test_the_keys_of_a_table_are_explained(tmp_path: Path) -> None:
     assert "| `step_seconds` | `600` | seconds | at least 0 |" in shown.output
     missing = config(file, "keys", "relase")
     assert missing.exit_code == 2
-    assert "No table 'relase'; there are token, database" in missing.output
+    assert "No table 'relase'; there are token, colours" in missing.output

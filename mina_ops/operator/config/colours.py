@@ -9,6 +9,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from mina_ops.errors import ConfigurationError
+from mina_ops.fields import ANYTHING, TEXT, TEXT_OR_NONE, TEXTS, needed, setting
 from mina_ops.operator.config.tables import Table
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
@@ -16,6 +17,29 @@ _SOCKET = re.compile(r"unix:/[A-Za-z0-9_./+@-]{1,100}")
 UNIX = "unix:"
 """Begins the address of a process that listens on a unix socket: `unix:/run/mina/blue-0.sock`."""
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
+
+
+@dataclass(frozen=True)
+class ColourOptions:
+    """A table `[colours.NAME]`."""
+
+    url: str = needed(
+        TEXT,
+        "where the app answers: an http or https address, or `unix:/path` of its socket",
+    )
+    instances: Mapping[str, str] = setting(
+        dict,
+        ANYTHING,
+        "instance's name (`MINA_OPS_INSTANCE`, the tag of its session ids) -> `host:port` or "
+        "`unix:/path`; each is asked for itself before the colour gets traffic",
+        shown='`{ "0" = the address in url }`',
+    )
+    aliases: tuple[str, ...] = setting(
+        (), TEXTS, "other names, the first of which stands in commands", shown='`["mina-NAME"]`'
+    )
+    version: str | None = setting(
+        None, TEXT_OR_NONE, "the release that it runs", shown="as the app says"
+    )
 
 
 @dataclass(frozen=True)
@@ -76,16 +100,15 @@ def _colour(table: Table, name: str) -> Colour:
     listed = table.table("instances")
     _refuse_alike(listed, listed.keys())
     instances = {key: _address(listed, key) for key in listed.keys()}  # noqa: SIM118 - no dict
-    colour = Colour(
+    options = table.fill(ColourOptions, url=url, instances=instances)
+    return Colour(
         name=name,
         url=url,
         instances=MappingProxyType(instances or {"0": _netloc(url)}),
-        aliases=table.texts("aliases", (f"mina-{name}",)),
-        version=table.text("version", None),
+        aliases=options.aliases or (f"mina-{name}",),
+        version=options.version,
         own_probes=bool(instances),
     )
-    table.done()
-    return colour
 
 
 def _refuse_alike(table: Table, names: list[str]) -> None:

@@ -167,16 +167,18 @@ class Table:
         except ValueError as exc:
             why = str(exc) if value == "" else f"{value!r} {exc}."
             raise self.wrong(key, why) from exc
+        if rules.kind is PATH:
+            value = self._absolute(value)
         if not rules.holds(value):
             raise self.wrong(key, self._out_of_range(value, rules))
-        if rules.kind is PATH:
-            return self._absolute(value)
         return value
 
     def _absolute(self, path: str | Path) -> Path:
         return (self.file.parent / Path(path).expanduser()).absolute()
 
     def _out_of_range(self, value: Any, rules: Rules) -> str:
+        if rules.form:
+            return f"{rules.misfit(value)!r} must {rules.form.words}."
         if not rules.choices:
             return f"{value!r} is out of range; give {rules.range() or 'a finite number'}."
         near = difflib.get_close_matches(value, rules.choices, n=1)

@@ -20,15 +20,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mina_ops.errors import ConfigurationError
+from mina_ops.fields import NUMBER, TEXT_OR_NONE, TEXTS, WHOLE, setting
 from mina_ops.operator.config.tables import Table
 
-DEADLINE_SECONDS = 10.0
-TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.5
 DRILL = "drill"
 """An event that every channel hears of, whatever its `events`: only so is each of them tried."""
 
 _BAD_NEWS = ("rollback", "alert", "security", "hotline", "incident", "failed")
+
+
+@dataclass(frozen=True)
+class NotifyOptions:
+    """The table `[notify]`, without its channels."""
+
+    deadline_seconds: float = setting(
+        10.0, NUMBER, "how long a message may hold up a command", "seconds", least=0.1, most=120
+    )
+    tries: int = setting(3, WHOLE, "how often each channel is tried", least=1, most=10)
+
+
+@dataclass(frozen=True)
+class ChannelOptions:
+    """A table `[notify.channels.NAME]`: one of `url` and `url_env`."""
+
+    url: str | None = setting(
+        None, TEXT_OR_NONE, "its apprise URL; `url_env` keeps its key out of the file", secret=True
+    )
+    url_env: str | None = setting(None, TEXT_OR_NONE, "variable that holds the URL")
+    events: tuple[str, ...] = setting((), TEXTS, "what it hears of", shown="everything")
 
 
 @dataclass(frozen=True)
@@ -61,8 +81,8 @@ class Notifier:
         self,
         channels: Sequence[Channel] = (),
         *,
-        deadline_seconds: float = DEADLINE_SECONDS,
-        tries: int = TRIES,
+        deadline_seconds: float = NotifyOptions.deadline_seconds,
+        tries: int = NotifyOptions.tries,
     ) -> None:
         self.channels = tuple(channels)
         self.deadline_seconds = deadline_seconds
@@ -128,13 +148,8 @@ def from_table(table: Table, environ: Mapping[str, str] | None = None) -> Notifi
     environ = os.environ if environ is None else environ
     listed = table.table("channels")
     channels = [_channel(listed.table(name), name, environ) for name in listed.keys()]  # noqa: SIM118
-    notifier = Notifier(
-        channels,
-        deadline_seconds=table.number("deadline_seconds", DEADLINE_SECONDS, least=0.1, most=120),
-        tries=table.integer("tries", TRIES, least=1, most=10),
-    )
-    table.done()
-    return notifier
+    options = table.fill(NotifyOptions)
+    return Notifier(channels, deadline_seconds=options.deadline_seconds, tries=options.tries)
 
 
 def usable(table: Table, environ: Mapping[str, str] | None = None) -> tuple[Notifier, list[str]]:
@@ -158,16 +173,15 @@ def usable(table: Table, environ: Mapping[str, str] | None = None) -> tuple[Noti
 
 
 def _channel(table: Table, name: str, environ: Mapping[str, str]) -> Channel:
-    url, variable = table.text("url", None), table.text("url_env", None)
-    events = table.texts("events", ())
-    table.done()
+    options = table.fill(ChannelOptions)
+    url, variable = options.url, options.url_env
     if (url is None) == (variable is None):
         raise table.wrong("url", "give either url or url_env (better: it keeps the key out).")
     if variable is not None:
         url = environ.get(variable, "").strip()
         if not url:
             raise ConfigurationError(f"{variable} is not set; it holds the URL of channel {name}.")
-    return Channel(name, str(url), events)
+    return Channel(name, str(url), options.events)
 
 
 def _try_once(channel: Channel, event: str, text: str) -> str | None:

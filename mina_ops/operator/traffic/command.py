@@ -14,9 +14,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mina_ops import files
 from mina_ops.errors import ConfigurationError, OperatorError, ToolMissing, TrafficError
+from mina_ops.fields import NUMBER, PATH, TEXT, TEXTS, setting
 from mina_ops.locks import exclusive
 from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.config.tables import Table
@@ -27,6 +29,7 @@ from mina_ops.operator.traffic.state_lock import StateLock
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _NAMES = ("from", "to", "from_colour", "to_colour", "percent", "from_percent")
+_COMMANDS = ("switch", "weight", "apply", "read")
 _READABLE = 0o644
 # The playbook's own lines; {from} and {to} are the first alias of a colour, such as mina-blue.
 PRESETS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -41,20 +44,34 @@ PRESETS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class CommandOptions:
-    """The table `[traffic.command]`.
+    """The table `[traffic.command]`; a command is a list of arguments, () where there is none."""
 
-    Attributes:
-        state: file that holds the split applied last.
-        switch, weight, apply, read: argument vectors; () where the platform has no such command.
-        seconds: how long a command may run, and how long the public address may take to follow.
-    """
-
-    state: Path
-    switch: tuple[str, ...] = ()
-    weight: tuple[str, ...] = ()
-    apply: tuple[str, ...] = ()
-    read: tuple[str, ...] = ()
-    seconds: float = 120.0
+    preset: str = setting(
+        "none",
+        TEXT,
+        '`"replit"`: `replit deployments switch --from mina-blue --to mina-green --confirm`',
+        choices=("none", *PRESETS),
+    )
+    switch: tuple[str, ...] = setting((), TEXTS, "command for everybody to one colour")
+    weight: tuple[str, ...] = setting((), TEXTS, "command for shares")
+    apply: tuple[str, ...] = setting(
+        (), TEXTS, "command that takes the whole split as JSON on standard input"
+    )
+    read: tuple[str, ...] = setting(
+        (),
+        TEXTS,
+        "command that prints the split as JSON; without it the public `/api/health` tells who "
+        "answers",
+    )
+    state: Path = setting(Path(".mina-ops-split.json"), PATH, "file with what was applied last")
+    seconds: float = setting(
+        120.0,
+        NUMBER,
+        "how long a command may run, and how long the public address may take to follow",
+        "seconds",
+        least=1,
+        most=3600,
+    )
 
 
 def open_driver(settings: OperatorSettings) -> TrafficDriver:
@@ -68,23 +85,18 @@ def read_options(table: Table) -> CommandOptions:
     Raises:
         ConfigurationError: a key is unknown, of the wrong type, or no command is given.
     """
-    preset = table.choice("preset", ("none", *PRESETS), "none")
-    commands = {}
-    for key in ("switch", "weight", "apply", "read"):
-        commands[key] = table.texts(key, PRESETS.get(preset, {}).get(key, ()))
-        unknown = set(_PLACEHOLDER.findall(" ".join(commands[key]))) - set(_NAMES)
+    options = table.fill(CommandOptions)
+    preset = PRESETS.get(options.preset, {})
+    missing: Any = {key: argv for key, argv in preset.items() if not getattr(options, key)}
+    options = replace(options, **missing)
+    for key in _COMMANDS:
+        unknown = set(_PLACEHOLDER.findall(" ".join(getattr(options, key)))) - set(_NAMES)
         if unknown:
             raise table.wrong(
                 key, f"unknown {{{min(unknown)}}}; known: {', '.join(f'{{{n}}}' for n in _NAMES)}."
             )
-    if not (commands["switch"] or commands["weight"] or commands["apply"]):
+    if not (options.switch or options.weight or options.apply):
         raise table.wrong("switch", "give switch, weight or apply, or preset = 'replit'.")
-    options = CommandOptions(
-        state=table.path("state", table.file.parent / ".mina-ops-split.json"),
-        seconds=table.number("seconds", 120.0, least=1, most=3600),
-        **commands,
-    )
-    table.done()
     return options
 
 

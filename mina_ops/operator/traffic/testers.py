@@ -61,7 +61,7 @@ class TesterSecret:
 
 
 def read_secret(table: Table) -> TesterSecret:
-    """The keys `tester_secret_file` and `tester_secret_env` of a table."""
+    """The secret that a load balancer's table names, whatever else is wrong with the table."""
     variable = table.text("tester_secret_env", None)
     return TesterSecret(table.path("tester_secret_file", None), variable)
 

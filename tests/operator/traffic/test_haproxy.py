@@ -171,7 +171,7 @@ def test_a_reload_that_cannot_be_ordered_is_an_error(haproxy: Balancer) -> None:
     ("line", "message"),
     [
         ('user = "root; evil"', r"traffic.haproxy.user: .* must look like"),
-        ('socket = "/tmp/a b"', r"traffic.haproxy.socket: .* may hold"),
+        ('socket = "/tmp/a b"', r"traffic.haproxy.socket: .* must hold"),
         ("hosts = { lb1 = {} }", r"traffic.haproxy.hosts.lb1.socket: is missing"),
         ('colour = "red"', r"traffic.haproxy.colour: unknown key"),
     ],

@@ -5,30 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from mina_ops.fields import PATH, TEXT, WHOLE, setting
 from mina_ops.operator.config.tables import Table
 from mina_ops.operator.traffic import site
-from mina_ops.operator.traffic.site import SiteOptions
-
-_MOST_SESSIONS = 1_000_000
+from mina_ops.operator.traffic.site import PLAIN, SiteOptions
 
 
 @dataclass(frozen=True, kw_only=True)
 class EnvoyOptions(SiteOptions):
-    """How one Envoy is set up.
+    """How one Envoy is set up."""
 
-    Attributes:
-        admin: unix socket of Envoy's admin interface, for this user alone: who reaches it can
-            stop Envoy.
-        most_connections: connections of visitors that Envoy takes at once.
-        program: Envoy itself, which tests a configuration before it is used.
-    """
-
-    admin: Path
-    most_connections: int = 50_000
-    program: str = "envoy"
-    certificate: Path | None = None
-    certificate_key: Path | None = None
-    access_log: Path | None = None
+    admin: Path = setting(
+        None,
+        PATH,
+        "unix socket of Envoy's admin interface, for the user alone who runs Envoy: who reaches it "
+        "can stop Envoy",
+        shown="`<state>/admin.sock`",
+        form=PLAIN,
+    )
+    most_connections: int = setting(
+        50_000,
+        WHOLE,
+        "connections of visitors that Envoy takes at once",
+        least=10,
+        most=1_000_000,
+    )
+    program: str = setting(
+        "envoy", TEXT, "tests a configuration before it is used (`envoy --mode validate`)"
+    )
+    certificate: Path | None = setting(
+        None,
+        PATH,
+        "TLS, with the next one; renewed by renaming the new files into their place",
+        form=PLAIN,
+    )
+    certificate_key: Path | None = setting(None, PATH, "the certificate's key", form=PLAIN)
+    access_log: Path | None = setting(None, PATH, "a file, in the combined format", form=PLAIN)
 
     @property
     def bootstrap(self) -> Path:
@@ -58,17 +70,6 @@ def read_options(table: Table) -> EnvoyOptions:
     Raises:
         ConfigurationError: a key is unknown, missing, or not of the form that Envoy takes.
     """
-    shared = site.read_site(table)
-    options = EnvoyOptions(
-        **shared,
-        admin=site.plain(table, "admin", table.path("admin", shared["state"] / "admin.sock")),
-        most_connections=table.integer("most_connections", 50_000, least=10, most=_MOST_SESSIONS),
-        program=table.text("program", "envoy"),
-        certificate=site.plain_or_none(table, "certificate"),
-        certificate_key=site.plain_or_none(table, "certificate_key"),
-        access_log=site.plain_or_none(table, "access_log"),
-    )
-    if (options.certificate is None) != (options.certificate_key is None):
-        raise table.wrong("certificate", "give certificate and certificate_key, or neither.")
-    table.done()
+    options = site.fill(table, EnvoyOptions, **site.in_state(table, "admin", "admin.sock"))
+    site.require_both(table, options.certificate, options.certificate_key)
     return options

@@ -6,12 +6,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from mina_ops.fields import PATH, TEXT, TEXT_OR_NONE, TEXTS, WHOLE, Form, setting
 from mina_ops.operator.config.tables import Table
 from mina_ops.operator.traffic import site
-from mina_ops.operator.traffic.site import SiteOptions
+from mina_ops.operator.traffic.site import PLAIN, SiteOptions
 
 _HOST_PORT = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
-_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_WORD = Form(re.compile(r"[a-z_][a-z0-9_-]{0,31}").fullmatch, "look like 'haproxy'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,24 +35,43 @@ class HaproxyOptions(SiteOptions):
     """How HAProxy is set up.
 
     Attributes:
-        config: where the rendered configuration goes.
-        map: file of the split, as HAProxy reads it at its start.
-        bind_socket: the `stats socket` address in the configuration.
         endpoints: every HAProxy that is switched; one on this host unless hosts are listed.
-        reload: command that reloads it; (): SIGUSR2 to the master in `pid_file`.
     """
 
-    config: Path
-    map: Path
-    bind_socket: str
-    endpoints: tuple[Endpoint, ...]
-    program: str = "haproxy"
-    pid_file: Path | None = None
-    reload: tuple[str, ...] = ()
-    certificate: Path | None = None
-    user: str | None = None
-    group: str | None = None
-    hard_stop_seconds: int = 0
+    config: Path = setting(
+        None, PATH, "what `install` writes", shown="`<state>/haproxy.cfg`", form=PLAIN
+    )
+    map: Path = setting(
+        None,
+        PATH,
+        "file of the split, as HAProxy reads it at its start",
+        shown="`<state>/split.map`",
+        form=PLAIN,
+    )
+    socket: str = setting(
+        None, TEXT, "the admin socket: a path, or `host:port`", shown="`<state>/haproxy.sock`"
+    )
+    bind_socket: str = setting(
+        None, TEXT, "the `stats socket` in the configuration", shown="as `socket`"
+    )
+    program: str = setting("haproxy", TEXT, "HAProxy itself")
+    pid_file: Path | None = setting(None, PATH, "file with the process id of its master")
+    reload: tuple[str, ...] = setting(
+        (), TEXTS, "command that reloads it", shown="SIGUSR2 to the master in `pid_file`"
+    )
+    certificate: Path | None = setting(
+        None, PATH, "TLS: a file with certificate and key", form=PLAIN
+    )
+    user: str | None = setting(None, TEXT_OR_NONE, "who its processes run as", form=_WORD)
+    group: str | None = setting(None, TEXT_OR_NONE, "with which group", form=_WORD)
+    hard_stop_seconds: int = setting(
+        0,
+        WHOLE,
+        "how long processes that were replaced may serve on; 0: until their last session ends",
+        "seconds",
+        least=0,
+    )
+    endpoints: tuple[Endpoint, ...] = ()
 
 
 def read_options(table: Table) -> HaproxyOptions:
@@ -60,25 +80,16 @@ def read_options(table: Table) -> HaproxyOptions:
     Raises:
         ConfigurationError: a key is unknown, missing, or not of the form that HAProxy takes.
     """
-    shared = site.read_site(table)
-    state = shared["state"]
-    local = _socket(table, "socket", str(state / "haproxy.sock"))
-    options = HaproxyOptions(
-        **shared,
-        config=site.plain(table, "config", table.path("config", state / "haproxy.cfg")),
-        map=site.plain(table, "map", table.path("map", state / "split.map")),
+    local = _socket(table, "socket", str(table.path("state") / "haproxy.sock"))
+    return site.fill(
+        table,
+        HaproxyOptions,
+        **site.in_state(table, "config", "haproxy.cfg"),
+        **site.in_state(table, "map", "split.map"),
+        socket=local,
         bind_socket=_socket(table, "bind_socket", local),
         endpoints=_endpoints(table.table("hosts")) or (Endpoint(name="haproxy", socket=local),),
-        program=table.text("program", "haproxy"),
-        pid_file=table.path("pid_file", None),
-        reload=table.texts("reload", ()),
-        certificate=site.plain_or_none(table, "certificate"),
-        user=_word(table, "user"),
-        group=_word(table, "group"),
-        hard_stop_seconds=table.integer("hard_stop_seconds", 0, least=0),
     )
-    table.done()
-    return options
 
 
 def _endpoints(hosts: Table) -> tuple[Endpoint, ...]:
@@ -95,10 +106,7 @@ def _socket(table: Table, key: str, default: str | None = None) -> str:
     value = table.text(key) if default is None else table.text(key, default)
     if _HOST_PORT.fullmatch(value):
         return value
-    path = (table.file.parent / Path(value).expanduser()).absolute()
-    return str(site.plain(table, key, path))
-
-
-def _word(table: Table, key: str) -> str | None:
-    value = table.text(key, None)
-    return value if value is None else site.matching(table, key, value, _NAME, "'haproxy'")
+    path = str((table.file.parent / Path(value).expanduser()).absolute())
+    if not PLAIN.fits(path):
+        raise table.wrong(key, f"{path!r} must {PLAIN.words}.")
+    return path

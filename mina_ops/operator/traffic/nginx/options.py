@@ -7,37 +7,65 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from mina_ops.fields import PATH, TEXT, TEXTS, Form, setting
 from mina_ops.operator.config.tables import Table
 from mina_ops.operator.traffic import site
-from mina_ops.operator.traffic.site import SiteOptions
+from mina_ops.operator.traffic.site import PLAIN, SiteOptions, is_address
 
 _SERVER_NAMES = re.compile(r"[A-Za-z0-9.*_ -]+")
 _SIZE = re.compile(r"[0-9]+[kKmMgG]?")
 
 
+def _is_loopback(text: str) -> bool:
+    host = text.rpartition(":")[0].strip("[]")
+    try:
+        return is_address(text) and ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class NginxOptions(SiteOptions):
-    """How one nginx is set up.
+    """How one nginx is set up."""
 
-    Attributes:
-        config: where the rendered configuration goes, included inside `http { }`.
-        control: loopback address where nginx answers what it really does.
-        program: nginx itself; `main` and `prefix` are its -c and -p, where not the built-in ones.
-        test, reload: commands in the place of `nginx -t` and `nginx -s reload`.
-    """
-
-    config: Path
-    control: str
-    server_name: str = "_"
-    program: str = "nginx"
-    main: Path | None = None
-    prefix: Path | None = None
-    test: tuple[str, ...] = ()
-    reload: tuple[str, ...] = ()
-    certificate: Path | None = None
-    certificate_key: Path | None = None
-    access_log: Path | None = None
-    max_body: str = "16m"
+    config: Path = setting(
+        None,
+        PATH,
+        "what `install` writes, included inside `http { }`",
+        shown="`<state>/mina.conf`",
+        form=PLAIN,
+    )
+    control: str = setting(
+        "127.0.0.1:9180",
+        TEXT,
+        "loopback address where nginx tells what it really does",
+        form=Form(_is_loopback, "be on loopback, as '127.0.0.1:9180'"),
+    )
+    server_name: str = setting(
+        "_",
+        TEXT,
+        "nginx's `server_name`",
+        form=Form(_SERVER_NAMES.fullmatch, "look like 'mina.example.com'"),
+    )
+    program: str = setting("nginx", TEXT, "nginx itself")
+    main: Path | None = setting(None, PATH, "its `-c`", shown="nginx's own")
+    prefix: Path | None = setting(None, PATH, "its `-p`", shown="nginx's own")
+    test: tuple[str, ...] = setting((), TEXTS, "command that tests it", shown="`nginx -t`")
+    reload: tuple[str, ...] = setting(
+        (),
+        TEXTS,
+        'command that reloads it, as `["sudo", "systemctl", "reload", "nginx"]`',
+        shown="`nginx -s reload`",
+    )
+    certificate: Path | None = setting(None, PATH, "TLS, with the next one", form=PLAIN)
+    certificate_key: Path | None = setting(None, PATH, "the certificate's key", form=PLAIN)
+    access_log: Path | None = setting(None, PATH, "a file, in the combined format", form=PLAIN)
+    max_body: str = setting(
+        "16m",
+        TEXT,
+        "the largest body of a request",
+        form=Form(_SIZE.fullmatch, "look like a size such as '16m'"),
+    )
 
     @property
     def control_address(self) -> tuple[str, int]:
@@ -68,38 +96,9 @@ def read_options(table: Table) -> NginxOptions:
     Raises:
         ConfigurationError: a key is unknown, missing, or not of the form that nginx takes.
     """
-    shared = site.read_site(table)
-    options = NginxOptions(
-        **shared,
-        config=site.plain(table, "config", table.path("config", shared["state"] / "mina.conf")),
-        control=_control(table),
-        server_name=site.matching(table, "server_name", "_", _SERVER_NAMES, "'mina.example.com'"),
-        program=table.text("program", "nginx"),
-        main=table.path("main", None),
-        prefix=table.path("prefix", None),
-        test=table.texts("test", ()),
-        reload=table.texts("reload", ()),
-        certificate=site.plain_or_none(table, "certificate"),
-        certificate_key=site.plain_or_none(table, "certificate_key"),
-        access_log=site.plain_or_none(table, "access_log"),
-        max_body=site.matching(table, "max_body", "16m", _SIZE, "a size such as '16m'"),
-    )
-    if (options.certificate is None) != (options.certificate_key is None):
-        raise table.wrong("certificate", "give certificate and certificate_key, or neither.")
+    options = site.fill(table, NginxOptions, **site.in_state(table, "config", "mina.conf"))
+    site.require_both(table, options.certificate, options.certificate_key)
     if options.control.rpartition(":")[2] == options.listen.rpartition(":")[2]:
         # On one port nginx would send what is meant for the control server to the site.
         raise table.wrong("control", f"{options.control!r} must have another port than the site.")
-    table.done()
     return options
-
-
-def _control(table: Table) -> str:
-    value = site.address(table, "control", "127.0.0.1:9180")
-    host = value.rpartition(":")[0].strip("[]")
-    try:
-        is_loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
-        raise table.wrong("control", f"{value!r} must be on loopback, as '127.0.0.1:9180'.")
-    return value
