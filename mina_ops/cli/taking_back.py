@@ -47,6 +47,29 @@ def take_back(session: Session, wish: Wish, as_json: bool, *, flags: bool = Fals
     _go_back(release, wish, as_json, flags=flags)
 
 
+def foretell(session: Session, wish: Wish, as_json: bool) -> None:
+    """Say what `take_back` would do, and change nothing.
+
+    Raises:
+        NotRolledBack: traffic would stay where it is, as things are.
+        ConfigurationError: there is nothing to roll back, or no such colour.
+    """
+    from mina_ops.operator.release import way_back
+    from mina_ops.operator.release.foreseen import foresee
+    from mina_ops.operator.release.release import Site
+    from mina_ops.operator.release.rollback import NotRolledBack
+
+    found = session.for_the_way_back(output.say)
+    site = Site(found.settings, found.driver)
+    foreseen = foresee(site, way_back.lenient_plan(site, output.say), wish)
+    if foreseen is None:
+        _nothing(site, wish, as_json)
+        return
+    output.data(foreseen.to_json(), "\n".join(foreseen.lines()), as_json=as_json)
+    if foreseen.problem:
+        raise NotRolledBack(f"It would not go back now: {foreseen.problem}")
+
+
 def _is_ended_by_its_controller(release: Release, wish: Wish) -> bool:
     from mina_ops.operator.release import lock, way_back
 

@@ -36,6 +36,9 @@ from mina_ops.operator.release.rollback import NotRolledBack
 REACTS_SECONDS = 15.0
 """A controller takes an abort within a second, or after the requests of one look."""
 
+BY_HAND = "by-hand"
+"""What a way back is called that no release tells of, as `rollback --to blue`."""
+
 _POLL_SECONDS = 0.2
 
 Say = Callable[[str], None]
@@ -166,7 +169,7 @@ def to_colour(site: Site, name: str, plan: plans.Plan, tell: Tell) -> Release:
     """A release that is only its way back to a colour, where no journal tells of one."""
     old = site.settings.colour(name)
     new = site.settings.other(old.name)
-    return _without_journal(site, Target("by-hand", new, old), plan, tell)
+    return _without_journal(site, Target(BY_HAND, new, old), plan, tell)
 
 
 def reported(site: Site, found: Reported, plan: plans.Plan, tell: Tell) -> Release:

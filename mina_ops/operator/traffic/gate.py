@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from mina_ops.errors import AppUnhealthy, AppUnreachable, OperatorError
@@ -24,15 +24,18 @@ def require_ready(colour: Colour) -> None:
         raise (kind or AppUnreachable)(" ".join(str(problem) for problem in problems))
 
 
-def require_some_ready(colour: Colour) -> list[str]:
+def require_some_ready(colour: Colour, *, tolerated: Container[str] = ()) -> list[str]:
     """What is wrong with those that are not ready, as long as one process of the colour is.
 
     For a way back in need: the load balancer asks another server when one does not answer.
 
+    Args:
+        tolerated: reasons that do not count where they are the only one, such as "drained".
+
     Raises:
         AppUnreachable, AppUnhealthy: none of them is ready.
     """
-    problems = _problems(colour)
+    problems = _problems(colour, tolerated)
     if len(problems) == len(list(_targets(colour))):
         raise problems[0]
     return [str(problem) for problem in problems]
@@ -43,10 +46,10 @@ def addresses(colour: Colour) -> list[tuple[str, str]]:
     return list(_targets(colour))
 
 
-def _problems(colour: Colour) -> list[OperatorError]:
+def _problems(colour: Colour, tolerated: Container[str] = ()) -> list[OperatorError]:
     targets = list(_targets(colour))
     with ThreadPoolExecutor(max_workers=len(targets)) as pool:
-        found = pool.map(lambda target: _problem(colour, *target), targets)
+        found = pool.map(lambda target: _problem(colour, target, tolerated), targets)
         return [problem for problem in found if problem]
 
 
@@ -57,7 +60,10 @@ def _targets(colour: Colour) -> Iterator[tuple[str, str]]:
             yield f"{colour.name} instance {name}", url
 
 
-def _problem(colour: Colour, name: str, url: str) -> OperatorError | None:
+def _problem(
+    colour: Colour, target: tuple[str, str], tolerated: Container[str]
+) -> OperatorError | None:
+    name, url = target
     try:
         with AppClient(name, url) as client:
             readiness = client.ready()
@@ -65,6 +71,6 @@ def _problem(colour: Colour, name: str, url: str) -> OperatorError | None:
         return error
     if somebody := stranger(colour, url, readiness.environment):
         return AppUnhealthy(somebody)
-    if readiness.ready:
+    if readiness.ready or readiness.reason in tolerated:
         return None
     return AppUnhealthy(f"{name} is not ready ({readiness.reason}) at {url}/api/health/ready.")

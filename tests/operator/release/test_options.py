@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -42,6 +43,30 @@ def test_a_rollback_to_a_colour_needs_no_journal(stand: Stand) -> None:
     outcome = stand.run("rollback", "--to", "blue")
     assert outcome.code == 0, outcome.err
     assert stand.share_of_green() == 0
+
+
+def test_a_rollback_can_be_foreseen_and_changes_nothing_then(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stand.run("rollback", "--dry-run").code == 2
+    by_hand = json.loads(stand.run("rollback", "--to", "green", "--dry-run", "--json").out)
+    assert (by_hand["version"], by_hand["to"], by_hand["problem"]) == ("by-hand", "green", None)
+    assert stand.run("release", "start", "v2").code == 0
+    before = stand.entries()
+    foreseen = stand.run("rollback", "--dry-run")
+    assert foreseen.code == 0, foreseen.err
+    assert "Switch the flags off that belong to v2" in foreseen.out
+    assert "Send everybody to blue, which runs v1" in foreseen.out
+    assert (stand.share_of_green(), stand.entries()) == (100, before)
+    monkeypatch.setenv("MINA_OPS_PATIENCE", "1")
+    stand.colours["blue"].pause()
+    try:
+        useless = stand.run("rollback", "--dry-run")
+    finally:
+        stand.colours["blue"].resume()
+    assert useless.code == 7
+    assert "It would not go back now: blue" in useless.err
+    assert stand.share_of_green() == 100
 
 
 def test_another_machine_sees_the_time_left_and_pauses_a_release_through_the_app(
