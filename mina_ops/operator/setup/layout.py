@@ -20,6 +20,8 @@ _EXECUTABLE = 0o755
 APP_LINES = (
     "from mina_ops import MinaOps",
     "",
+    "# A queue, so that both colours' sessions are in the same rooms:",
+    '# socketio = SocketIO(app, message_queue=os.environ.get("REDIS_URL"))',
     "ops = MinaOps(app, socketio=socketio, db=db)  # after socketio; db if you have one",
 )
 """What goes into the app."""
