@@ -172,11 +172,8 @@ def nginx_in_front(
 
         return Balancer(folder, port, toml, driver, launch, launch())
 
-    balancer = _on_free_ports(begin)
-    try:
+    with _running(begin) as balancer:
         yield balancer
-    finally:
-        balancer.stop()
 
 
 def sid_of(answer: Answer) -> str:
@@ -212,11 +209,8 @@ def haproxy_in_front(folder: Path, apps: Apps, binary: Path, more: str = "") -> 
 
         return Balancer(folder, port, toml, driver, launch, launch())
 
-    balancer = _on_free_ports(begin)
-    try:
+    with _running(begin) as balancer:
         yield balancer
-    finally:
-        balancer.stop()
 
 
 @contextmanager
@@ -242,11 +236,8 @@ def own_site_in_front(folder: Path, apps: Apps, binary: Path) -> Iterator[Balanc
 
         return Balancer(folder, port, toml, open_driver(loaded), launch, launch())
 
-    balancer = _on_free_ports(begin)
-    try:
+    with _running(begin) as balancer:
         yield balancer
-    finally:
-        balancer.stop()
 
 
 @contextmanager
@@ -271,11 +262,8 @@ def envoy_in_front(folder: Path, apps: Apps, binary: Path, more: str = "") -> It
 
         return Balancer(folder, port, toml, driver, launch, launch())
 
-    balancer = _on_free_ports(begin)
-    try:
+    with _running(begin) as balancer:
         yield balancer
-    finally:
-        balancer.stop()
 
 
 def _give_probes_time(config: Path) -> None:
@@ -289,6 +277,15 @@ def _is_read(driver: TrafficDriver) -> bool:
         driver.read()
         return True
     return False
+
+
+@contextmanager
+def _running(begin: Callable[[], Balancer]) -> Iterator[Balancer]:
+    balancer = _on_free_ports(begin)
+    try:
+        yield balancer
+    finally:
+        balancer.stop()
 
 
 def _on_free_ports(begin: Callable[[], Balancer], attempts: int = 5) -> Balancer:
