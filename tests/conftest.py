@@ -83,6 +83,15 @@ def _has(item: pytest.Item, marker: str) -> bool:
     return item.get_closest_marker(marker) is not None
 
 
+@pytest.fixture(autouse=True)
+def _push_request_context() -> None:
+    """Nothing, in the place of pytest-flask's fixture of that name.
+
+    It keeps one request open around a test, and what an app holds in `flask.g`, such as who is
+    logged in, would go from one request of the test to the next.
+    """
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_process_is_left_over() -> Iterator[None]:
     with ending_on_signals():

@@ -46,7 +46,8 @@ class Siblings:
 
     def __init__(self, settings: Settings) -> None:
         self.is_one_ready = False
-        """Whether another worker was ready, as of the last beat on which this one was not."""
+        """Whether another worker was ready, as of the last look or the last beat on which this one
+        was not."""
         self._name = f"{settings.product}-{settings.environment}-{settings.instance}"
         self._ready: int | None = None
         self._turn: int | None = None
@@ -87,6 +88,10 @@ class Siblings:
             self._share()
         else:
             self.is_one_ready = self._sees_one()
+
+    def look(self) -> None:
+        """Ask for the others now: what was seen is old when this one stops to be ready. No wait."""
+        self.is_one_ready = self._sees_one()
 
     def may_leave(self) -> bool:
         """Whether this worker may leave, another one being ready; takes the turn if it is free.

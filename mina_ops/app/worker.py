@@ -20,18 +20,6 @@ def gunicorn_worker() -> Any | None:
     return None
 
 
-def end_kept_connections() -> None:
-    """Let each answer from now on be the last one on its connection.
-
-    Who keeps a connection to a process that is about to end (a load balancer does) would send its
-    next request into the end; told `Connection: close`, it opens another, which a sibling takes.
-    gunicorn does so once a worker ends by itself, which is later than ours begins to leave.
-    """
-    worker = gunicorn_worker()
-    if worker is not None:
-        worker.cfg.set("keepalive", 0)
-
-
 def misfit(async_mode: str) -> str | None:
     """Why Socket.IO's async mode cannot serve websockets under this worker; None: it can.
 

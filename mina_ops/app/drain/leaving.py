@@ -13,7 +13,7 @@ from mina_ops.app.drain.termination import Termination
 from mina_ops.app.settings import Settings
 from mina_ops.app.siblings import Siblings
 from mina_ops.app.state.drain_state import LEAVING
-from mina_ops.app.worker import end_kept_connections, gunicorn_worker
+from mina_ops.app.worker import gunicorn_worker
 
 _log = logging.getLogger(__name__)
 
@@ -75,8 +75,9 @@ class Leaving:
         if self.goal is None and (termination.asked or self._shall_recycle()):
             grace = self._grace(recycled=not termination.asked)
             _log.info("This process shall end; it drains first, within %g s", grace)
+            # Before anybody hears that it drains, so that its port is ready all the while.
+            self._siblings.look()
             self.goal = Goal(LEAVING, time.monotonic() + grace, now + grace)
-            end_kept_connections()
         elif self.goal is not None and drained and not self._ending:
             self._ending = True
             Thread(target=self._finish, name="mina_ops-exit", daemon=True).start()

@@ -22,10 +22,6 @@ SLOWLY = {
 }
 
 
-def ends_connection(client: httpx.Client) -> bool:
-    return client.get("/pid").headers.get("connection") == "close"
-
-
 @pytest.mark.parametrize("worker", EVERY_WORKER)
 def test_sigterm_moves_every_session_before_the_process_ends(
     worker: str, start_host: Hosts, redis_url: str, node: Path, tmp_path: Path
@@ -38,16 +34,11 @@ def test_sigterm_moves_every_session_before_the_process_ends(
         Clients.start(
             node, fleet.proxy.url, clients=12, transports=[["websocket"], []], mode="stream"
         ) as clients,
-        httpx.Client(base_url=fleet.blue.server.url) as keeping,
     ):
         clients.wait_for(connected=12, colours={"blue": 12})
         upgraded = {"websocket": 12}
         eventually(lambda: fleet.blue.by_transport() == upgraded, 5, "not all have upgraded")
-        # Werkzeug's own server answers one request on a connection.
-        assert ends_connection(keeping) is (worker == "socketio.run")
         fleet.blue.server.process.send_signal(signal.SIGTERM)
-        if worker != "socketio.run":
-            eventually(lambda: ends_connection(keeping), 15, "its connection was kept to the end")
         report = clients.wait_for(25, connected=12, colours={"green": 12})
         assert report["reasons"] == {"transport close": 12}
         eventually(lambda: not fleet.blue.server.alive, 15, "blue did not end")
