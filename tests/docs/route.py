@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import socketio
-
 from tests.docs.site import COLOURS, Site
 from tests.support.hosts import REPOSITORY
 from tests.support.pages import blocks
+from tests.support.stock import StockClients
 
 Given = Mapping[str, Callable[[Site], None]]
 
@@ -69,9 +68,7 @@ def _as_in_cli(site: Site) -> None:
 
 def _somebody_is_on_blue(site: Site) -> None:
     site.type("mina-ops switch green blue --instant")
-    client = socketio.Client()
-    client.connect(site.url("public"))
-    site.running.callback(client.disconnect)
+    site.running.enter_context(StockClients()).connect(site.url("public"))
 
 
 def _a_quarter(site: Site) -> None:
