@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import socketio
 
 from mina_ops.operator.system.programs import run
 from mina_ops.operator.traffic import gate, identity
@@ -16,6 +15,7 @@ from tests.operator.balancers import Balancer
 from tests.operator.fronts import await_ready, in_front
 from tests.support.command import MINA_OPS
 from tests.support.hosts import Hosts
+from tests.support.stock import StockClients
 
 pytestmark = pytest.mark.integration
 HOST = "tests.operator.traffic.versioned_host:app"
@@ -66,18 +66,17 @@ def test_a_site_of_unix_sockets_serves_switches_and_keeps_its_sessions(site: Bal
     assert site.driver.check() == []
     assert identity.problems(settings, site.driver.read().split) == []
     gate.require_ready(settings.colour("green"))
-    client = socketio.Client()
-    client.connect(f"http://127.0.0.1:{site.port}", transports=["polling"], wait_timeout=30)
-    switched = run(
-        [MINA_OPS, "--config", str(site.toml), "switch", "blue", "green", "--instant"],
-        timeout_seconds=60,
-    )
-    assert switched.code == 0, switched.stderr
-    assert site.driver.read().split == Split({"blue": 0, "green": 100}, {}, RELEASES)
-    assert site.get("/api/who").body == b"v2.0.0"
-    assert client.call("who", timeout=30) == "v1.0.0"
-    assert site.get("/static/lazy-v1.0.0.js").status == 200
-    client.disconnect()
+    with StockClients() as clients:
+        client = clients.connect(f"http://127.0.0.1:{site.port}", "polling")
+        switched = run(
+            [MINA_OPS, "--config", str(site.toml), "switch", "blue", "green", "--instant"],
+            timeout_seconds=60,
+        )
+        assert switched.code == 0, switched.stderr
+        assert site.driver.read().split == Split({"blue": 0, "green": 100}, {}, RELEASES)
+        assert site.get("/api/who").body == b"v2.0.0"
+        assert client.call("who", timeout=30) == "v1.0.0"
+        assert site.get("/static/lazy-v1.0.0.js").status == 200
 
 
 # httpcore leaves a socket that could not connect to the garbage collector.
