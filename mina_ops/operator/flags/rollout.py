@@ -155,11 +155,17 @@ class Rollout:
 
         Raises:
             OperatorError: what names the flag's state never fits, though the flag is as it was.
+            RolledBack: the app went away meanwhile, and the flag was turned off.
         """
         for _ in range(_MOST_TAKES):
-            revision = self._refuse_change(left)
-            values = {"enabled": True, "rollout_percent": percent}
-            taken = self._client.set_if(self._plan.key, values, revision)
+            try:
+                revision = self._refuse_change(left)
+                values = {"enabled": True, "rollout_percent": percent}
+                taken = self._client.set_if(self._plan.key, values, revision)
+            except _AWAY as exc:
+                # Perhaps it took the step and died before it said so: nobody would watch it.
+                why = f"the app does not answer whether it took the step to {percent:g} % ({exc})"
+                self._leave_or_turn_off(why)
             if taken is not None:
                 return taken
             self._sleep(self._plan.look_seconds)
@@ -204,7 +210,10 @@ class Rollout:
         return judgement
 
     def _fail(self, judgement: Judgement) -> NoReturn:
-        reasons, key = "; ".join(judgement.reasons), self._plan.key
+        self._leave_or_turn_off("; ".join(judgement.reasons))
+
+    def _leave_or_turn_off(self, reasons: str) -> NoReturn:
+        key = self._plan.key
         if self._plan.on_fail == "hold":
             raise OperatorError(f"{key} stays where it is: {reasons}")
         waiting = self._turn_off().get("waiting_for")

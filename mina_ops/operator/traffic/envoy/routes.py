@@ -160,7 +160,8 @@ def _retries(most: int, conditions: str, rounds: int | None, more: Json) -> Json
                 "typed_config": {"@type": _RETRY + "host.previous_hosts.v3.PreviousHostsPredicate"},
             }
         ],
-        "host_selection_retry_max_attempts": 5,
+        # Each try is a draw; few would sometimes meet the same dead instance again.
+        "host_selection_retry_max_attempts": 50,
         **more,
     }
     if rounds is not None:
