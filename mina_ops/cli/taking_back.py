@@ -94,8 +94,7 @@ def _from_elsewhere(
     from mina_ops.operator.release import elsewhere, way_back
 
     found = elsewhere.newest(site.settings)
-    done = found is not None and found.ended and found.phase == "done" and wish.done_too
-    if found is None or (found.ended and not done):
+    if found is None or not found.may_be_taken_back(done_too=wish.done_too):
         _nothing(site, wish, as_json)
         return None
     if found.is_alive:

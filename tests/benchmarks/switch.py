@@ -38,6 +38,7 @@ from tests.operator.balancers import (
     haproxy_in_front,
     nginx_in_front,
 )
+from tests.support.envoy import envoy as envoy_program
 
 HERE = Path(__file__).parent
 COLOURS = ("blue", "green")
@@ -250,7 +251,7 @@ def _haproxy() -> Path:
 
 _OTHERS = {
     "haproxy": (haproxy_in_front, _haproxy),
-    "envoy": (envoy_in_front, programs.envoy),
+    "envoy": (envoy_in_front, envoy_program),
 }
 
 

@@ -18,6 +18,7 @@ from tests.operator.balancers import (
     haproxy_in_front,
     nginx_in_front,
 )
+from tests.support.envoy import envoy as envoy_program
 from tests.support.needs import need
 from tests.support.wait import eventually
 
@@ -64,7 +65,7 @@ def in_front(
     if name == "nginx":
         return nginx_in_front(folder, apps, need(programs.nginx), more)
     if name == "envoy":
-        return envoy_in_front(folder, apps, need(programs.envoy), more)
+        return envoy_in_front(folder, apps, need(envoy_program), more)
     binary = need(lambda: programs.installed("haproxy", "Install Debian's haproxy."))
     return haproxy_in_front(folder, apps, binary, more)
 

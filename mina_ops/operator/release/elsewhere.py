@@ -60,6 +60,10 @@ class Reported:
         """Whether its controller is at work."""
         return not self.ended and self.age_seconds < ALIVE_SECONDS
 
+    def may_be_taken_back(self, *, done_too: bool) -> bool:
+        """Whether there is something to take back: it runs, or it is done and that counts."""
+        return not self.ended or (done_too and self.phase == "done")
+
 
 def newest(settings: OperatorSettings) -> Reported | None:
     """The newest release that the app knows; None where it knows none or does not answer."""

@@ -110,7 +110,7 @@ def _which(site: Site, plan: Plan, wish: Wish) -> tuple[str, Colour, str | None,
         by = f"process {(lock.owner(plan.folder) or {}).get('pid')}" if at_work else ""
         return str(detail["version"]), settings.colour(detail["to"]), detail.get("old_version"), by
     found = elsewhere.newest(settings)
-    if found is None or (found.ended and not (found.phase == "done" and wish.done_too)):
+    if found is None or not found.may_be_taken_back(done_too=wish.done_too):
         return None
     return found.version, settings.colour(found.new), None, found.who if found.is_alive else ""
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mina_ops.app.admin.auth import Author
-from mina_ops.errors import ConfigurationError, OperatorError, RolledBack
+from mina_ops.errors import AppUnreachable, ConfigurationError, OperatorError, RolledBack
 from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.api.flags import FlagsClient
 from mina_ops.operator.flags.rollout import Rollout, RolloutPlan
@@ -165,6 +165,22 @@ def test_a_kill_between_the_last_look_and_the_step_stays_a_kill(
     with pytest.raises(OperatorError, match="Somebody changed enabled"):
         stage.run()
     assert stage.percent == 0
+
+
+@pytest.mark.parametrize(("on_fail", "percent"), [("off", 0), ("hold", 10)])
+def test_a_step_of_which_nobody_hears_whether_it_was_taken_is_taken_for_harm(
+    site: FlagSite, monkeypatch: pytest.MonkeyPatch, on_fail: str, percent: float
+) -> None:
+    stage, take = Stage(site, lambda _: FINE, on_fail=on_fail), FlagsClient.set_if
+
+    def taken_and_not_told(client: FlagsClient, *arguments: Any) -> Any:
+        take(client, *arguments)
+        raise AppUnreachable("green died before it answered")
+
+    monkeypatch.setattr(FlagsClient, "set_if", taken_and_not_told)
+    with pytest.raises(OperatorError, match="whether it took the step to 10 %"):
+        stage.run()
+    assert stage.percent == percent
 
 
 def test_a_change_that_does_not_matter_here_ends_nothing(site: FlagSite) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from mina_ops.demo import programs
 from mina_ops.errors import ConfigurationError, TrafficError
 from mina_ops.operator.config import settings
 from mina_ops.operator.traffic import open_driver
@@ -18,6 +17,7 @@ from tests.operator.balancers import Balancer
 from tests.operator.stand_in import StandIns
 from tests.operator.traffic.conftest import SharedSite
 from tests.operator.traffic.test_contract import HANDSHAKE, green, sid_of, tag_of
+from tests.support.envoy import envoy as envoy_program
 from tests.support.needs import need
 from tests.support.wait import eventually
 
@@ -60,6 +60,11 @@ def test_a_drain_hands_a_session_on_and_a_dead_instance_of_green_is_no_matter(
     eventually(lambda: apps.instances["green"][0].address in unhealthy(envoy))
     apps.fleets["blue"].drain = {"state": "draining"}
     assert {tag_of(sid_of(envoy.get(HANDSHAKE))) for _ in range(10)} == {"green.1"}
+
+
+def test_a_dead_instance_costs_no_request(envoy: Balancer, apps: StandIns) -> None:
+    apps.stop_instance(apps.instances["blue"][0])
+    assert {envoy.get("/").status for _ in range(200)} == {200}
 
 
 def unhealthy(envoy: Balancer) -> list[str]:
@@ -150,7 +155,7 @@ def toml(tmp_path: Path) -> Path:
 
 
 def test_a_configuration_that_envoy_refuses_is_taken_back_with_its_words(toml: Path) -> None:
-    program = need(programs.envoy)
+    program = need(envoy_program)
     toml.write_text(toml.read_text() + f'program = "{program}"\naccess_log = "/no/such/log"\n')
     site = toml.parent / "state/site.json"
     with pytest.raises(TrafficError, match=r"Envoy refuses the configuration.*/no/such/log"):
