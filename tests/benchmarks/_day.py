@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from _laws import Counts, Law, law
-from _simulated import (
+from numpy.typing import NDArray
+
+from mina_ops.operator.release.verdicts.latency import TO_COMPARE
+from tests.benchmarks._laws import Counts, Law, law
+from tests.benchmarks._simulated import (
     BASELINE_SECONDS,
     P95_LOOK_SECONDS,
     RATE_LOOK_SECONDS,
@@ -25,9 +28,6 @@ from _simulated import (
     Rates,
     Source,
 )
-from numpy.typing import NDArray
-
-from mina_ops.operator.release.verdicts.latency import TO_COMPARE
 
 DAY_SECONDS, WATCH_SECONDS = 86_400, 900
 _TRAFFIC_TIMES, _SLOWER_TIMES, _ERRORS_TIMES = 10.0, 3.0, 1.5

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from _day import Day, Releases
-from _report import Report
-from _simulated import HEALTHY_FACTORS, TRAFFIC, Source, ended
+
+from tests.benchmarks._day import Day, Releases
+from tests.benchmarks._report import Report
+from tests.benchmarks._simulated import HEALTHY_FACTORS, TRAFFIC, Source, ended
 
 
 def day_batch(

@@ -13,8 +13,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from _simulated import TOLERATED, Counts
 from numpy.typing import NDArray
+
+from tests.benchmarks._simulated import TOLERATED, Counts
 
 MINUTE = 60
 _ALTERNATIVES = np.exp(np.linspace(math.log(1.5 * TOLERATED), math.log(0.999), 24))

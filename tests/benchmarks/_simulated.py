@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from _laws import BUCKETS, Counts, Law, law, p95
 from numpy.typing import NDArray
 
 from mina_ops.operator.release.verdicts import latency
@@ -27,6 +26,7 @@ from mina_ops.operator.release.verdicts.statistics import (
     surely_above,
     surely_below,
 )
+from tests.benchmarks._laws import BUCKETS, Counts, Law, law, p95
 
 TRAFFIC = (0.5, 1.0, 5.0, 50.0)
 """Requests a second of the sites."""

@@ -14,13 +14,17 @@ import sys
 import time
 from collections.abc import Callable
 
-import _concepts
 import numpy as np
-from _in_a_day import day_batch, missed_in_a_day, rush
-from _laws import Law, law, p95
-from _peers_of_analysis import argo, by_minute, e_process_alarm, flagger, kayenta
-from _report import Report, arguments
-from _simulated import (
+from numpy.typing import NDArray
+
+from mina_ops.operator.release.verdicts.judging import judge
+from mina_ops.operator.release.verdicts.model import Figures, Response
+from tests.benchmarks import _concepts
+from tests.benchmarks._in_a_day import day_batch, missed_in_a_day, rush
+from tests.benchmarks._laws import Law, law, p95
+from tests.benchmarks._peers_of_analysis import argo, by_minute, e_process_alarm, flagger, kayenta
+from tests.benchmarks._report import Report, arguments
+from tests.benchmarks._simulated import (
     HEALTHY_FACTORS,
     LAWS,
     LIMIT,
@@ -39,10 +43,6 @@ from _simulated import (
     fail_chance,
     is_slower,
 )
-from numpy.typing import NDArray
-
-from mina_ops.operator.release.verdicts.judging import judge
-from mina_ops.operator.release.verdicts.model import Figures, Response
 
 PIPELINE_SECONDS = 2.0  # a flush each second, a view read each second
 HANDSHAKES_SHARE = 0.1

@@ -14,8 +14,6 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 import httpx
 import psutil
 

@@ -23,9 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import _flag_peers
 import redis
-from _report import Report, arguments
 from flask import Flask
 
 from mina_ops import MinaOps
@@ -34,6 +32,8 @@ from mina_ops.app.flags import Flags
 from mina_ops.app.flags.cache import Cache
 from mina_ops.app.state.redis import RedisStore
 from mina_ops.demo.servers import start_redis
+from tests.benchmarks import _flag_peers
+from tests.benchmarks._report import Report, arguments
 
 BENCH = Author("benchmark")
 FLAGS = 200

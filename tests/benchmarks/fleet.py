@@ -27,12 +27,12 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from _report import Report, arguments
 from flask import Flask
 
 from mina_ops import MinaOps
 from mina_ops.app.state import keys
 from mina_ops.demo.servers import start_redis
+from tests.benchmarks._report import Report, arguments
 
 COLOURS = ("blue", "green")
 REQUESTS = 10

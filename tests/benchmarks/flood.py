@@ -21,8 +21,6 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 import psutil
 import socketio
 

@@ -22,8 +22,6 @@ from pathlib import Path
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from mina_ops.demo import programs
 from mina_ops.demo.processes import Server
 from mina_ops.demo.servers import start_gunicorn

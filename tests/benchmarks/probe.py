@@ -18,8 +18,6 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from flask import Flask
 from werkzeug.test import EnvironBuilder
 

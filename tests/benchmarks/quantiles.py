@@ -18,8 +18,6 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from prometheus_client import Histogram
 
 from mina_ops.app.metrics import fields

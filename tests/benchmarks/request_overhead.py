@@ -20,8 +20,6 @@ from pathlib import Path
 from time import thread_time, time
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from flask import Flask
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.sdk.metrics import MeterProvider

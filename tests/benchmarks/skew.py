@@ -17,8 +17,6 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import cycle
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from mina_ops.demo import programs
 from mina_ops.demo.processes import free_port
 from mina_ops.demo.servers import nginx_configuration, start_gunicorn, start_nginx

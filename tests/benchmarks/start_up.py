@@ -9,9 +9,6 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.benchmarks._report import Report, arguments
 from tests.support.command import MINA_OPS

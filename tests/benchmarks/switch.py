@@ -23,8 +23,6 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from mina_ops.demo import programs
 from mina_ops.demo.processes import Server, free_port, start
 from mina_ops.demo.servers import nginx_configuration, start_nginx
