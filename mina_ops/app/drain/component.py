@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from threading import Lock
@@ -166,6 +166,9 @@ class Drain(Component):
 
     def report(self) -> Any:
         return self._coordinator.report()
+
+    def merge(self, reports: Sequence[Any]) -> Any:
+        return {"remaining": sum(int(report["remaining"]) for report in reports)}
 
     def _follow_store(self, now: float) -> None:
         changed_at = self._changed_at

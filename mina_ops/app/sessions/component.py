@@ -67,7 +67,7 @@ class Connections(Component):
             return
         environment = self.identity.environment
         for colour in self._context.settings.colours:
-            if colour != environment and self._context.presence.peers(colour).reports:
+            if colour != environment and self._context.presence.summary(colour).processes:
                 self._is_warned = True
                 _log.warning(
                     "%s and %s run without a message queue: what one emits never reaches clients "
