@@ -243,12 +243,12 @@ def logged_in_user() -> Any | None:
 
 
 def _admin_mark(user: Any) -> Any:
-    mark = getattr(user, "is_admin", False)
-    return mark() if callable(mark) else mark
+    value = getattr(user, "is_admin", False)
+    return value() if callable(value) else value
 
 
-def _is_true(mark: Any) -> bool:
-    """Whether a mark says yes: a host may keep it as a text, and "false" is a text that is true."""
-    if isinstance(mark, str):
-        return mark.strip().lower() in ("true", "yes", "on", "1", "t", "y")
-    return bool(mark)
+def _is_true(value: Any) -> bool:
+    """Whether a value says yes; a host may keep it as text, and the text "false" is truthy."""
+    if isinstance(value, str):
+        return value.strip().lower() in ("true", "yes", "on", "1", "t", "y")
+    return bool(value)

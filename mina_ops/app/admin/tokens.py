@@ -69,11 +69,11 @@ class Tokens:
                 return token, state
         return next(iter(found), None), state
 
-    def of_session(self, mark: str) -> Token | None:
-        """The valid token whose digest begins with a mark that we signed."""
+    def of_session(self, prefix: str) -> Token | None:
+        """The valid token whose digest begins with what we signed."""
         now = self._clock.now()
         valid = (one for one in self.all() if one.state(now) == "valid")
-        return next((one for one in valid if mark and one.digest.startswith(mark)), None)
+        return next((one for one in valid if prefix and one.digest.startswith(prefix)), None)
 
     def admit(self, name: str, digest: str) -> None:
         """Let the bearer of one more token do everything, in this process alone."""

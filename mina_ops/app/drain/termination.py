@@ -1,8 +1,8 @@
 """SIGTERM, and the end that gunicorn's `max_requests` brings, wait for a drain of this process.
 
-The handler that was there before, the server's or the host's, runs when the drain is over. A
-handler only sets a mark, since it may interrupt anything, gevent's loop included; the heartbeat
-sees the mark. A process whose heartbeat does not run has nothing to drain.
+The handler that was there before, the server's or the host's, runs when the drain is over. Ours
+only notes that a signal came, since it may interrupt anything, gevent's loop included; the
+heartbeat sees that. A process whose heartbeat does not run has nothing to drain.
 
 Whatever the host's handler does (only log, raise, exit), the process ends: one that is drained and
 goes on would refuse everybody for ever.

@@ -117,7 +117,7 @@ def from_rows(found: Iterable[tuple[object, object]]) -> People:
 
 
 def _delimiter(line: str) -> str:
-    return next((mark for mark in ",;\t" if mark in line), ",")
+    return next((delimiter for delimiter in ",;\t" if delimiter in line), ",")
 
 
 def _wrong(address: str) -> str | None:

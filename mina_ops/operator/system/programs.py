@@ -23,7 +23,7 @@ from mina_ops.operator.system import output
 # Debian keeps servers where a user's PATH does not look.
 _SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 # Of nginx, HAProxy and Envoy.
-_ERROR_MARKS = ("[emerg]", "[ALERT]", "[critical]")
+_ERROR_WORDS = ("[emerg]", "[ALERT]", "[critical]")
 _LINES_KEPT = 200
 _GOODBYE_SECONDS = 5.0
 _STOP_POLL_SECONDS = 0.5
@@ -47,7 +47,7 @@ class Result:
     def reason(self) -> str:
         """The first line that a server marks as an error, else the last line."""
         lines = (self.stderr + self.stdout).splitlines()
-        marked = (line for line in lines if any(mark in line for mark in _ERROR_MARKS))
+        marked = (line for line in lines if any(word in line for word in _ERROR_WORDS))
         return next(marked, self.last_line()).strip()
 
     def last_line(self) -> str:

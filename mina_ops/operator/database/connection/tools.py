@@ -142,6 +142,6 @@ def _install(release: str) -> str:
 
 
 def _plain(line: str) -> str:
-    for mark in ("error: ", "ERROR:  ", "ERROR: "):
-        line = line.rpartition(mark)[2]
+    for label in ("error: ", "ERROR:  ", "ERROR: "):
+        line = line.rpartition(label)[2]
     return line.rstrip(".")

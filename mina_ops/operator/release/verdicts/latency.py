@@ -87,13 +87,13 @@ def _is_surely_slower(new: Figures, old: Figures, limit: float, rules: Triggers)
     """Whether the new colour is slower by half of the limit at least, wherever it shows best."""
     tolerated = (1 + _SURE_SHARE * rules.p95_increase_percent / 100) * _drift(old)
     trials, others = samples(new.histogram), samples(old.histogram)
-    marks = [mark for q in _COMPARED if (mark := quantile(old.histogram, q)) is not None]
+    bounds = [bound for q in _COMPARED if (bound := quantile(old.histogram, q)) is not None]
     return any(
         exceedances_tail(
-            above(new.histogram, tolerated * mark), trials, above(old.histogram, mark), others
+            above(new.histogram, tolerated * bound), trials, above(old.histogram, bound), others
         )
         < FAIL_CHANCE
-        for mark in (*marks, limit / tolerated)
+        for bound in (*bounds, limit / tolerated)
     )
 
 

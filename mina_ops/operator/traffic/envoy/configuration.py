@@ -33,9 +33,9 @@ def bootstrap(options: EnvoyOptions) -> Rendering:
         "lds_config": _watched(options, "listeners"),
     }
     value = {**_base(options), "dynamic_resources": dynamic}
-    mark = fingerprint_of(json.dumps(value))
-    value["node"] = {"id": "mina-ops", "cluster": "mina", "metadata": {"mina_ops": mark}}
-    return Rendering(_dump(value), mark)
+    fingerprint = fingerprint_of(json.dumps(value))
+    value["node"] = {"id": "mina-ops", "cluster": "mina", "metadata": {"mina_ops": fingerprint}}
+    return Rendering(_dump(value), fingerprint)
 
 
 def site(settings: OperatorSettings, options: EnvoyOptions) -> Rendering:
