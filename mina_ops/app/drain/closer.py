@@ -170,7 +170,8 @@ class Closer:
         if departure.is_answered:
             # What the client sent before it answered.
             departure.waited_for |= departure.session.running
-        departure.has_had_its_time = departure.session.leaving = True
+        departure.has_had_its_time = True
+        departure.session.leave()
 
     def _settle(self, departure: Departure, now: float, deadline: float) -> None:
         session = departure.session

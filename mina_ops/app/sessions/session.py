@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from threading import Condition
 from typing import Any
 
 MOST_RUNS = 64
@@ -39,11 +40,28 @@ class Session:
     """Namespace -> the private id by which its client is recovered elsewhere."""
     runs: dict[str, str] = field(default_factory=dict)
     """Stream -> which life of the client sends it, as the client's last chunk said."""
+    waiting: set[Condition] = field(default_factory=set)
+    """Notified when it leaves or ends: chunks of its streams that wait for their turns."""
 
     @property
     def in_flight(self) -> int:
         """How many handlers run for it now."""
         return len(self.running)
+
+    def leave(self) -> None:
+        """It was asked to leave and has had its time: streams take nothing more from it here."""
+        self.leaving = True
+        self._wake()
+
+    def end(self) -> None:
+        """Its socket is closed."""
+        self.ended = True
+        self._wake()
+
+    def _wake(self) -> None:
+        for waits in list(self.waiting):
+            with waits:
+                waits.notify()
 
     def note_run(self, data: list[Any]) -> None:
         """Remember which life of its client sends a stream, where an event says so."""

@@ -179,7 +179,7 @@ class Sessions:
 
         def disconnected(sid: str, *reason: Any) -> Any:
             session = self._add(sid)
-            session.ended = True
+            session.end()
             self._waiting.remove(sid)
             session.running.add(id(reason))
             try:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Condition
+from threading import Condition, RLock
 from typing import Protocol
 
 from mina_ops.app.streams.errors import OutOfOrder, SessionLeaves, StreamTaken
@@ -22,8 +24,9 @@ MOST_WAITING = 32
 MOST_BACK = 64
 # Where the shared mark may be behind the real one, by no more than this.
 MOST_LOST = 1000
-# How often a chunk that waits looks whether its session is still there.
-LOOK_SECONDS = 0.25
+# A chunk that waits is woken when its turn may have come. This only bounds what a bug would cost:
+# thousands of chunks that looked four times a second once kept a full worker from ever getting on.
+LOOK_SECONDS = 5.0
 
 
 class Session(Protocol):
@@ -34,13 +37,18 @@ class Session(Protocol):
     ended: bool
     receiving: int
     runs: dict[str, str]
+    waiting: set[Condition]
+    """What to notify when it leaves or ends."""
 
 
 @dataclass
 class Stream:
     """What this process knows of one stream."""
 
-    changed: Condition = field(default_factory=Condition)
+    lock: RLock = field(default_factory=RLock)
+    """Held by whoever reads or changes what follows; chunks that wait let it go meanwhile."""
+    turns: dict[Condition, int] = field(default_factory=dict)
+    """What wakes each chunk that waits, over `lock`, and its number."""
     mark: int = 0
     owner: str | None = None
     """Session that the mark was last heard from: no other colour got its chunks meanwhile."""
@@ -61,28 +69,66 @@ class Stream:
     def wait_for_turn(
         self, name: str, seq: int, session: Session | None, *, may_jump: bool
     ) -> None:
-        """Return when the chunk is next, or a duplicate; `changed` is held, and let go in waits."""
+        """Return when the chunk is next, or a duplicate; `lock` is held, and let go in waits."""
+        if self._is_early(seq):
+            with self._turn(seq, session) as turn:
+                self._wait(turn, name, seq, session, may_jump=may_jump)
+        if seq > self.mark and _is_over(session):
+            # Its client sends it elsewhere by now. A busy process may look at it that late.
+            raise SessionLeaves(f"Stream {name}: its session ends here.")
+
+    def _wait(
+        self, turn: Condition, name: str, seq: int, session: Session | None, *, may_jump: bool
+    ) -> None:
         waits_since = time.monotonic()
-        while seq > self.mark + 1 or (self.running and seq == self.mark + 1):
-            if session is not None and (session.leaving or session.ended):
+        while self._is_early(seq):
+            if _is_over(session):
                 raise SessionLeaves(f"Stream {name}: its session ends here.")
             self._refuse_what_is_far(name, seq, may_jump=may_jump)
             patience = GAP_SECONDS if self.sure else UNSURE_GAP_SECONDS
             left = waits_since + patience - time.monotonic()
             if self.running or min(self.arrived) < seq:
-                self.changed.wait(LOOK_SECONDS)
+                turn.wait(LOOK_SECONDS)
                 waits_since = time.monotonic()
             elif left > 0:
-                self.changed.wait(min(left, LOOK_SECONDS))
+                turn.wait(left)
             elif self.sure or not may_jump:
                 raise self._missing(name, seq)
             else:
                 # The shared marks were lost, or are behind: the sender keeps what is not
                 # acknowledged, so this is next.
                 self.mark = seq - 1
-        if seq > self.mark and session is not None and (session.leaving or session.ended):
-            # Its client sends it elsewhere by now. A busy process may look at it that late.
-            raise SessionLeaves(f"Stream {name}: its session ends here.")
+
+    def _is_early(self, seq: int) -> bool:
+        return seq > self.mark + 1 or (self.running and seq == self.mark + 1)
+
+    @contextmanager
+    def _turn(self, seq: int, session: Session | None) -> Iterator[Condition]:
+        """What is notified when a chunk's turn may have come, or its session leaves."""
+        turn = Condition(self.lock)
+        self.turns[turn] = seq
+        if session is not None:
+            session.waiting.add(turn)
+        try:
+            yield turn
+        finally:
+            del self.turns[turn]
+            if session is not None:
+                session.waiting.discard(turn)
+
+    def pass_on(self) -> None:
+        """Wake the chunks whose turn may have come; `lock` is held.
+
+        Those are the next one, duplicates of what is done, and the first that waits: it begins to
+        count the time for which it waits for the one before it. Example: 5 is done, and 7, 8 and 9
+        wait: 7 is woken, 8 and 9 are not.
+        """
+        last = self.mark
+        if not self.running:
+            last = max(self.mark + 1, min(self.arrived, default=0))
+        for turn, seq in self.turns.items():
+            if seq <= last:
+                turn.notify()
 
     def _refuse_what_is_far(self, name: str, seq: int, *, may_jump: bool) -> None:
         """Refuse at once what could only hold a thread in vain, or silence the self."""
@@ -112,6 +158,10 @@ class Stream:
 
     def _missing(self, name: str, seq: int) -> OutOfOrder:
         return OutOfOrder(f"Stream {name}: {seq} came, {self.mark + 1} is missing; send it again.")
+
+
+def _is_over(session: Session | None) -> bool:
+    return session is not None and (session.leaving or session.ended)
 
 
 def _base(run: str) -> int:

@@ -21,12 +21,14 @@ from mina_ops.app.streams.acknowledged import Marks
 from mina_ops.app.streams.errors import OutOfOrder, SessionLeaves, StreamKept, StreamRefused
 from mina_ops.app.streams.kept import Kept
 from mina_ops.app.streams.refusals import Refusals
-from mina_ops.app.streams.stream import LOOK_SECONDS, UNSURE_GAP_SECONDS, Session, Stream
+from mina_ops.app.streams.stream import UNSURE_GAP_SECONDS, Session, Stream
 from mina_ops.errors import InvalidRequest
 
 IDLE_SECONDS = 600.0
 # How often idle ones are looked for: not on each beat, where a process has thousands.
 TIDY_SECONDS = 30.0
+# How often a store that is away is asked again, where a chunk may be a duplicate.
+ASK_SECONDS = 0.25
 
 CurrentSession = Callable[[], Session | None]
 
@@ -161,7 +163,7 @@ class Streams(Component):
             if session is not None and session.leaving:
                 raise SessionLeaves(f"Stream {name}: its session ends here.")
             known = self._meet(name, stream, seq, stored, session)
-            with stream.changed:
+            with stream.lock:
                 stream.mark = max(stream.mark, known)
                 stream.check_run(name, seq, run)
                 stream.wait_for_turn(name, seq, session, may_jump=stored is None)
@@ -172,6 +174,8 @@ class Streams(Component):
         finally:
             with self._lock:
                 stream.arrived.remove(seq)
+            with stream.lock:
+                stream.pass_on()
 
     def _meet(
         self,
@@ -194,14 +198,14 @@ class Streams(Component):
             # Others may have handled this one. A store that is away for long is not waited for.
             if session is not None and (session.leaving or session.ended):
                 raise SessionLeaves(f"Stream {name}: its session ends here.")
-            time.sleep(LOOK_SECONDS)
+            time.sleep(ASK_SECONDS)
             found = self._marks.look(key)
         mark, run, keeper = (found.mark, found.run, found.keeper) if found else (0, None, None)
         if keeper is not None and keeper != self.kept.process_id:
             raise StreamKept(f"Stream {name}: {keeper} still works on it.")
         if stored is not None:
             mark = max(mark, stored())
-        with stream.changed:
+        with stream.lock:
             stream.failed = False
             stream.is_known = stream.is_known or mark > 0
             if not stream.is_run_unsaved:
@@ -214,7 +218,7 @@ class Streams(Component):
         saved = seq is None or self._marks.save(keys.stream_mark(name), seq)
         if stream.is_run_unsaved and stream.run is not None:
             stream.is_run_unsaved = not self._marks.save_run(keys.stream_mark(name), stream.run)
-        with stream.changed:
+        with stream.lock:
             if seq is not None:
                 stream.mark, stream.sure, stream.is_known = seq, True, True
                 if not saved:
@@ -222,7 +226,7 @@ class Streams(Component):
             stream.failed = seq is None
             stream.running = False
             stream.used_at = time.monotonic()
-            stream.changed.notify_all()
+            stream.pass_on()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mina_ops.app.sessions.session import Session
 from mina_ops.app.state import keys
 from mina_ops.app.state.memory import MemoryStore
 from mina_ops.app.streams import acknowledged as marks
@@ -16,6 +18,14 @@ from mina_ops.app.streams.errors import OutOfOrder, SessionLeaves, StreamTaken
 from mina_ops.app.streams.streams import Streams
 from mina_ops.errors import InvalidRequest, StateUnavailable
 from tests.support.wait import eventually
+
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_looks_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chunk that waits goes on because it is woken, never because some time is over."""
+    monkeypatch.setattr(module, "LOOK_SECONDS", 3600.0)
 
 
 class FailingStore(MemoryStore):
@@ -207,13 +217,18 @@ def test_a_chunk_whose_mark_is_slow_to_read_is_not_passed_by_a_later_one(
     first = threading.Thread(target=handle, args=(10, slow))
     first.start()
     asked.wait(60)
-    waits, changed = list[float](), blue._streams["s"].changed
-    wait = changed.wait
-    monkeypatch.setattr(changed, "wait", lambda seconds: waits.append(seconds) or wait(seconds))
+    looks, look = list[int](), module.Stream._refuse_what_is_far
+
+    def looked(stream: Any, name: str, seq: int, **how: bool) -> None:
+        looks.append(seq)
+        look(stream, name, seq, **how)
+
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(module.Stream, "_refuse_what_is_far", looked)
     second = threading.Thread(target=handle, args=(12, lambda: 9))
     second.start()
-    # Each wait is as long as it would wait for a chunk that has not arrived.
-    eventually(lambda: len(waits) > 5)
+    # Between two looks it waits as long as it would for a chunk that has not arrived.
+    eventually(lambda: len(looks) > 5)
     assert handled == []
     monkeypatch.setattr(module, "GAP_SECONDS", 60.0)
     answer.set()
@@ -291,24 +306,22 @@ def test_an_id_or_a_number_that_cannot_be_used_is_named(
     assert caught.value.field == field
 
 
-class FakeSession:
-    """What streams ask of a Socket.IO session."""
-
-    def __init__(self, run: str | None = None, stream: str = "s") -> None:
-        self.leaving = self.ended = False
-        self.sid = str(id(self))
-        self.receiving = 0
-        self.runs = {} if run is None else {stream: run}
+def session_of(run: str | None = None, stream: str = "s") -> Session:
+    """A session whose client says which life of it sends a stream."""
+    session = Session(str(next(_NUMBERS)))
+    if run is not None:
+        session.runs[stream] = run
+    return session
 
 
-def streams_of(store: FailingStore, session: FakeSession) -> Streams:
+def streams_of(store: FailingStore, session: Session) -> Streams:
     return Streams(store, lambda: session)
 
 
 def test_a_page_that_begins_anew_is_told_the_mark_instead_of_being_acknowledged(
     store: FailingStore,
 ) -> None:
-    page = FakeSession("old@0")
+    page = session_of("old@0")
     streams = streams_of(store, page)
     assert [take(streams, seq) for seq in (1, 2, 3)] == [True] * 3
     page.runs["s"] = "new@0"
@@ -321,15 +334,15 @@ def test_a_page_that_begins_anew_is_told_the_mark_instead_of_being_acknowledged(
 
 
 def test_the_other_colour_knows_whose_stream_it_is(store: FailingStore) -> None:
-    assert take(streams_of(store, FakeSession("first@0")), 1)
-    green = streams_of(store, FakeSession("second@0"))
+    assert take(streams_of(store, session_of("first@0")), 1)
+    green = streams_of(store, session_of("second@0"))
     with pytest.raises(StreamTaken):
         take(green, 1)
-    assert take(streams_of(store, FakeSession("first@0")), 2)
+    assert take(streams_of(store, session_of("first@0")), 2)
 
 
 def test_a_stream_that_another_took_over_is_refused_to_the_one_before(store: FailingStore) -> None:
-    tab = FakeSession("a@0")
+    tab = session_of("a@0")
     streams = streams_of(store, tab)
     assert take(streams, 1)
     tab.runs["s"] = "b@1"
@@ -378,8 +391,33 @@ def test_chunks_that_wait_for_one_that_is_missing_hold_few_threads(blue: Streams
         thread.join(10)
 
 
+def test_chunks_that_wait_are_each_woken_for_their_own_turn(
+    blue: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, look = list[int](), module.Stream._refuse_what_is_far
+
+    def looked(stream: Any, name: str, seq: int, **how: bool) -> None:
+        looks.append(seq)
+        look(stream, name, seq, **how)
+
+    monkeypatch.setattr(module.Stream, "_refuse_what_is_far", looked)
+    assert take(blue, 1)
+    stream, last = blue._streams["s"], 26
+    with blue.receive("s", 2):
+        threads = [threading.Thread(target=take, args=(blue, seq)) for seq in range(3, last + 1)]
+        for thread in threads:
+            thread.start()
+        eventually(lambda: len(stream.turns) == len(threads))
+        assert sorted(looks) == list(range(3, last + 1))
+    for thread in threads:
+        thread.join(60)
+    assert blue.mark("s") == last
+    # One look when it comes, and one or two when the one before it has begun and ended.
+    assert len(looks) <= 3 * len(threads)
+
+
 def test_what_waits_ends_with_its_session(store: FailingStore) -> None:
-    session = FakeSession()
+    session = session_of()
     streams = streams_of(store, session)
     assert take(streams, 1)
     ended = list[type[BaseException]]()
@@ -393,15 +431,15 @@ def test_what_waits_ends_with_its_session(store: FailingStore) -> None:
     thread = threading.Thread(target=send)
     thread.start()
     eventually(lambda: session.receiving == 1, 5, "it does not wait")
-    session.ended = True
+    session.end()
     thread.join(5)
     assert ended == [SessionLeaves]
     assert session.receiving == 0
 
 
 def test_a_session_that_leaves_begins_no_chunk(store: FailingStore) -> None:
-    session = FakeSession()
-    session.leaving = True
+    session = session_of()
+    session.leave()
     with pytest.raises(SessionLeaves):
         take(streams_of(store, session), 1)
     assert take(Streams(store), 1)
