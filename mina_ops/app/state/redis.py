@@ -144,16 +144,17 @@ class RedisStore:
         else:
             pipe.set(key, value, px=ttl)
         pipe.sadd(roster, member)
-        for wanted in read:
-            pipe.get(wanted)
         for register in versions:
             pipe.hmget(register, [_EPOCH, _VERSION])
+        if read:
+            # One command: each costs Redis more than what it reads here.
+            pipe.mget(read)
         kept, _, *found = pipe.execute()
         if not kept:
             # It expired meanwhile, or Redis was emptied.
             self._client.set(key, value, px=ttl)
-        values = zip(read, found[: len(read)], strict=True)
-        pairs = zip(versions, found[len(read) :], strict=True)
+        values = zip(read, found.pop() if read else (), strict=True)
+        pairs = zip(versions, found, strict=True)
         return Reading(
             {name: value for name, value in values if value is not None},
             {register: _version(pair) for register, pair in pairs},
