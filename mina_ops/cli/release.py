@@ -24,7 +24,7 @@ _INTERRUPTED = 130
 
 @click.group(name="release")
 def command() -> None:
-    """Release a version: checks, backup, migrate, start, health, smoke, switch, drain, watch.
+    """Release a version: checks to smoke, shadow, switch, drain, watch.
 
     The plan is `[release]` of mina-ops.toml. A bad release is taken back by itself (exit code 5).
     A controller that was killed is continued with `resume`, or given up with `abort`.
@@ -41,6 +41,12 @@ def command() -> None:
     metavar="NUMBER",
     help="Send so many requests a second to each colour meanwhile; default: [release.load].",
 )
+@click.option(
+    "--shadow",
+    type=click.FloatRange(0, 86_400),
+    metavar="SECONDS",
+    help="Mirror GETs to the new colour for so long before its first visitor; default: [release].",
+)
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
@@ -50,6 +56,7 @@ def start(
     target: str | None,
     hotfix: bool,
     load: float | None,
+    shadow: float | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -59,16 +66,16 @@ def start(
     from mina_ops.operator.release.preview import describe
     from mina_ops.operator.release.release import Site
 
-    site = Site(session.settings, session.driver)
+    site, choices = Site(session.settings, session.driver), Choices(hotfix, load, shadow)
     if dry_run:
         colour = opening.target(session.settings, session.driver, target)
-        lines = describe(site, version, colour, Choices(hotfix, load))
+        lines = describe(site, version, colour, choices)
         output.data({"dry_run": True, "plan": lines}, "\n".join(lines), as_json=as_json)
         return
-    folder = plan.read(session.settings).folder
+    folder = plan.read(session.settings, choices).folder
     with opening.locked(site, f"release {version}", folder=folder) as held:
         colour = opening.target(session.settings, session.driver, target)
-        release = opening.begin(site, version, colour, Choices(hotfix, load))
+        release = opening.begin(site, version, colour, choices)
         release.surroundings.still_ours = held.require_held
         _play(release, runner.run, as_json)
 

@@ -40,6 +40,8 @@ def text(value: dict[str, Any]) -> str:
     lines = [f"{value['release']}: {value['phase']}, {value['percent']} % on {value['to']}"]
     if value.get("elsewhere"):
         lines.append(f"runs on another machine: {value['elsewhere']}")
+    if value["phase"] == "shadow":
+        lines.append(f"GETs are mirrored to {value['to']}; what it answers reaches nobody")
     if value.get("reasons"):
         lines.append(f"because: {'; '.join(value['reasons'])}")
     if value.get("notice") and not value["ended"]:

@@ -79,7 +79,7 @@ def _noted(entry: Entry) -> Iterator[str]:
     if "passed" in detail:
         yield f"  passed after {detail['passed']:g} s:"
         yield from (f"    {reason}" for reason in detail.get("verdicts", []))
-    for key in ("not_clean", "without_data"):
+    for key in ("not_clean", "without_data", "mirrored"):
         if key in detail:
             yield f"  {key.replace('_', ' ')}: {detail[key]}"
     if "traffic" in detail:

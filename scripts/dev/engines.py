@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.operator.traffic.conftest import DRIVERS, NOT_ASKED_OF_COMMAND
+from tests.operator.traffic.conftest import DRIVERS, NOT_ASKED
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/engines.md"
@@ -36,17 +36,16 @@ def contract() -> Iterator[str]:
 
 
 def table() -> str:
-    """The table, and why what is not asked of `command` is not."""
-    reasons = sorted(set(NOT_ASKED_OF_COMMAND.values()))
+    """The table, and why what is not asked of an engine is not."""
+    reasons = sorted({reason for rows in NOT_ASKED.values() for reason in rows.values()})
     lines = [f"| promise | {' | '.join(ENGINES)} |", f"| --- |{' --- |' * len(ENGINES)}"]
     for name in contract():
         words = name.removeprefix("test_").replace("_", " ")
-        reason = NOT_ASKED_OF_COMMAND.get(name)
-        without = "yes" if reason is None else f"no ({reasons.index(reason) + 1})"
-        cells = [without if engine == "command" else "yes" for engine in ENGINES]
+        asked = (NOT_ASKED.get(engine, {}).get(name) for engine in ENGINES)
+        cells = ["yes" if why is None else f"no ({reasons.index(why) + 1})" for why in asked]
         lines.append(f"| {words} | {' | '.join(cells)} |")
     notes = [f"{number}. {reason}" for number, reason in enumerate(reasons, 1)]
-    return "\n".join([*lines, "", "Not asked of `command`:", "", *notes])
+    return "\n".join([*lines, "", "Why something is not asked of an engine:", "", *notes])
 
 
 def main() -> int:

@@ -54,7 +54,10 @@ class Fleet:
 
 @dataclass
 class Instance:
-    """One listening process of a colour; `seen` counts requests by path."""
+    """One listening process of a colour; `seen` counts requests by path.
+
+    `heard` has the headers of the last one by method and target, as "GET /a?b=c".
+    """
 
     fleet: Fleet
     name: str
@@ -63,6 +66,7 @@ class Instance:
     garbage: bool = False
     silent: bool = False
     seen: Counter[str] = field(default_factory=Counter)
+    heard: dict[str, dict[str, str]] = field(default_factory=dict)
     arrivals: list[float] = field(default_factory=list)
     port: int = 0
     sids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -115,6 +119,7 @@ class Instance:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         path, _, query = target.partition("?")
         self.seen[path] += 1
+        self.heard[f"{method} {target}"] = headers
         if "upgrade" in headers and path.startswith("/socket.io"):
             return await self._upgrade(reader, writer, query, headers)
         if path == "/die":

@@ -11,7 +11,10 @@ from mina_ops.app.releases.reports import ReleaseReports
 SILENT_SECONDS = 15.0
 """A controller reports every two seconds; after this silence nobody is at work."""
 
-PHASES = ("checks", "backup", "migrate", "start", "health", "smoke", "switch", "drain", "watch")
+PHASES = (
+    *("checks", "backup", "migrate", "start", "health", "smoke"),
+    *("shadow", "switch", "drain", "watch"),
+)
 _FAILED = ("failed", "rolled_back", "rolling_back")
 _LAST_ORDERS = 5
 

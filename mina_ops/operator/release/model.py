@@ -17,6 +17,8 @@ class Phase(StrEnum):
     HEALTH = "health"
     """The new colour is ready, and stays so."""
     SMOKE = "smoke"
+    SHADOW = "shadow"
+    """The new colour gets copies of visitors' requests, whose answers reach nobody."""
     SWITCH = "switch"
     """Traffic moves, step by step, and is watched at each."""
     DRAIN = "drain"
@@ -37,6 +39,7 @@ FORWARD = (
     Phase.START,
     Phase.HEALTH,
     Phase.SMOKE,
+    Phase.SHADOW,
     Phase.SWITCH,
     Phase.DRAIN,
     Phase.WATCH,

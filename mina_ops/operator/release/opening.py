@@ -68,7 +68,7 @@ def begin(site: Site, version: str, new: Colour, choices: Choices | None = None)
     """
     settings = site.settings
     chosen = choices or Choices()
-    plan = chosen.applied(plans.read(settings))
+    plan = plans.read(settings, chosen)
     freeze.require_none(settings, plan.folder)
     if unfinished := _unfinished(plan):
         raise ConfigurationError(

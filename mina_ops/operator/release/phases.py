@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from mina_ops.errors import AppUnhealthy, AppUnreachable, DrainForced, DrainTimedOut, OperatorError
 from mina_ops.operator.api import draining
-from mina_ops.operator.release import checking, steps
+from mina_ops.operator.release import checking, shadow, steps
 from mina_ops.operator.release.model import Phase
 from mina_ops.operator.release.release import Release
 from mina_ops.operator.release.steps import Step
-from mina_ops.operator.release.verdicts.figures import ENDPOINTS, from_json, missing_figures
+from mina_ops.operator.release.verdicts.figures import ENDPOINTS, missing_figures
 from mina_ops.operator.release.verdicts.model import Response
 from mina_ops.operator.release.watching import Bad, Watch, aborted, stop_if_aborted
 from mina_ops.operator.traffic import gate
@@ -133,7 +133,7 @@ def _share(release: Release, share: int) -> list[Step]:
                 *steps.watching(release, seconds, f"at {share} %, watch both colours for"),
                 *steps.load(release),
             ],
-            lambda: _watch(release, Phase.SWITCH).run(seconds),
+            lambda: Watch.of(release, Phase.SWITCH).run(seconds),
         ),
     ]
 
@@ -175,7 +175,7 @@ def _watch_all(release: Release) -> list[Step]:
     return [
         Step(
             [*steps.watching(release, seconds, "watch both colours for"), *steps.load(release)],
-            lambda: _watch(release, Phase.WATCH).run(seconds),
+            lambda: Watch.of(release, Phase.WATCH).run(seconds),
         ),
         Step(["ask the load balancer for its split"], has_all),
     ]
@@ -215,6 +215,7 @@ _OWN: Mapping[Phase, Callable[[Release], Sequence[Step]]] = {
     Phase.START: _start,
     Phase.HEALTH: _health,
     Phase.SMOKE: partial(_hook_alone, phase=Phase.SMOKE),
+    Phase.SHADOW: shadow.steps_of,
     Phase.SWITCH: _switch,
     Phase.DRAIN: _drain,
     Phase.WATCH: _watch_all,
@@ -256,15 +257,10 @@ def approve(release: Release, phase: Phase, seconds: float) -> None:
     raise Bad(Response.INSTANT, [f"nobody approved {phase} within {seconds:g} s"])
 
 
-def _watch(release: Release, phase: Phase) -> Watch:
-    raw = release.journal.progress().detail.get("baseline")
-    return Watch(release, phase, from_json(raw) if raw else None)
-
-
 def _drain_old(release: Release) -> None:
     grace = release.plan.drain_grace_seconds
     until(release, release.plan.ready_seconds, lambda: release.old_app.begin_drain(grace))
-    watch = _watch(release, Phase.DRAIN)
+    watch = Watch.of(release, Phase.DRAIN)
     began, status, most = release.clock(), None, 0
     for status in release.following(release.old_app):
         release.observer.drain(release.old.name, status.active_connections)

@@ -15,6 +15,7 @@ from mina_ops.operator.config.tables import Table
 from mina_ops.operator.release.model import FORWARD, Phase
 from mina_ops.operator.release.verdicts import triggers
 from mina_ops.operator.release.verdicts.model import Triggers
+from mina_ops.operator.traffic import mirror
 
 STRATEGIES = ("canary", "instant", "cohort")
 NO_DATA = ("pause", "continue", "rollback")
@@ -70,6 +71,11 @@ class Plan:
         "The new colour's shares, rising to 100.", "percent")
     cohort: tuple[str, ...] = setting((), TEXTS,
         "User ids that get the new colour first, then all; needed by `cohort`.")
+    shadow_seconds: float = setting(0.0, NUMBER,
+        "How long GETs are mirrored to the new colour, and judged, before its first visitor; 0: "
+        "not at all. nginx and Envoy can.", "seconds", least=0, most=86_400)
+    shadow_percent: int = setting(100, WHOLE,
+        "How many of the GETs.", "percent", least=1, most=100)
     step_seconds: float = setting(600.0, NUMBER,
         "Least time at each share.", "seconds", least=0)
     look_seconds: float = setting(1.0, NUMBER,
@@ -130,30 +136,36 @@ class Choices:
 
     hotfix: bool = False
     load_per_second: float | None = None
+    shadow_seconds: float | None = None
 
     def applied(self, plan: Plan) -> Plan:
         """The plan with these choices."""
         rate = plan.load.per_second if self.load_per_second is None else self.load_per_second
-        return replace(plan, hotfix=self.hotfix, load=replace(plan.load, per_second=rate))
+        seconds = plan.shadow_seconds if self.shadow_seconds is None else self.shadow_seconds
+        load = replace(plan.load, per_second=rate)
+        return replace(plan, hotfix=self.hotfix, load=load, shadow_seconds=seconds)
 
     def to_json(self) -> dict[str, bool | float]:
         """What was chosen, as the journal keeps it; {} if nothing was."""
         chosen: dict[str, bool | float] = {"hotfix": True} if self.hotfix else {}
         if self.load_per_second is not None:
             chosen["load"] = self.load_per_second
+        if self.shadow_seconds is not None:
+            chosen["shadow"] = self.shadow_seconds
         return chosen
 
     @classmethod
     def from_json(cls, raw: Mapping[str, bool | float]) -> Choices:
         """What `to_json` wrote."""
-        return cls(bool(raw.get("hotfix", False)), raw.get("load"))
+        return cls(bool(raw.get("hotfix", False)), raw.get("load"), raw.get("shadow"))
 
 
-def read(settings: OperatorSettings) -> Plan:
-    """The plan of a file; all keys have defaults.
+def read(settings: OperatorSettings, choices: Choices | None = None) -> Plan:
+    """The plan of a file, with what was chosen for one release; all keys have defaults.
 
     Raises:
-        ConfigurationError: a key is unknown or its value cannot be used.
+        ConfigurationError: a key is unknown or its value cannot be used, or the load balancer
+            cannot do what it asks for.
     """
     table = settings.section("release")
     preset = PRESETS[table.choice("preset", tuple(PRESETS), "none")]
@@ -167,7 +179,10 @@ def read(settings: OperatorSettings) -> Plan:
     )
     if plan.strategy == "cohort" and not plan.cohort:
         raise table.wrong("cohort", "the strategy `cohort` needs a list of user ids.")
-    return plan
+    chosen = (choices or Choices()).applied(plan)
+    if chosen.shadow_seconds and settings.driver not in mirror.DRIVERS:
+        raise table.wrong("shadow_seconds", mirror.refusal(settings.driver))
+    return chosen
 
 
 def _steps(table: Table) -> tuple[int, ...]:

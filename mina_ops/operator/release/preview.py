@@ -17,10 +17,11 @@ def describe(site: Site, version: str, new: Colour, choices: Choices | None = No
     """Every phase with its commands, requests and switches, in order; nothing is run.
 
     Raises:
-        ConfigurationError: no release may have this version as its name.
+        ConfigurationError: no release may have this version as its name, or the load balancer
+            cannot do what the plan asks for.
     """
     check_version(version)
-    plan = (choices or Choices()).applied(plans.read(site.settings))
+    plan = plans.read(site.settings, choices)
     folder = plan.folder / "preview"
     target = Target(version, new, site.settings.other(new.name))
     record = Record(Journal(folder), Control(folder))

@@ -253,13 +253,13 @@ class Release:
         split = before.giving(self.new.name, percent)
         if cohort:
             split = split.with_cohort(self.plan.cohort, self.new.name if percent < 100 else None)
-        return self._apply(pins.pinned(self.settings, before, split))
+        return self.apply(pins.pinned(self.settings, before, split))
 
     def forget_pages(self) -> None:
         """Let no page of what the new colour ran before find it there any more."""
         split = self.driver.read().split
         if self.new.name in split.releases:
-            self._apply(pins.forgetting(split, self.new.name))
+            self.apply(pins.forgetting(split, self.new.name))
 
     def planned(self, percent: int) -> Split:
         """The split that a share is, when only this release moves traffic."""
@@ -274,17 +274,23 @@ class Release:
         Its open pages are not kept there any longer.
         """
         split = pins.forgetting(self.driver.read().split, self.new.name)
-        return self._apply(split.giving(self.new.name, min(percent, split.percent[self.new.name])))
+        return self.apply(split.giving(self.new.name, min(percent, split.percent[self.new.name])))
 
     def take_back(self) -> Applied:
         """Send everybody to the old colour, those by name and pages of the new one too."""
-        return self._apply(Split.all_to(self.old.name, self.settings.colours))
+        return self.apply(Split.all_to(self.old.name, self.settings.colours))
 
-    def _apply(self, split: Split) -> Applied:
+    def apply(self, split: Split, *, is_news: bool = True) -> Applied:
+        """Let the load balancer follow a split; `is_news`: whoever watches is told.
+
+        Raises:
+            Locked: another controller has taken the release over.
+        """
         # A controller that was stopped and continued must not undo what others did meanwhile.
         self.surroundings.still_ours()
         applied = self.driver.apply(split)
-        self.observer.split(applied.after.split)
+        if is_news:
+            self.observer.split(applied.after.split)
         return applied
 
     def note(self, phase: Phase, **detail: Any) -> None:

@@ -14,7 +14,7 @@ from mina_ops.errors import (
     OperatorError,
     ToolMissing,
 )
-from mina_ops.operator.release import phases
+from mina_ops.operator.release import phases, shadow
 from mina_ops.operator.release.model import WITH_TRAFFIC, Phase
 from mina_ops.operator.release.release import Release
 from mina_ops.operator.release.rollback import roll_back
@@ -116,6 +116,9 @@ def _give_up(
     """Take traffic back if any may have moved; else end the release as failed. Always raises."""
     if _may_have_moved(release):
         roll_back(release, response, reasons)
+    if phase is Phase.SHADOW:
+        # A controller that was killed in it left its mirror behind.
+        shadow.end(release)
     why = "; ".join(reasons)
     try:
         release.journal.write("begin", Phase.FAILED, at_phase=phase, reasons=reasons)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 from mina_ops.errors import OperatorError
 from mina_ops.operator.release.control import Request
@@ -13,6 +14,7 @@ from mina_ops.operator.release.paging import Pages
 from mina_ops.operator.release.release import Release
 from mina_ops.operator.release.verdicts.figures import (
     WINDOWS_SECONDS,
+    from_json,
     look,
     to_json,
     with_baseline,
@@ -28,6 +30,7 @@ from mina_ops.operator.release.verdicts.model import (
     Verdict,
 )
 from mina_ops.operator.release.verdicts.statistics import samples
+from mina_ops.operator.traffic.model import Split
 from mina_ops.operator.traffic.share import measured_share
 
 # Every look reads the split, but no more often than this: a platform's command is a process.
@@ -66,6 +69,12 @@ class Watch:
     def __post_init__(self) -> None:
         self._pages = Pages(self.release, self.phase)
         self._share = self.release.journal.progress().percent
+
+    @classmethod
+    def of(cls, release: Release, phase: Phase) -> Self:
+        """A stretch that knows what the old colour was like before the release."""
+        raw = release.journal.progress().detail.get("baseline")
+        return cls(release, phase, from_json(raw) if raw else None)
 
     def run(self, seconds: float) -> None:
         """Return when the new colour may have more: watched long enough and every trigger passed.
@@ -116,15 +125,19 @@ class Watch:
         new, old = look(release.new_app, release.old_app, elapsed, release.wanted)
         self._seen = old
         old = with_baseline(old, self.baseline)
-        judgement = judge(new, old, release.plan.triggers, self.streaks, self.baseline)
-        self.streaks = dict(judgement.streaks)
-        judgement = self._with_split(judgement)
+        judgement = self._with_split(self._judged(new, old))
         self._compare_share(new, old)
         release.observer.look(new, old, judgement, elapsed)
         if judgement.response in (Response.INSTANT, Response.GRADUAL):
             raise Bad(judgement.response, judgement.reasons)
         held = judgement.asking if judgement.response is Response.HOLD else []
         self._pages.hold({finding.trigger: finding.reason for finding in held})
+        return judgement
+
+    def _judged(self, new: Figures, old: Figures) -> Judgement:
+        rules = self.release.plan.triggers
+        judgement = judge(new, old, rules, self.streaks, self.baseline)
+        self.streaks = dict(judgement.streaks)
         return judgement
 
     def _renew_baseline(self) -> None:
@@ -149,12 +162,14 @@ class Watch:
             # A load balancer that does not answer is found at the next share at the latest.
             with suppress(OperatorError):
                 split = self.release.driver.read().split
-                moved = split.percent[self.release.new.name] != self._expected()
                 reason = f"somebody else moved traffic: {split.describe()}"
                 held = Finding("traffic", Verdict.FAIL, Response.HOLD, reason)
-                self._moved = held if moved else None
+                self._moved = None if self._is_as_told(split) else held
         extra = () if self._moved is None else (self._moved,)
         return Judgement((*judgement.findings, *extra))
+
+    def _is_as_told(self, split: Split) -> bool:
+        return split.percent[self.release.new.name] == self._expected()
 
     def _compare_share(self, new: Figures, old: Figures) -> None:
         """Page where the new colour does not get the share that it was given, for a while.

@@ -58,6 +58,8 @@ class TrafficDriver(ABC):
     - A visitor keeps the colour while percentages stand, and raising one moves nobody back.
     - New handshakes that a colour refuses (503) are passed on to the other one.
     - No request fails because of a switch.
+    - Where requests are mirrored, nobody gets or waits for an answer of the colour that gets the
+      copies, and a mirror ends by itself.
     """
 
     name: str
@@ -86,9 +88,11 @@ class TrafficDriver(ABC):
         """Make new visitors follow `split`; returns when the load balancer was seen to do so.
 
         All or nothing: on an error the earlier split is served, also after a SIGKILL at any
-        moment. Idempotent. One at a time: a second caller waits up to 10 seconds for the first.
+        moment. Idempotent, but that a split with a mirror starts the mirror's time anew. One at a
+        time: a second caller waits up to 10 seconds for the first.
 
         Raises:
+            ConfigurationError: it cannot do that at all, as mirror requests; nothing was changed.
             TrafficError: it did not follow; traffic is as it was before. Where even going back
                 failed, the message names the load balancers that stay behind.
             ToolMissing: a program that the driver needs is not installed.
@@ -96,7 +100,11 @@ class TrafficDriver(ABC):
 
     @abstractmethod
     def plan(self, split: Split) -> list[str]:
-        """What `apply` would do, as lines for a person; commands are quoted for a shell."""
+        """What `apply` would do, as lines for a person; commands are quoted for a shell.
+
+        Raises:
+            ConfigurationError: it cannot do that at all.
+        """
 
     def hold(self, mine: Holder) -> Holder | None:
         """Hold the lock beside its state for `mine`, which again by the same id renews it.

@@ -23,6 +23,7 @@ from mina_ops.locks import exclusive
 from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.config.tables import Table
 from mina_ops.operator.system import programs
+from mina_ops.operator.traffic import mirror
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.model import Split, require_colours
 from mina_ops.operator.traffic.state_lock import StateLock
@@ -144,6 +145,7 @@ class CommandDriver(TrafficDriver):
 
     def apply(self, split: Split) -> Applied:
         """The command, then the platform or the public address is asked until it follows."""
+        mirror.refuse(self.name, split.mirror)
         started = time.monotonic()
         if not self._options.apply:
             # Only a command that takes the whole split can keep pages with their release.
@@ -166,6 +168,7 @@ class CommandDriver(TrafficDriver):
 
     def plan(self, split: Split) -> list[str]:
         """The command that would be run, quoted for a shell."""
+        mirror.refuse(self.name, split.mirror)
         argv, text = self._command(split)
         line = programs.quoted(argv)
         return [f"{line} <<< {programs.quoted([text])}" if text else line]

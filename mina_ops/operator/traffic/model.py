@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mina_ops.errors import ConfigurationError, TrafficError
+from mina_ops.operator.traffic.mirror import Mirror
 
 # A user id becomes the name of a file and part of a map's line: no slash, no blank, no leading
 # dot. The load balancers check the ids of requests against the same pattern.
@@ -27,16 +28,19 @@ class Split:
     The order of `percent` matters: the second colour gets the buckets below its percent, so that
     raising a share moves nobody back. `cohorts` sends a user id to a colour, whatever the shares.
     `releases` names for a colour the release that it had visitors with, so that pages which name
-    that release in their requests get it while it lives.
+    that release in their requests get it while it lives. `mirror` copies requests to a colour that
+    has no visitors; whatever gives it some ends the mirror.
 
     Raises:
         ConfigurationError: a share is not a whole number from 0 to 100, the shares do not sum to
-            100, a cohort has an unknown colour or an id that is not allowed, or a release has.
+            100, a cohort has an unknown colour or an id that is not allowed, or a release has, or
+            a mirror's colour has visitors.
     """
 
     percent: Mapping[str, int]
     cohorts: Mapping[str, str] = field(default_factory=dict)
     releases: Mapping[str, str] = field(default_factory=dict)
+    mirror: Mirror | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "percent", MappingProxyType(dict(self.percent)))
@@ -58,6 +62,7 @@ class Split:
                 raise ConfigurationError(f"{release!r} cannot be the name of a release here.")
         if len(set(self.releases.values())) < len(self.releases):
             raise ConfigurationError(f"Both colours run {release}: pages cannot tell them apart.")
+        self._check_mirror()
 
     @classmethod
     def all_to(cls, colour: str, colours: Iterable[str]) -> Split:
@@ -72,8 +77,10 @@ class Split:
             ConfigurationError: it is no such thing.
         """
         try:
-            optional = (dict(value.get(key, {})) for key in ("cohorts", "releases"))
-            return cls(dict(value["percent"]), *optional)
+            cohorts, releases = (dict(value.get(key, {})) for key in ("cohorts", "releases"))
+            found = value.get("mirror")
+            mirror = None if found is None else Mirror.from_json(found)
+            return cls(dict(value["percent"]), cohorts, releases, mirror)
         except (AttributeError, KeyError, TypeError, ValueError) as exc:
             raise ConfigurationError(
                 'A split looks like {"percent": {"blue": 90, "green": 10}, "cohorts": {}}.'
@@ -81,17 +88,22 @@ class Split:
 
     def to_json(self) -> dict[str, Any]:
         """A plain value for JSON."""
-        value = {"percent": dict(self.percent), "cohorts": dict(self.cohorts)}
-        return {**value, **({"releases": dict(self.releases)} if self.releases else {})}
+        value: dict[str, Any] = {"percent": dict(self.percent), "cohorts": dict(self.cohorts)}
+        if self.releases:
+            value["releases"] = dict(self.releases)
+        return value if self.mirror is None else {**value, "mirror": self.mirror.to_json()}
 
     def giving(self, colour: str, percent: int) -> Split:
-        """The same cohorts, with that percent for one colour and the rest for the other."""
+        """The same cohorts, with that percent for one colour and the rest for the other; no mirror.
+
+        Whoever moves traffic ends a mirror, of which he may know nothing.
+        """
         self._known(colour)
         shares = {name: percent if name == colour else 100 - percent for name in self.percent}
-        return replace(self, percent=shares)
+        return replace(self, percent=shares, mirror=None)
 
     def with_cohort(self, users: Iterable[str], colour: str | None) -> Split:
-        """These users sent to a colour, or with None sorted like everybody else again."""
+        """These users sent to a colour, or with None sorted like everybody else; no mirror."""
         cohorts = dict(self.cohorts)
         for user in users:
             if colour is None:
@@ -99,11 +111,15 @@ class Split:
             else:
                 self._known(colour)
                 cohorts[user] = colour
-        return replace(self, cohorts=cohorts)
+        return replace(self, cohorts=cohorts, mirror=None)
 
     def without_cohorts(self) -> Split:
         """The same shares and nobody sent by name."""
         return replace(self, cohorts={})
+
+    def mirrored(self, mirror: Mirror | None) -> Split:
+        """The same, with requests copied as told; None: none are."""
+        return replace(self, mirror=mirror)
 
     def serves(self, colour: str) -> bool:
         """Whether any new visitor can reach this colour."""
@@ -112,7 +128,17 @@ class Split:
     def describe(self) -> str:
         """As a person says it: "blue 90 %, green 10 %, 3 users by name"."""
         shares = ", ".join(f"{name} {share} %" for name, share in self.percent.items())
-        return f"{shares}, {len(self.cohorts)} users by name" if self.cohorts else shares
+        by_name = f", {len(self.cohorts)} users by name" if self.cohorts else ""
+        return shares + by_name + ("" if self.mirror is None else f", {self.mirror.describe()}")
+
+    def _check_mirror(self) -> None:
+        if self.mirror is None:
+            return
+        self._known(self.mirror.to)
+        if self.serves(self.mirror.to):
+            raise ConfigurationError(
+                f"{self.mirror.to} has visitors of its own: nothing is mirrored to it."
+            )
 
     def _known(self, colour: str) -> None:
         if colour not in self.percent:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from mina_ops.fields import PATH, TEXT, TEXT_OR_NONE, TEXTS, WHOLE, Form, needed, setting
 from mina_ops.operator.config.tables import Table
+from mina_ops.operator.traffic.mirror import OWN_PATHS
 from mina_ops.operator.traffic.testers import TesterSecret
 
 _Options = TypeVar("_Options")
@@ -21,6 +22,7 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _PATH = re.compile(r"/[A-Za-z0-9_./+@-]*")
 _CLOSED = re.compile(r"(/[A-Za-z0-9_.+@-]+)+/?")
+_BELOW = re.compile(r"/|(/[A-Za-z0-9_.+@-]+)+/?")
 _PREFIX = re.compile(r"/([A-Za-z0-9_.+@-]+/)+")
 _LISTEN = re.compile(r"(([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]|\*):)?[0-9]{1,5}")
 _USER_HEADER = "X-User-ID"
@@ -134,7 +136,53 @@ class SiteOptions:
     @property
     def closed_pattern(self) -> str:
         """A regular expression for the closed paths, decoded as the app reads them."""
-        return f"/+({'|'.join(map(re.escape, self.closed))})([/.]|$)"
+        return _below(self.closed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirroringOptions(SiteOptions):
+    """The options of a load balancer that can mirror requests."""
+
+    mirror_paths: tuple[str, ...] = setting(
+        ("/",),
+        TEXTS,
+        "what a release's phase `shadow` may mirror: GETs of these, with all below them",
+        form=Form(_BELOW.fullmatch, "look like '/api'"),
+    )
+    unmirrored_paths: tuple[str, ...] = setting(
+        (),
+        TEXTS,
+        "never mirrored, with all below them: pages that change something when they are read, as "
+        '`["/logout", "/invite"]`',
+        form=Form(_CLOSED.fullmatch, "look like '/logout'"),
+    )
+
+    @property
+    def mirrored(self) -> list[str]:
+        """What may be mirrored, without the slashes at the ends; "": everything."""
+        return [path.strip("/") for path in self.mirror_paths]
+
+    @property
+    def unmirrored(self) -> list[str]:
+        """What is not, ours and the host's, without the slashes at the ends."""
+        paths = (*OWN_PATHS, self.socketio_path, *self.unmirrored_paths)
+        return [path.strip("/") for path in paths]
+
+    @property
+    def mirrored_pattern(self) -> str:
+        """A regular expression for what may be mirrored, of a path as the app reads it."""
+        return _below(self.mirrored)
+
+    @property
+    def unmirrored_pattern(self) -> str:
+        """The same for what is not, which counts before it."""
+        return _below(self.unmirrored)
+
+
+def _below(paths: list[str]) -> str:
+    if "" in paths:
+        return "/"
+    return f"/+({'|'.join(map(re.escape, paths))})([/.]|$)"
 
 
 def fill(table: Table, options: type[_Options], **given: Any) -> _Options:

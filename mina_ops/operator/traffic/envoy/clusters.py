@@ -7,6 +7,8 @@
     mina.blue.shared      new sessions while green has a share too: what blue refuses, green takes
     mina.blue.handshake   new sessions of blue alone: two tries, then mina.blue.last
     mina.blue.last        a third try, and green only if that one says that blue drains
+    mina.blue.shadow      copies of green's requests, while blue has no visitors; what is too much
+                          is not copied
 
 Envoy tries again within a cluster, so what a retry shall reach lies there with a lower priority.
 """
@@ -20,6 +22,7 @@ from typing import Any
 
 from mina_ops.errors import ConfigurationError
 from mina_ops.operator.config.colours import UNIX, Colour
+from mina_ops.operator.traffic.mirror import MOST_AT_ONCE
 
 TYPE = "type.googleapis.com/envoy."
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -48,6 +51,7 @@ def clusters(colour: Colour, other: Colour) -> list[Json]:
         _cluster(f"{name}.shared", own, others, more=_LEAST_BUSY),
         _cluster(f"{name}.handshake", own, [last], more=_LEAST_BUSY),
         _cluster(last_name(colour.name), _unchecked(own), others, more={**ready, **_LEAST_BUSY}),
+        _cluster(shadow_name(colour.name), [_inside(shadow_name(colour.name))], more=_BOUNDED),
     ]
 
 
@@ -61,6 +65,22 @@ def last_name(colour: str) -> str:
     return f"mina.{colour}.last"
 
 
+def shadow_name(colour: str) -> str:
+    """The listener inside Envoy, and the cluster, for copies of requests."""
+    return f"mina.{colour}.shadow"
+
+
+_BOUNDED = {
+    "circuit_breakers": {
+        "thresholds": [
+            {
+                "max_connections": MOST_AT_ONCE,
+                "max_requests": MOST_AT_ONCE,
+                "max_pending_requests": MOST_AT_ONCE,
+            }
+        ]
+    }
+}
 _LEAST_BUSY = {"lb_policy": "LEAST_REQUEST"}
 
 

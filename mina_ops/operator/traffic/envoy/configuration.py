@@ -55,7 +55,7 @@ def site(settings: OperatorSettings, options: EnvoyOptions) -> Rendering:
             for colour in (first, second)
             for listener in listeners.inside_listeners(colour.name, options.read_timeout_seconds)
         ],
-        "routes": routes.routes(options.read_timeout_seconds),
+        "routes": routes.routes(options.read_timeout_seconds, settings.colours),
         "instances": routes.instances_data({c.name: c.instances for c in (first, second)}),
     }
     value["listeners"].append(listeners.site_listener(options, lua, rds))

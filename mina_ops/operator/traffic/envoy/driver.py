@@ -92,7 +92,7 @@ class EnvoyDriver(TrafficDriver):
         started = time.monotonic()
         with exclusive(self._lock_file()):
             before, generation = self._read()
-            if before != split:
+            if before != split or split.mirror is not None:
                 self._replace(before, split, generation)
             elif self._store.current() != (before, generation):
                 self._store.write(split, generation)

@@ -1,11 +1,17 @@
-"""Envoy's listeners: the site, and for each colour two inside Envoy that retries lead to."""
+"""Envoy's listeners: the site, and for each colour three inside Envoy, for retries and copies."""
 
 from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
 
-from mina_ops.operator.traffic.envoy.clusters import TYPE, Json, again_name, last_name
+from mina_ops.operator.traffic.envoy.clusters import (
+    TYPE,
+    Json,
+    again_name,
+    last_name,
+    shadow_name,
+)
 from mina_ops.operator.traffic.envoy.options import EnvoyOptions
 from mina_ops.operator.traffic.envoy.routes import (
     LUA,
@@ -14,6 +20,7 @@ from mina_ops.operator.traffic.envoy.routes import (
     if_nobody_is_there,
     only_if_draining,
 )
+from mina_ops.operator.traffic.mirror import HEADER
 
 _HTTP = TYPE + "extensions.filters.http."
 _MANAGER = TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -21,7 +28,7 @@ _SOCKET_IDLE_SECONDS = 3600
 # What nobody outside may say: it would be taken for our own words.
 _OURS = (
     *("x-mina-to", "x-mina-how", "x-mina-asked-id", "x-mina-elsewhere"),
-    *("x-mina-only-if-ready", "x-mina-drain-status"),
+    *("x-mina-only-if-ready", "x-mina-drain-status", HEADER.lower()),
     *("forwarded", "x-forwarded-port", "x-forwarded-prefix", "http2-settings"),
 )
 # What a client says about itself counts only if it is one of our own proxies.
@@ -63,7 +70,30 @@ def inside_listeners(colour: str, read_timeout_seconds: int) -> list[Json]:
     return [
         _inside(again_name(colour), pool, again),
         _inside(last_name(colour), last, {"request_headers_to_add": [careful]}),
+        _inside(shadow_name(colour), *_shadow(colour, read_timeout_seconds)),
     ]
+
+
+def _shadow(colour: str, read_timeout_seconds: int) -> tuple[Json, Json]:
+    """The route and the headers of a copy.
+
+    By itself Envoy adds "-shadow" to a copy's host and its own address to the client's, so that the
+    app would not know its own name (`TRUSTED_HOSTS`), nor its visitor.
+    """
+    route = action({"cluster": f"mina.{colour}.pool"}, read_timeout_seconds)
+    said = {HEADER: "1", "x-forwarded-for": "%REQ(X-REAL-IP)%"}
+    headers = {
+        "request_headers_to_remove": ["x-mina-to", "x-mina-how", "x-envoy-internal"],
+        "request_headers_to_add": [
+            {
+                "header": {"key": name, "value": value},
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            }
+            for name, value in said.items()
+        ],
+    }
+    limit = {"timeout": f"{read_timeout_seconds}s"}
+    return {**route, **limit, "host_rewrite_header": "x-forwarded-host"}, headers
 
 
 def _inside(name: str, route: Json, headers: Json) -> Json:

@@ -8,11 +8,11 @@ from pathlib import Path
 from mina_ops.fields import PATH, TEXT, WHOLE, setting
 from mina_ops.operator.config.tables import Table
 from mina_ops.operator.traffic import site
-from mina_ops.operator.traffic.site import PLAIN, SiteOptions
+from mina_ops.operator.traffic.site import PLAIN, MirroringOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnvoyOptions(SiteOptions):
+class EnvoyOptions(MirroringOptions):
     """How one Envoy is set up."""
 
     admin: Path = setting(

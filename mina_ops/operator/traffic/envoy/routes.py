@@ -5,15 +5,20 @@ Lua in the listener sorts a request by that data and says where to (`x-mina-to`,
 
     {"generation": 7, "colours": "blue,green", "percent": 25, "user:12345": "green",
      "release:v1.0.0": "blue", "instance:blue.0": true}
+
+While requests are mirrored there are also "mirror", "mirror_percent", "mirror_seconds" and, in
+seconds since 1970, "mirror_until": Lua makes no copy after that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mina_ops.errors import ConfigurationError, TrafficError
-from mina_ops.operator.traffic.envoy.clusters import TYPE, Json
+from mina_ops.operator.traffic.envoy.clusters import TYPE, Json, shadow_name
+from mina_ops.operator.traffic.mirror import Mirror
 from mina_ops.operator.traffic.model import Split, require_colours
 
 NAME = "mina"
@@ -52,8 +57,11 @@ def action(to: Json, idle_seconds: int, retries: Json | None = None) -> Json:
     return {**to, "timeout": "0s", "idle_timeout": f"{idle_seconds}s", **more}
 
 
-def routes(read_timeout_seconds: int) -> list[Json]:
-    """The routes of the site, without the one that bears the split."""
+def routes(read_timeout_seconds: int, colours: Iterable[str]) -> list[Json]:
+    """The routes of the site, without the one that bears the split.
+
+    For what may be mirrored there is a second route for each colour that may get the copy.
+    """
     ways = {
         "plain": (read_timeout_seconds, if_nobody_is_there()),
         "pinned": (read_timeout_seconds, if_nobody_is_there(2)),
@@ -62,16 +70,27 @@ def routes(read_timeout_seconds: int) -> list[Json]:
         "handshake": (_SOCKET_IDLE_SECONDS, refused_or_silent(2)),
         "shared": (_SOCKET_IDLE_SECONDS, refused_or_silent(1)),
     }
-    return [
-        {
-            "match": {
-                "prefix": "/",
-                "headers": [{"name": "x-mina-how", "string_match": {"exact": how}}],
-            },
-            "route": action({"cluster_header": "x-mina-to"}, seconds, retries),
-        }
-        for how, (seconds, retries) in ways.items()
+    mirrored = [
+        _route(
+            f"{how}, mirrored to {colour}",
+            *ways[how],
+            {"request_mirror_policies": [{"cluster": shadow_name(colour)}]},
+        )
+        for colour in colours
+        for how in ("plain", "assets")
     ]
+    return [*(_route(how, *rules) for how, rules in ways.items()), *mirrored]
+
+
+def _route(how: str, seconds: int, retries: Json | None, more: Json | None = None) -> Json:
+    to = {"cluster_header": "x-mina-to", **(more or {})}
+    return {
+        "match": {
+            "prefix": "/",
+            "headers": [{"name": "x-mina-how", "string_match": {"exact": how}}],
+        },
+        "route": action(to, seconds, retries),
+    }
 
 
 def configuration(site_routes: list[Json], data: Mapping[str, Any]) -> Json:
@@ -120,7 +139,27 @@ def to_data(split: Split, generation: int) -> dict[str, Any]:
         "percent": split.percent[second],
         **{_USER + user: colour for user, colour in split.cohorts.items()},
         **{_RELEASE + release: colour for colour, release in split.releases.items()},
+        **_mirror_to_data(split.mirror),
     }
+
+
+def _mirror_to_data(mirror: Mirror | None) -> dict[str, Any]:
+    if mirror is None:
+        return {}
+    return {
+        "mirror": mirror.to,
+        "mirror_percent": mirror.percent,
+        "mirror_seconds": mirror.seconds,
+        "mirror_until": int(time.time()) + mirror.seconds,
+    }
+
+
+def _mirror_of(data: Mapping[str, Any]) -> Mirror | None:
+    """The mirror that Envoy makes copies by; None once its time is over."""
+    if "mirror" not in data or time.time() >= data["mirror_until"]:
+        return None
+    percent, seconds = int(data["mirror_percent"]), int(data["mirror_seconds"])
+    return Mirror(str(data["mirror"]), percent, seconds)
 
 
 def instances_data(instances: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
@@ -143,7 +182,8 @@ def from_data(data: Mapping[str, Any], colours: tuple[str, str]) -> tuple[Split,
         share = int(data["percent"])
         named = {k.removeprefix(_USER): v for k, v in data.items() if k.startswith(_USER)}
         releases = {v: k.removeprefix(_RELEASE) for k, v in data.items() if k.startswith(_RELEASE)}
-        split = Split({colours[0]: 100 - share, colours[1]: share}, named, releases)
+        percent = {colours[0]: 100 - share, colours[1]: share}
+        split = Split(percent, named, releases, _mirror_of(data))
         return split, int(data["generation"])
     except (KeyError, TypeError, ValueError, ConfigurationError) as exc:
         raise TrafficError("Envoy's routes hold no split; run `mina-ops traffic install`.") from exc

@@ -14,6 +14,7 @@ from mina_ops.locks import exclusive
 from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.system import programs
 from mina_ops.operator.system.programs import Result
+from mina_ops.operator.traffic import mirror
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.haproxy.options import Endpoint, HaproxyOptions
 from mina_ops.operator.traffic.haproxy.runtime import HaproxyRuntime
@@ -98,6 +99,7 @@ class HaproxyDriver(TrafficDriver):
 
     def apply(self, split: Split) -> Applied:
         """The file, then the runtime, then the runtime is read."""
+        mirror.refuse("haproxy", split.mirror)
         started = time.monotonic()
         with exclusive(self._lock_file()):
             before = self.read()
@@ -116,6 +118,7 @@ class HaproxyDriver(TrafficDriver):
 
     def plan(self, split: Split) -> list[str]:
         """What `apply` would do."""
+        mirror.refuse("haproxy", split.mirror)
         keep = programs.quoted(self._endpoint.persist) or f"write {self._options.map}"
         return [
             f"{keep}  # {split.describe()}",

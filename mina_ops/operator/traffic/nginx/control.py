@@ -57,6 +57,10 @@ class NginxControl:
         listing = self._get(path, missing=[])
         return {str(entry["name"]) for entry in listing if entry["type"] == "file"}
 
+    def mirrors(self) -> bool:
+        """Whether the time of a mirror is not over."""
+        return bool(self._get("/mirroring"))
+
     def route(self, *, key: str = "", user: tuple[str, str] | None = None) -> dict[str, Any]:
         """What nginx decides for a visitor: `colour`, `bucket`, `socketio` (the upstream).
 

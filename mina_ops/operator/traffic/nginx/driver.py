@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
+from typing import Any
 
 from mina_ops.errors import TrafficError
 from mina_ops.operator.config.settings import OperatorSettings
@@ -11,6 +13,7 @@ from mina_ops.operator.system import programs
 from mina_ops.operator.system.patience import patient
 from mina_ops.operator.traffic.base import Applied, Reading, TrafficDriver
 from mina_ops.operator.traffic.installation import Installation
+from mina_ops.operator.traffic.mirror import HEADER, MOST_AT_ONCE, Mirror
 from mina_ops.operator.traffic.model import Split, require_colours
 from mina_ops.operator.traffic.nginx.control import NginxControl
 from mina_ops.operator.traffic.nginx.dump import ErrorLog, NginxDump
@@ -21,6 +24,8 @@ from mina_ops.operator.traffic.templates import Rendering, render
 
 _SERVED_SECONDS = 2.0
 _READ_TRIES = 5
+# No app answers it, and nginx takes it for an error that leads somewhere.
+_COPY_STATUS = 469
 _ADVICE = "Install nginx 1.22 or newer, or set traffic.nginx.program."
 
 
@@ -85,9 +90,11 @@ class NginxDriver(TrafficDriver):
                 for colour in self._colours
                 for release in self.control.names("releases", colour)
             }
+            mirror = self._mirror(value)
             # Several requests see one split only if it was the same before and after.
             if self.control.generation() == value["generation"]:
-                split = Split({self._colours[0]: 100 - share, second: share}, cohorts, releases)
+                percent = {self._colours[0]: 100 - share, second: share}
+                split = Split(percent, cohorts, releases, mirror)
                 return Reading(split, int(value["generation"]))
         raise TrafficError("Traffic kept changing while it was read; somebody else is switching.")
 
@@ -96,7 +103,7 @@ class NginxDriver(TrafficDriver):
         started = time.monotonic()
         with self._store.lock():
             before = self._served_and_stored()
-            if before.split != split:
+            if before.split != split or split.mirror is not None:
                 self._replace(before.generation, self._store.write(split))
             after = self.read()
         if after.split != split:
@@ -133,6 +140,14 @@ class NginxDriver(TrafficDriver):
         )
         with self._store.lock():
             return self._write_first_split() + installation.run()
+
+    def _mirror(self, split: dict[str, Any]) -> Mirror | None:
+        """What nginx's workers copy now; nothing once the mirror's time is over."""
+        told = split.get("mirror")
+        if told is None or not self.control.mirrors():
+            return None
+        percent = len(self.control.names("mirror", str(told["to"])))
+        return replace(Mirror.from_json(told), percent=percent)
 
     def _state_lock(self) -> StateLock:
         return StateLock(self._options.state / "holder.json")
@@ -190,7 +205,12 @@ class NginxDriver(TrafficDriver):
         )
 
     def _rendering(self) -> Rendering:
-        return render("mina.conf.j2", self._settings, self._options, {})
+        more = {
+            "copy_status": _COPY_STATUS,
+            "copies_at_once": MOST_AT_ONCE,
+            "mirror_header": HEADER,
+        }
+        return render("mina.conf.j2", self._settings, self._options, more)
 
     def _command(self, *action: str) -> list[str]:
         if action == ("-t",) and self._options.test:

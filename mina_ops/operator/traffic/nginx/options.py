@@ -10,7 +10,7 @@ from pathlib import Path
 from mina_ops.fields import PATH, TEXT, TEXTS, Form, setting
 from mina_ops.operator.config.tables import Table
 from mina_ops.operator.traffic import site
-from mina_ops.operator.traffic.site import PLAIN, SiteOptions, is_address
+from mina_ops.operator.traffic.site import PLAIN, MirroringOptions, is_address
 
 _SERVER_NAMES = re.compile(r"[A-Za-z0-9.*_ -]+")
 _SIZE = re.compile(r"[0-9]+[kKmMgG]?")
@@ -25,7 +25,7 @@ def _is_loopback(text: str) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NginxOptions(SiteOptions):
+class NginxOptions(MirroringOptions):
     """How one nginx is set up."""
 
     config: Path = setting(

@@ -5,6 +5,8 @@
     <root>/splits/7/<second colour>/17  bucket 17 goes to the second colour
     <root>/splits/7/cohorts/<colour>/<user id>
     <root>/splits/7/releases/<colour>/<release>
+    <root>/splits/7/mirror/<colour>/17          17 is one of the copies that go to the colour
+    <root>/splits/7/mirror/seconds/1764497000   copies are made in this second
 
 Every file is a link to split.json: one write to make durable instead of a hundred.
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,11 +24,13 @@ from pathlib import Path
 
 from mina_ops.errors import ConfigurationError, TrafficError
 from mina_ops.locks import exclusive
+from mina_ops.operator.traffic.mirror import Mirror
 from mina_ops.operator.traffic.model import Split
 
 _KEPT_SPLITS = 5
 _DIRECTORY_MODE = 0o755
 _FILE_MODE = 0o644
+_MIRROR_UNTIL = "mirror_until"
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,8 @@ class SplitStore:
         file = self._current / "split.json"
         try:
             value = json.loads(file.read_text(encoding="utf-8"))
+            if int(time.time()) > value.get(_MIRROR_UNTIL, 0):
+                value.pop("mirror", None)
             return StoredSplit(int(value["generation"]), Split.from_json(value))
         except FileNotFoundError:
             return None
@@ -137,11 +144,14 @@ class SplitStore:
     def _write_draft(self, draft: Path, generation: int, split: Split) -> None:
         _make_directory(draft)
         source = draft / "split.json"
+        mirror, now = split.mirror, int(time.time())
+        ends = {} if mirror is None else {_MIRROR_UNTIL: now + mirror.seconds}
         with source.open("w", encoding="utf-8") as file:
-            json.dump({"generation": generation, **split.to_json()}, file)
+            json.dump({"generation": generation, **split.to_json(), **ends}, file)
             file.flush()
             os.fchmod(file.fileno(), _FILE_MODE)
             directories = [*self._link_buckets(source, split), *self._link_names(source, split)]
+            directories += [] if mirror is None else _link_mirror(source, mirror, now)
             # All names are made before the first wait: a journal then needs one commit for them.
             os.fsync(file.fileno())
         for directory in (*directories, draft):
@@ -200,6 +210,14 @@ def _link(source: Path, directory: Path, names: list[str]) -> list[Path]:
     for name in names:
         os.link(source, directory / name)
     return [directory]
+
+
+def _link_mirror(source: Path, mirror: Mirror, now: int) -> list[Path]:
+    """nginx compares no times: it looks for the file of the present second."""
+    folder = source.parent / "mirror"
+    seconds = range(now, now + mirror.seconds + 1)
+    made = _link(source, folder / mirror.to, [str(bucket) for bucket in range(mirror.percent)])
+    return [*made, *_link(source, folder / "seconds", [str(at) for at in seconds]), folder]
 
 
 def _make_directory(path: Path) -> None:
