@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mina_ops.app.metrics import clients, fields
@@ -45,12 +46,20 @@ def performance(view: View) -> Body:
 
 
 def histogram(amounts: Amounts) -> Body:
-    """[milliseconds, requests] of each bucket, ascending; a bucket's value is within 1 %."""
-    counts = sorted(fields.durations(amounts).items())
+    """[milliseconds, requests] of each bucket, ascending; a bucket's value is within 1 %.
+
+    `reads_ms` are GETs and HEADs alone: what a release mirrors is compared with them.
+    """
+    counts = fields.durations(amounts)
     return {
-        "histogram_ms": [[round(duration(index) * 1000, 6), int(n)] for index, n in counts],
-        "samples": int(sum(count for _, count in counts)),
+        "histogram_ms": _pairs(counts),
+        "reads_ms": _pairs(fields.read_durations(amounts)),
+        "samples": int(sum(counts.values())),
     }
+
+
+def _pairs(counts: Mapping[int, float]) -> list[list[float]]:
+    return [[round(duration(index) * 1000, 6), int(n)] for index, n in sorted(counts.items())]
 
 
 def websockets(amounts: Amounts) -> Body:

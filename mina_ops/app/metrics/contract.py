@@ -51,6 +51,7 @@ def _outcome(rate: str) -> Schema:
     return record({rate: PERCENT_OR_NULL, "successes": COUNT, "failures": COUNT, **ABOUT})
 
 
+_PAIRS = listed(listed(NUMBER, minItems=2, maxItems=2))
 SCHEMAS: Mapping[str, Schema] = {
     "Errors": record(
         {
@@ -66,7 +67,7 @@ SCHEMAS: Mapping[str, Schema] = {
             **ABOUT,
         }
     ),
-    "Histogram": record({"histogram_ms": listed(listed(NUMBER, minItems=2, maxItems=2)), **ABOUT}),
+    "Histogram": record({**dict.fromkeys(("histogram_ms", "reads_ms"), _PAIRS), **ABOUT}),
     "Websockets": record(
         {
             "connection_success_rate": PERCENT_OR_NULL,

@@ -1,6 +1,7 @@
 """Names of the fields of a tally: what was counted, as text.
 
 d:<bucket>                          requests of a duration; see `histogram`
+n:<bucket>                          those of them that were neither GET nor HEAD
 s                                   seconds that all requests took
 e                                   requests that failed
 w:<result>                          Socket.IO handshakes: `accepted`, or why not
@@ -21,6 +22,7 @@ Amounts = Mapping[str, float]
 SECONDS = "s"
 ERRORS = "e"
 DURATION = "d:"
+CHANGING = "n:"
 WEBSOCKET = "w:"
 CLIENT = "c:"
 OUTCOME = "o:"
@@ -58,6 +60,13 @@ def is_by_server(result: str) -> bool:
 def durations(amounts: Amounts) -> dict[int, float]:
     """Bucket -> number of requests."""
     return {int(bucket): count for bucket, count in below(amounts, DURATION)}
+
+
+def read_durations(amounts: Amounts) -> dict[int, float]:
+    """Bucket -> number of GETs and HEADs."""
+    changing = {int(bucket): count for bucket, count in below(amounts, CHANGING)}
+    found = {i: count - changing.get(i, 0) for i, count in durations(amounts).items()}
+    return {index: count for index, count in found.items() if count > 0}
 
 
 def below(amounts: Amounts, prefix: str) -> Iterable[tuple[str, float]]:

@@ -23,6 +23,7 @@ from mina_ops.app.metrics.outcome_rules import OutcomeRules, Told
 
 # Upper bounds in seconds; OpenTelemetry's advice for http.server.request.duration.
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+_READS = ("GET", "HEAD")
 MOST_SERIES = 1000
 MOST_WAITING = 20_000  # durations of a series; a bound, for a heartbeat that hangs
 _FOLD_AT = 1024  # waiting events
@@ -108,6 +109,7 @@ class Recorder:
 
     def _forget(self) -> None:
         self._buckets: Counter[int] = Counter()
+        self._changing: Counter[int] = Counter()
         self._counts: Counter[str] = Counter()
         self._errors = 0
         for series in self._series.values():
@@ -133,7 +135,10 @@ class Recorder:
         for series in self._series.values():
             batch = sorted(_taken(series.waiting))
             if batch:
-                self._buckets.update(buckets(batch))
+                found = buckets(batch)
+                self._buckets.update(found)
+                if series.labels[0] not in _READS:
+                    self._changing.update(found)
                 series.bounds.update(_by_bound(batch))
                 series.seconds += sum(batch)
                 self._errors += len(batch) if series.error else 0
@@ -151,6 +156,7 @@ class Recorder:
         recent: dict[str, float] = {
             f"{fields.DURATION}{index}": count for index, count in self._buckets.items()
         }
+        recent |= {f"{fields.CHANGING}{index}": count for index, count in self._changing.items()}
         total: dict[str, float] = {}
         for series in self._series.values():
             method, status, route = series.labels

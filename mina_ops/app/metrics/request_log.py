@@ -1,5 +1,7 @@
 """One log line for each request: `REQUEST GET /api/sessions user_id=12345`.
 
+The copy of a visitor's request, which a release mirrors, ends with `shadow=1`: nobody asked twice.
+
 The lines go to the logger `mina_ops.requests`. Where the host has set up no logging they go to
 standard error as `[2025-10-25 10:15:23] REQUEST ...`; `LineFormatter` gives any handler of the
 host that form.
@@ -24,7 +26,8 @@ WRITE_SECONDS = 0.2
 MOST_WAITING = 50_000
 """Lines that may wait; beyond that the oldest are lost."""
 
-_Note = tuple[str, str, str, Any, float]
+_SHADOW = "HTTP_X_MINA_SHADOW"
+_Note = tuple[str, str, str, Any, bool, float]
 _current_session: Callable[[], Any] = session._get_current_object  # type: ignore[attr-defined]
 _get = dict.get
 
@@ -63,8 +66,9 @@ class RequestLog:
             # dict's own `get`: the session's would mark it as read, which adds `Vary: Cookie`.
             user = _get(held, "_user_id") if isinstance(held, dict) else None
         get = environ.get
+        method, copied = environ["REQUEST_METHOD"], _SHADOW in environ
         self._waiting.append(
-            (environ["REQUEST_METHOD"], get("SCRIPT_NAME", ""), get("PATH_INFO", ""), user, time())
+            (method, get("SCRIPT_NAME", ""), get("PATH_INFO", ""), user, copied, time())
         )
 
     def write(self) -> None:
@@ -75,13 +79,14 @@ class RequestLog:
         wanted = logger.isEnabledFor(logging.INFO)
         for _ in range(len(waiting)):
             try:
-                method, script, path, user, at = waiting.popleft()
+                method, script, path, user, copied, at = waiting.popleft()
             except IndexError:
                 return  # the end of the process writes beside this thread, and took the rest
             if not wanted:
                 continue
             line = f"REQUEST {_clean(method)} {_clean(script + path)}"
             line = line if user is None else f"{line} user_id={_clean(str(user))}"
+            line = f"{line} shadow=1" if copied else line
             record = logger.makeRecord(LOGGER, logging.INFO, __file__, 0, line, (), None, "write")
             record.created, record.msecs = at, at % 1 * 1000
             logger.handle(record)

@@ -39,7 +39,10 @@ _HAPROXY_NOTICE = re.compile(
     r"haproxy\[\d+\]: (?:\[\w+\] |Proxy |Server |Health check |[Bb]ackend |Stopping |Pausing |"
     r"Enabling |Loading |New |Exiting |\S+ \[[^\]]+\] \S+/\S+: (?:SSL|Connection))"
 )
-_OWN = re.compile(r"(?:^|\s)REQUEST (?P<method>\S+) (?P<path>\S+)(?: user_id=(?P<user>\S+))?\s*$")
+# A copy (`shadow=1`) counts like any other: whoever could mark his own requests would hide them.
+_OWN = re.compile(
+    r"(?:^|\s)REQUEST (?P<method>\S+) (?P<path>\S+)(?: user_id=(?P<user>\S+))?(?: shadow=1)?\s*$"
+)
 _ANY_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d")
 _TIME = "%d/%b/%Y:%H:%M:%S %z"
 _NAMES: Mapping[str, tuple[str, ...]] = {

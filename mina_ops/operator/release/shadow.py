@@ -18,6 +18,7 @@ from mina_ops.operator.release import steps
 from mina_ops.operator.release.model import Phase
 from mina_ops.operator.release.release import Release
 from mina_ops.operator.release.steps import Step
+from mina_ops.operator.release.verdicts.figures import of_reads
 from mina_ops.operator.release.verdicts.judging import NEEDS_SOCKETS
 from mina_ops.operator.release.verdicts.model import Figures, Judgement, Verdict
 from mina_ops.operator.release.watching import Watch
@@ -81,6 +82,10 @@ class _MirrorWatch(Watch):
     _is_on: bool = False
     _renewed: float = 0.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.baseline = None if self.baseline is None else of_reads(self.baseline)
+
     def begin(self) -> None:
         """Start the mirror.
 
@@ -127,6 +132,11 @@ class _MirrorWatch(Watch):
         is_ended = self._is_on and is_running and split.mirror is None
         return super()._is_as_told(split) and not is_ended
 
+    def _figures(self, elapsed: float) -> tuple[Figures, Figures]:
+        """Durations of GETs are compared with those of GETs: a site may have many fast POSTs."""
+        new, old = super()._figures(elapsed)
+        return of_reads(new), of_reads(old)
+
     def _judged(self, new: Figures, old: Figures) -> Judgement:
         """The judgement of copies: sockets are never mirrored, nor what the host counts beside."""
         found = super()._judged(new, old)
@@ -135,6 +145,9 @@ class _MirrorWatch(Watch):
             f for f in found.findings if f.verdict is not Verdict.NO_DATA or f.trigger not in unfed
         ]
         return replace(found, findings=fed)
+
+    def _renew_baseline(self) -> None:
+        """The next share is compared with all requests, so what was seen of GETs is no baseline."""
 
     def _compare_share(self, new: Figures, old: Figures) -> None:
         """It has no share to compare: how many GETs there are among the requests, nobody knows."""

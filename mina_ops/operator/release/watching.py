@@ -122,7 +122,7 @@ class Watch:
         self._take_request(elapsed)
         release = self.release
         release.surroundings.still_ours()
-        new, old = look(release.new_app, release.old_app, elapsed, release.wanted)
+        new, old = self._figures(elapsed)
         self._seen = old
         old = with_baseline(old, self.baseline)
         judgement = self._with_split(self._judged(new, old))
@@ -133,6 +133,11 @@ class Watch:
         held = judgement.asking if judgement.response is Response.HOLD else []
         self._pages.hold({finding.trigger: finding.reason for finding in held})
         return judgement
+
+    def _figures(self, elapsed: float) -> tuple[Figures, Figures]:
+        """Both colours', the new one's first."""
+        release = self.release
+        return look(release.new_app, release.old_app, elapsed, release.wanted)
 
     def _judged(self, new: Figures, old: Figures) -> Judgement:
         rules = self.release.plan.triggers

@@ -74,6 +74,17 @@ def test_a_user_who_is_logged_in_is_named(lines: Lines) -> None:
     assert lines.are("REQUEST GET /login user_id=12345", "REQUEST GET /api/sessions user_id=12345")
 
 
+def test_a_copy_that_a_release_mirrors_is_marked_and_counts(lines: Lines) -> None:
+    app = host()
+    client = app.test_client()
+    client.get("/login").close()
+    client.get("/api/sessions", headers={"X-Mina-Shadow": "1"}).close()
+    assert lines.are(
+        "REQUEST GET /login user_id=12345", "REQUEST GET /api/sessions user_id=12345 shadow=1"
+    )
+    eventually(lambda: client.get("/api/metrics/errors").get_json()["requests"] == 2)
+
+
 def test_naming_the_user_does_not_make_answers_vary(lines: Lines) -> None:
     client = host().test_client()
     client.get("/login").close()

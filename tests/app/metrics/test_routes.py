@@ -15,7 +15,7 @@ COMMON = {"environment", "window_seconds", "samples", "reporters", "generated_at
 ENDPOINTS = {
     "errors": {"error_rate_5min", "errors_5min", "requests_5min", "error_rate"},
     "performance": {"p50_ms", "p95_ms", "p99_ms", "requests_per_second"},
-    "histogram": {"histogram_ms"},
+    "histogram": {"histogram_ms", "reads_ms"},
     "websockets": {"connection_success_rate", "attempts", "failures"},
     "sessions/active": {"active_sessions"},
     "transcriptions/completion_rate": {"completion_rate"},
@@ -106,6 +106,17 @@ def test_quantiles_and_rate_come_from_the_requests(client: FlaskClient, runtime:
     histogram = ask(client, "histogram")["histogram_ms"]
     assert sum(count for _, count in histogram) == 100
     assert histogram == sorted(histogram)
+
+
+def test_reads_are_told_apart_from_what_changes_something(
+    client: FlaskClient, runtime: Runtime
+) -> None:
+    for method, times in (("GET", 3), ("HEAD", 2), ("POST", 7), ("DELETE", 1)):
+        runtime.metrics.durations[(method, "/x", "200 OK")].extend([0.1] * times)
+    body = await_samples(client, "histogram", 13)
+    assert [count for _, count in body["histogram_ms"]] == [13]
+    assert [count for _, count in body["reads_ms"]] == [5]
+    assert body["reads_ms"][0][0] == body["histogram_ms"][0][0]
 
 
 def test_refusals_while_draining_are_no_failures(client: FlaskClient, runtime: Runtime) -> None:

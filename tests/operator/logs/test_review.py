@@ -194,6 +194,7 @@ def attack(form: str, at: datetime) -> str:
         "HAProxy httpslog": f"<134>Oct 25 11:00:00 haproxy[1]: 203.0.113.9:333 [{local}] in~ app/a "
         f'{timers} "{request}" 0/0000000000000000/0/0/0 mina/TLSv1.3/TLS_AES',
         "our own": f"[{at.astimezone():%Y-%m-%d %H:%M:%S}] REQUEST GET /.env user_id=7",
+        "a copy": f"[{at.astimezone():%Y-%m-%d %H:%M:%S}] REQUEST GET /.env user_id=7 shadow=1",
     }[form]  # fmt: skip
 
 

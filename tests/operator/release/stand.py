@@ -30,6 +30,7 @@ from mina_ops.operator.traffic.base import TrafficDriver
 from mina_ops.operator.traffic.model import Split
 from tests.support.clock import Clock
 from tests.support.command import MINA_OPS
+from tests.support.envoy import envoy as envoy_program
 from tests.support.hosts import Hosts
 from tests.support.needs import need
 from tests.support.wait import eventually
@@ -67,6 +68,8 @@ class Stand:
         self.port, self._control, self.haproxy_port = free_port(), free_port(), free_port()
         self.file = folder / "mina-ops.toml"
         self._haproxy: Server | None = None
+        self._envoy: Server | None = None
+        self.envoy_port = free_port()
         self.plan(QUICK)
         self.settings: OperatorSettings = load(self.file)
         self.driver: TrafficDriver = open_driver(self.settings)
@@ -82,6 +85,20 @@ class Stand:
             self.start_haproxy()
         assert self._haproxy is not None
         return self._haproxy
+
+    @property
+    def envoy(self) -> Server:
+        """Envoy with the driver's configuration, started when it is first wanted."""
+        if self._envoy is None:
+            self.plan(QUICK, balancer="envoy")
+            driver = open_driver(load(self.file))
+            driver.install()
+            own = self.folder / "envoy"
+            argv = [need(envoy_program), "-c", own / "envoy.json", "--disable-hot-restart"]
+            argv += ["--concurrency", "2"]
+            self._envoy = start("envoy", argv, own, port=self.envoy_port)
+            eventually(driver.read, 30, ignoring=(TrafficError,))
+        return self._envoy
 
     def start_colour(self, colour: str, port: int | None = None, instance: str = "0") -> Server:
         """One process of a colour, as its own server of the stand."""
@@ -124,8 +141,9 @@ class Stand:
         self._haproxy = start("haproxy", argv, own, port=self.haproxy_port)
 
     def plan(self, release: str, balancer: str = "nginx") -> None:
-        """Write mina-ops.toml with this `[release]`, over nginx or HAProxy."""
-        lines = self._haproxy_table() if balancer == "haproxy" else self._nginx_table()
+        """Write mina-ops.toml with this `[release]`, over nginx, HAProxy or Envoy."""
+        tables = {"haproxy": self._haproxy_table, "envoy": self._envoy_table}
+        lines = tables.get(balancer, self._nginx_table)()
         for colour, server in self.colours.items():
             lines += [f"[colours.{colour}]", f'url = "{server.url}"']
             lines += [f"[colours.{colour}.instances]", f'0 = "{HOST}:{server.port}"']
@@ -138,6 +156,13 @@ class Stand:
         lines += ["[traffic]", 'driver = "haproxy"', "[traffic.haproxy]", f'state = "{own}"']
         lines += [f'listen = "{HOST}:{self.haproxy_port}"', f'program = "{_haproxy()}"']
         return [*lines, f'pid_file = "{own / "haproxy.pid"}"']
+
+    def _envoy_table(self) -> list[str]:
+        own = self.folder / "envoy"
+        own.mkdir(exist_ok=True)
+        lines = ["[public]", f'url = "http://{HOST}:{self.envoy_port}"', "[traffic]"]
+        lines += ['driver = "envoy"', "[traffic.envoy]", f'state = "{own}"']
+        return [*lines, f'listen = "{HOST}:{self.envoy_port}"', f'program = "{envoy_program()}"']
 
     def _nginx_table(self) -> list[str]:
         own = self.folder / "nginx"
@@ -215,7 +240,7 @@ class Stand:
         for colour in VERSIONS:
             self.faults(colour)
         self.plan(QUICK)
-        balancers = (self.nginx,) if self._haproxy is None else (self.nginx, self._haproxy)
+        balancers = [one for one in (self.nginx, self._haproxy, self._envoy) if one is not None]
         for server in (self.redis, *balancers, *self.colours.values()):
             server.resume()
         for process in self._started:
@@ -234,10 +259,11 @@ class Stand:
                     ignoring=(OperatorError,),
                 )
         self._all_to_blue(self.driver)
-        if self._haproxy is not None:
-            self.plan(QUICK, balancer="haproxy")
-            self._all_to_blue(open_driver(load(self.file)))
-            self.plan(QUICK)
+        for name, started in (("haproxy", self._haproxy), ("envoy", self._envoy)):
+            if started is not None:
+                self.plan(QUICK, balancer=name)
+                self._all_to_blue(open_driver(load(self.file)))
+                self.plan(QUICK)
         for held in self.folder.rglob("*holder.json"):
             held.unlink()
         for folder in (self.folder / "releases").glob("*-*"):
@@ -250,8 +276,9 @@ class Stand:
     def stop(self) -> None:
         """End every server of the stand; the hosts are ended by their fixture."""
         self.nginx.stop()
-        if self._haproxy is not None:
-            self._haproxy.stop()
+        for started in (self._haproxy, self._envoy):
+            if started is not None:
+                started.stop()
         self.redis.stop()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -110,12 +110,23 @@ def _counts(client: AppClient, window: int) -> Figures:
         seconds=float(window),
         requests=int(errors.get("requests") or 0),
         errors=int(errors.get("errors") or 0),
-        histogram=tuple(
-            (float(ms), float(count)) for ms, count in durations.get("histogram_ms", ())
-        ),
+        histogram=_pairs(durations.get("histogram_ms") or ()),
+        reads=_pairs(durations["reads_ms"]) if "reads_ms" in durations else None,
         handshakes=handshakes(sockets),
         stale=any(body.get("stale") for body in (errors, durations, sockets)),
     )
+
+
+def _pairs(found: Iterable[Sequence[float]]) -> tuple[tuple[float, float], ...]:
+    return tuple((float(ms), float(count)) for ms, count in found)
+
+
+def of_reads(found: Figures) -> Figures:
+    """The same figures, with the durations of GETs and HEADs alone, where they are known."""
+    if found.reads is None:
+        return found
+    recent = tuple(of_reads(shorter) for shorter in found.recent)
+    return replace(found, histogram=found.reads, recent=recent)
 
 
 def handshakes(body: Mapping[str, Any]) -> Handshakes:
@@ -193,6 +204,7 @@ def to_json(found: Figures) -> dict[str, Any]:
         "requests": found.requests,
         "errors": found.errors,
         "histogram": [list(pair) for pair in found.histogram],
+        "reads": None if found.reads is None else [list(pair) for pair in found.reads],
         "handshakes": [shaken.accepted, shaken.failed, shaken.refused, shaken.clients],
         "outcomes": {name: list(tally) for name, tally in found.outcomes.items()},
         "numbers": dict(found.numbers),
@@ -210,7 +222,8 @@ def from_json(raw: Mapping[str, Any]) -> Figures:
         seconds=float(raw.get("seconds") or 0.0),
         requests=int(raw.get("requests") or 0),
         errors=int(raw.get("errors") or 0),
-        histogram=tuple((float(ms), float(n)) for ms, n in raw.get("histogram") or ()),
+        histogram=_pairs(raw.get("histogram") or ()),
+        reads=None if raw.get("reads") is None else _pairs(raw["reads"]),
         handshakes=Handshakes(*(raw.get("handshakes") or ())),
         outcomes={name: Tally(*pair) for name, pair in (raw.get("outcomes") or {}).items()},
         numbers=raw.get("numbers") or {},

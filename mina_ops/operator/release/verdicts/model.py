@@ -65,8 +65,8 @@ class Handshakes:
 class Figures:
     """What one colour shows over a window of `seconds`; None where it could not be read.
 
-    `histogram` holds (upper bound in ms, count) of request durations, ascending. Health words
-    are those of the endpoints: `healthy`, `unhealthy`, `disabled`. `database_ms` was measured at
+    `histogram` holds (upper bound in ms, count) of request durations, ascending; `reads` the same
+    of GETs and HEADs alone, None where an older app does not tell them apart. Health words are those of the endpoints: `healthy`, `unhealthy`, `disabled`. `database_ms` was measured at
     `database_at`, everything else read at `read_at`, in seconds of this machine's monotonic clock.
     `outcomes` are the host's own attempts by name, `numbers` what further triggers read, by
     trigger. `fault` says why nothing could be read. `recent` holds the counts over shorter
@@ -78,6 +78,7 @@ class Figures:
     requests: int = 0
     errors: int = 0
     histogram: Sequence[tuple[float, float]] = ()
+    reads: Sequence[tuple[float, float]] | None = None
     handshakes: Handshakes = Handshakes()
     outcomes: Mapping[str, Tally] = field(default_factory=dict)
     numbers: Mapping[str, float | str | None] = field(default_factory=dict)

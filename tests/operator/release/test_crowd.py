@@ -1,0 +1,111 @@
+"""A whole release through Envoy before a live crowd: no failed request, no lost chunk."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mina_ops.demo.crowd import Crowd
+from mina_ops.demo.ledger import RedisLedger, tally
+from mina_ops.demo.stage import VERSIONS, Stage, standing
+from mina_ops.operator.system import programs
+from tests.operator.balancers import Balancer
+from tests.operator.fronts import in_front
+from tests.support.command import MINA_OPS
+from tests.support.wait import eventually
+
+pytestmark = pytest.mark.integration
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the crowd is, and how long each part of the release."""
+
+    clients: int
+    requests_per_second: float
+    seconds: float
+
+    def plan(self) -> str:
+        """`[release]`; the verdicts of a machine that is this busy are not on trial."""
+        return (
+            f"[release]\nsteps = [25, 100]\nstep_seconds = {self.seconds}\n"
+            f"shadow_seconds = {self.seconds}\nwatch_seconds = {self.seconds}\n"
+            "look_seconds = 0.5\npatience_seconds = 60\nhealth_looks = 1\n"
+            f"drain_grace_seconds = {self.seconds}\nno_data = 'continue'\n"
+            "[release.triggers]\ndatabase_ms = 5000\np95_increase_ms = 60000\n"
+        )
+
+
+SMALL = Size(clients=12, requests_per_second=40, seconds=2)
+# As many as the demo's own crowd behind nginx.
+WHOLE = Size(clients=220, requests_per_second=120, seconds=20)
+
+
+@dataclass(frozen=True)
+class OnStage:
+    """The stage's apps, for a mina-ops.toml."""
+
+    stage: Stage
+
+    def toml(self) -> str:
+        """The token's and the colours' tables."""
+        tables = [f'[token]\nfile = "{self.stage.folder / "admin.token"}"\n']
+        for name, servers in self.stage.instances.items():
+            listed = ", ".join(f'"{i}" = "{one.url[7:]}"' for i, one in enumerate(servers))
+            tables.append(
+                f'[colours.{name}]\nurl = "{servers[0].url}"\ninstances = {{ {listed} }}\n'
+            )
+        return "\n".join(tables)
+
+
+@pytest.mark.parametrize("size", [SMALL, pytest.param(WHOLE, marks=pytest.mark.long)])
+def test_a_whole_release_through_envoy_fails_no_request_and_loses_no_chunk(
+    tmp_path: Path, size: Size
+) -> None:
+    with standing(tmp_path / "stage", lambda _: None) as stage, ExitStack() as running:
+        envoy = running.enter_context(
+            in_front("envoy", tmp_path, OnStage(stage), f"\n{size.plan()}")
+        )
+        crowd = gathered(running, stage, envoy, size)
+        argv = [MINA_OPS, "--config", str(envoy.toml), "release", "start", VERSIONS["green"]]
+        done = programs.run([*argv, "--json"], timeout_seconds=500)
+        assert done.code == 0, done.stderr
+        crowd.look()
+        assert crowd.count("clients", "reconnected") >= size.clients
+        crowd.dismiss()
+        chunks = tally(crowd.sent(), RedisLedger(stage.redis.url).handled())
+        requests = crowd.count("load", "requests")
+        print(json.dumps({"requests": requests, "chunks": chunks.sent}))
+        assert (crowd.count("load", "failed"), crowd.failures()) == (0, {})
+        assert requests >= size.requests_per_second * size.seconds * 4
+        assert (chunks.lost, chunks.duplicated) == (0, 0)
+        assert chunks.sent > size.clients
+        assert envoy.driver.read().split.percent == {"blue": 0, "green": 100}
+
+
+def gathered(running: ExitStack, stage: Stage, envoy: Balancer, size: Size) -> Crowd:
+    """Requests and streaming clients, all on blue, half of them by websocket."""
+    url, token = f"http://127.0.0.1:{envoy.port}", stage.keys.test_token
+    with httpx.Client(headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
+        answer = client.post(f"{url}/api/sessions", json={"title": "The crowd's session"})
+    clients = {
+        "url": url,
+        "token": token,
+        "session_id": int(answer.json()["session_id"]),
+        "clients": size.clients,
+        "chunk_interval_ms": 500,
+    }
+    crowd = Crowd()
+    crowd.gather(running, stage.folder / "crowd", clients, size.requests_per_second)
+
+    def is_there() -> bool:
+        crowd.look()
+        return crowd.count("clients", "connected") >= size.clients
+
+    eventually(is_there, 60, "the clients did not all connect")
+    return crowd
