@@ -72,7 +72,7 @@ def test_a_whole_release_through_envoy_fails_no_request_and_loses_no_chunk(
             in_front("envoy", tmp_path, OnStage(stage), f"\n{size.plan()}")
         )
         crowd = gathered(running, stage, envoy, size)
-        argv = [MINA_OPS, "--config", str(envoy.toml), "release", "start", VERSIONS["green"]]
+        argv = [str(MINA_OPS), "--config", str(envoy.toml), "release", "start", VERSIONS["green"]]
         done = programs.run([*argv, "--json"], timeout_seconds=500)
         assert done.code == 0, done.stderr
         crowd.look()
