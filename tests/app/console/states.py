@@ -14,7 +14,10 @@ from typing import Any
 
 State = dict[str, Any]
 
-PHASES = ("checks", "backup", "migrate", "start", "health", "smoke", "switch", "drain", "watch")
+PHASES = (
+    *("checks", "backup", "migrate", "start", "health", "smoke"),
+    *("shadow", "switch", "drain", "watch"),
+)
 
 
 def _colour(version: str, **more: Any) -> State:

@@ -6,7 +6,8 @@
     mina.blue.assets      files; what blue does not have is asked of green
     mina.blue.shared      new sessions while green has a share too: what blue refuses, green takes
     mina.blue.handshake   new sessions of blue alone: two tries, then mina.blue.last
-    mina.blue.last        a third try, and green only if that one says that blue drains
+    mina.blue.last        a third try, and green only if that one says that blue drains; in both it
+                          is whichever instance is there, since probes notice a dead one late
     mina.blue.shadow      copies of green's requests, while blue has no visitors; what is too much
                           is not copied
 
@@ -36,6 +37,7 @@ def clusters(colour: Colour, other: Colour) -> list[Json]:
     """The clusters of one colour."""
     own, others = _endpoints(colour.instances), _endpoints(other.instances)
     again, last = _inside(again_name(other.name)), _inside(last_name(colour.name))
+    there, instead = _inside(there_name(colour.name)), _inside(there_name(other.name))
     name = f"mina.{colour.name}"
     ready = _checked("/api/health/ready")
     alive = _checked("/api/health/live")
@@ -50,7 +52,7 @@ def clusters(colour: Colour, other: Colour) -> list[Json]:
         _cluster(f"{name}.assets", own, others, more=alive),
         _cluster(f"{name}.shared", own, others, more=_LEAST_BUSY),
         _cluster(f"{name}.handshake", own, [last], more=_LEAST_BUSY),
-        _cluster(last_name(colour.name), _unchecked(own), others, more={**ready, **_LEAST_BUSY}),
+        _cluster(last_name(colour.name), [there], [instead]),
         _cluster(shadow_name(colour.name), [_inside(shadow_name(colour.name))], more=_BOUNDED),
     ]
 
@@ -63,6 +65,11 @@ def again_name(colour: str) -> str:
 def last_name(colour: str) -> str:
     """The listener inside Envoy, and the cluster, for a handshake that was refused twice."""
     return f"mina.{colour}.last"
+
+
+def there_name(colour: str) -> str:
+    """The listener inside Envoy that takes a handshake to whichever instance is there."""
+    return f"mina.{colour}.there"
 
 
 def shadow_name(colour: str) -> str:
@@ -125,12 +132,6 @@ def _checked(path: str) -> Json:
         "http_health_check": {"path": path},
     }
     return {"health_checks": [check], "ignore_health_on_host_removal": True}
-
-
-def _unchecked(endpoints: Iterable[Json]) -> list[Json]:
-    """The same without probes: they are tried whatever they say of being ready."""
-    off = {"health_check_config": {"disable_active_health_check": True}}
-    return [{"endpoint": {**one["endpoint"], **off}} for one in endpoints]
 
 
 def _endpoints(instances: Mapping[str, str]) -> list[Json]:

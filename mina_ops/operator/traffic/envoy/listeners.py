@@ -1,4 +1,4 @@
-"""Envoy's listeners: the site, and for each colour three inside Envoy, for retries and copies."""
+"""Envoy's listeners: the site, and for each colour four inside Envoy, for retries and copies."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from mina_ops.operator.traffic.envoy.clusters import (
     again_name,
     last_name,
     shadow_name,
+    there_name,
 )
 from mina_ops.operator.traffic.envoy.options import EnvoyOptions
 from mina_ops.operator.traffic.envoy.routes import (
@@ -37,6 +38,7 @@ _LOG_LINE = (
     "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% - - [%START_TIME(%d/%b/%Y:%H:%M:%S +0000)%] "
     '"%REQ(:METHOD)% %REQ(:PATH)% %PROTOCOL%" %RESPONSE_CODE% %BYTES_SENT% '
     '"%REQ(REFERER)%" "%REQ(USER-AGENT)%" upstream=%UPSTREAM_HOST% time=%DURATION% '
+    "flags=%RESPONSE_FLAGS% tries=%UPSTREAM_REQUEST_ATTEMPT_COUNT% "
     "request_id=%REQ(X-REQUEST-ID)%\n"
 )
 
@@ -67,9 +69,11 @@ def inside_listeners(colour: str, read_timeout_seconds: int) -> list[Json]:
     last = action({"cluster": last_name(colour)}, _SOCKET_IDLE_SECONDS, only_if_draining())
     # Refused twice already: now only who is ready takes it, so that the other colour may.
     careful = {"header": {"key": "x-mina-only-if-ready", "value": "1"}}
+    there = action({"cluster": f"mina.{colour}.pool"}, _SOCKET_IDLE_SECONDS, if_nobody_is_there())
     return [
         _inside(again_name(colour), pool, again),
         _inside(last_name(colour), last, {"request_headers_to_add": [careful]}),
+        _inside(there_name(colour), there, {}),
         _inside(shadow_name(colour), *_shadow(colour, read_timeout_seconds)),
     ]
 
