@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mina_ops.operator.release.plan import Plan
+from mina_ops.operator.release.verdicts.figures import of_reads
 from mina_ops.operator.release.verdicts.latency import TO_PASS
 from mina_ops.operator.release.verdicts.model import Figures, Tally
-from mina_ops.operator.release.verdicts.statistics import trials_to_pass
+from mina_ops.operator.release.verdicts.statistics import samples, trials_to_pass
 
 # The last minute tells the present traffic where it counts so many; else a longer window does.
 _ENOUGH = 30
@@ -39,12 +40,26 @@ def lines(plan: Plan, before: Figures, lately: Figures | None = None) -> list[st
     share = next((one for one in plan.shares() if one > 0), 100)
     if not before.seconds or not plan.step_seconds or plan.no_data == "continue":
         return []
-    found = []
+    found = list(_of_copies(plan, of_reads(before)))
     for need in _needs(plan, before):
         per_second = _rate(need, before, lately) * share / 100 + (need.load or ("", 0.0))[1]
         if per_second * plan.step_seconds < need.needed:
             found.append(_line(plan, share, need, per_second))
     return found
+
+
+def _of_copies(plan: Plan, reads: Figures) -> Iterator[str]:
+    """A line if the present GETs are too few for the phase `shadow`."""
+    needed = max(TO_PASS, trials_to_pass(0, plan.triggers.error_percent / 100))
+    present = samples(reads.histogram) / reads.seconds * plan.shadow_percent / 100
+    gets = (present + plan.load.per_second) * plan.shadow_seconds
+    if plan.shadow_seconds and gets < needed:
+        yield (
+            f"{needed} GETs are needed for a pass of shadow; {plan.shadow_percent} % of the "
+            f"present ones give {gets:.0f} in {plan.shadow_seconds:g} s, then it waits. What would "
+            "do: a longer shadow_seconds, or [release.load] per_second = "
+            f"{math.ceil(100 * needed / plan.shadow_seconds) / 100:g}."
+        )
 
 
 def _rate(need: Need, before: Figures, lately: Figures | None) -> float:

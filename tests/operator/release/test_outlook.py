@@ -51,3 +51,13 @@ def test_a_busy_site_is_told_nothing() -> None:
 
 def test_a_site_without_websockets_is_told_nothing_of_them() -> None:
     assert len(outlook.lines(PLAN, Figures(seconds=900.0, requests=100))) == 2
+
+
+def test_too_few_gets_for_the_phase_shadow_are_told_with_what_would_do() -> None:
+    mirrored = replace(PLAN, shadow_seconds=300.0, shadow_percent=50)
+    seen = Figures(seconds=900.0, requests=90_000, reads=((10.0, 90.0),))
+    (told,) = outlook.lines(mirrored, seen)
+    assert "45 GETs are needed for a pass of shadow; 50 % of the present ones give 15" in told
+    assert "a longer shadow_seconds, or [release.load] per_second = 0.15" in told
+    assert outlook.lines(mirrored, replace(seen, reads=((10.0, 900.0),))) == []
+    assert outlook.lines(PLAN, seen) == []

@@ -4,6 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from mina_ops.operator.release.verdicts.figures import (
+    from_json,
+    of_reads,
+    to_json,
+    with_baseline,
+)
 from mina_ops.operator.release.verdicts.judging import judge
 from mina_ops.operator.release.verdicts.model import (
     Figures,
@@ -289,3 +295,23 @@ def test_a_late_fault_of_both_colours_is_held_though_few_reach_the_old_one() -> 
     new = replace(HEALTHY, recent=(replace(HEALTHY, errors=500),))
     old = replace(HEALTHY, recent=(replace(HEALTHY, requests=30, errors=15),))
     assert judge(new, old).response is Response.HOLD
+
+
+def test_gets_are_compared_with_gets_where_a_site_has_many_fast_posts() -> None:
+    gets = ((100.0, 60.0),)
+    blue = Figures(requests=3060, histogram=((2.0, 3000.0), *gets), reads=gets)
+    copies = ((100.0, 600.0),)
+    green = Figures(requests=600, histogram=copies, reads=copies)
+    before = replace(blue, seconds=900.0, reads=((100.0, 180.0),))
+    assert _verdict(judge(green, blue), "p95") is Verdict.FAIL
+    old = with_baseline(of_reads(blue), of_reads(before))
+    assert _verdict(judge(of_reads(green), old), "p95") is Verdict.PASS
+
+
+def test_an_app_that_does_not_tell_gets_apart_is_compared_as_a_whole() -> None:
+    older = Figures(requests=3, histogram=((2.0, 3.0),))
+    assert of_reads(older) == older
+    assert from_json(to_json(older)) == older
+    newer = Figures(requests=3, histogram=((2.0, 3.0),), reads=((2.0, 1.0),), recent=(older,))
+    assert of_reads(newer).histogram == ((2.0, 1.0),)
+    assert from_json(to_json(newer)).reads == newer.reads
