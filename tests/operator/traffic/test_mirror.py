@@ -68,7 +68,7 @@ def test_what_may_change_something_and_what_is_ours_is_never_copied(
         balancer.send(method, f"/{method}", {}, b"x=1")
     balancer.send("GET", "/with-a-body", {}, b"x=1")
     balancer.send("GET", WEBSOCKET, UPGRADE)
-    balancer.send("GET", "/upgrade", {"Connection": "Upgrade", "Upgrade": "h2c"})
+    balancer.send("GET", "/upgrade", {"Connection": "Upgrade", "Upgrade": "tunnel"})
     sid = balancer.get(HANDSHAKE).body["sid"]
     balancer.get(f"{HANDSHAKE}&sid={sid}")
     ours = ("/admin/flags", "/%61dmin/drain", "//admin", "/mina-ops/", "/metrics", "/api/metrics/x")
