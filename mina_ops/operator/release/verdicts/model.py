@@ -65,11 +65,12 @@ class Handshakes:
 class Figures:
     """What one colour shows over a window of `seconds`; None where it could not be read.
 
-    `histogram` holds (upper bound in ms, count) of request durations, ascending; `reads` the same
-    of GETs and HEADs alone, None where an older app does not tell them apart. Health words are those of the endpoints: `healthy`, `unhealthy`, `disabled`. `database_ms` was measured at
-    `database_at`, everything else read at `read_at`, in seconds of this machine's monotonic clock.
-    `outcomes` are the host's own attempts by name, `numbers` what further triggers read, by
-    trigger. `fault` says why nothing could be read. `recent` holds the counts over shorter
+    `histogram` holds (upper bound in ms, count) of request durations, ascending; `reads` the
+    same of GETs and HEADs alone, None where an older app does not tell them apart. Health words
+    are those of the endpoints: `healthy`, `unhealthy`, `disabled`. `database_ms` was measured
+    at `database_at`, everything else read at `read_at`, in seconds of this machine's monotonic
+    clock. `outcomes` are the host's own attempts by name, `numbers` what further triggers read,
+    by trigger. `fault` says why nothing could be read. `recent` holds the counts over shorter
     windows, where the good minutes before it do not thin out a fault that begins late.
     `age_seconds` is how much older its durations are than those that they are compared with.
     """
