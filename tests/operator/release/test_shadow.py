@@ -21,9 +21,8 @@ LONG = SHADOW.replace("shadow_seconds = 1", "shadow_seconds = 600")
 
 def prepared(stand: Stand, balancer: str, plan: str) -> int:
     """The public port of that load balancer, which serves; its release is this plan."""
-    port = {"nginx": lambda: stand.nginx.port, "envoy": lambda: stand.envoy.port}[balancer]()
+    port = stand.port if balancer == "nginx" else stand.envoy.port
     stand.plan(plan, balancer=balancer)
-    assert port is not None
     return port
 
 
@@ -56,7 +55,6 @@ def test_a_green_that_fails_a_fifth_of_the_gets_is_refused_before_its_first_visi
 @pytest.mark.parametrize("balancer", ["nginx", "envoy"])
 def test_a_sound_green_passes_by_what_it_answered_to_copies(stand: Stand, balancer: str) -> None:
     port = prepared(stand, balancer, SHADOW)
-    stand.plan(SHADOW, balancer=balancer)
     with traffic(port) as seen:
         outcome = stand.run("release", "start", "v2", "--json")
     assert outcome.code == 0, outcome.err
@@ -66,7 +64,6 @@ def test_a_sound_green_passes_by_what_it_answered_to_copies(stand: Stand, balanc
     passed = next(e for e in stand.entries() if e["phase"] == "shadow" and "passed" in e)
     errors = next(one for one in passed["verdicts"] if one.startswith("error_rate"))
     assert int(re.findall(r"of (\d+) requests", errors)[0]) >= 45
-    assert not any(one.startswith("websocket") for one in passed["verdicts"])
     told = stand.run("release", "show", "v2").out
     assert "mirrored: 100 % of GETs, what is answered reaches nobody" in told
 
