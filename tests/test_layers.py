@@ -34,8 +34,8 @@ APP_LAYERS = (
         "app.flags",
         "app.leases",
         "app.login",
-        "app.releases",
     },
+    {"app.releases"},
     {"app.health", "app.sessions"},
     {"app.recovery", "app.streams"},
     {"app.drain"},
@@ -59,7 +59,7 @@ OPERATOR_LAYERS = (
     {"operator.release"},
     {"operator.flags"},
     {"operator.checklist"},
-    {"operator.setup", "operator.doctor", "operator.console"},
+    {"operator.setup", "operator.doctor", "operator.console", "operator.judge"},
     {"cli"},
 )
 BOTH_HALVES = {"errors", "waiting", "files", "locks", "shipped", "fields", "page", "same_database"}

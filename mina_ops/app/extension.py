@@ -42,6 +42,7 @@ from mina_ops.app.native import Native
 from mina_ops.app.process import Kind, Process
 from mina_ops.app.recovery.component import Recovery
 from mina_ops.app.releases.freeze_routes import FreezeRoutes
+from mina_ops.app.releases.marks import ReleaseMarks
 from mina_ops.app.releases.pages import PageReleases
 from mina_ops.app.releases.routes import ReleaseRoutes
 from mina_ops.app.runtime import Runtime
@@ -185,9 +186,8 @@ class MinaOps:
 
 def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
     context = make_context(app, chosen, db)
-    binding, outcomes = SocketIOBinding(app, socketio), OutcomeEvents()
+    binding, outcomes, siblings = SocketIOBinding(app, socketio), OutcomeEvents(), Siblings(chosen)
     admissions, drain_state = Admissions(), DrainState(context.presence)
-    siblings = Siblings(chosen)
     metrics = Metrics(context, outcomes)
     health = Health(context, binding, drain_state, outcomes, siblings)
     connections = Connections(context, binding, admissions, drain_state, metrics.handshake)
@@ -216,6 +216,7 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
         OfrepRoutes(context, flags),
         LeaseRoutes(context),
         ReleaseRoutes(context),
+        ReleaseMarks(context, metrics, drain_state),
         FreezeRoutes(context),
         make_console(context, health, metrics, flags, drain_state),
         AdminRoutes(context),
@@ -223,8 +224,7 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
         TokenRoutes(context, metrics.refused),
     )
     routes = (*routes, ClashRoutes(context, routes))
-    talk = (connections, streams, recovery, drain)
-    pages = PageReleases(context, binding)
+    talk, pages = (connections, streams, recovery, drain), PageReleases(context, binding)
     return Runtime(context, binding, health, metrics, *talk, flags, pages, routes)
 
 

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "smoke": ("mina_ops.cli.smoke", "Does a colour's critical path work?"),
     "release": ("mina_ops.cli.release", "Release a version; it judges itself and rolls back."),
     "rollback": ("mina_ops.cli.rollback", "Take the newest release back."),
+    "judge": ("mina_ops.cli.judge", "The verdict for Argo Rollouts, Flagger or curl, over HTTP."),
     "postflight": ("mina_ops.cli.postflight", "What is left to do after a release."),
     "recover": ("mina_ops.cli.recover", "Both colours are down: back from the last backup."),
     "db": ("mina_ops.cli.db", "The database: backup, restore, integrity, migrations."),
@@ -74,10 +75,17 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run; one of our errors is a sentence on stderr and its exit code, a bug a traceback."""
+        """Run; one of our errors is a sentence on stderr and its exit code, a bug a traceback.
+
+        With `--json` it is one object on stdout, too.
+        """
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            output.refusal(ctx, "usage", error.format_message(), error.exit_code)
+            raise
         except MinaOpsError as error:
+            output.refusal(ctx, error.code, str(error), error.exit_code)
             output.say(f"mina-ops: {error}")
             ctx.exit(error.exit_code)
 

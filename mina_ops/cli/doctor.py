@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mina_ops.operator.doctor.findings import Finding
 
 _FILE = "file"
-_AREAS = (_FILE, "app", "stores", "balancer", "releases")
+_AREAS = (_FILE, "app", "sockets", "stores", "balancer", "releases")
 
 
 @click.command(name="doctor")
@@ -26,9 +26,9 @@ _AREAS = (_FILE, "app", "stores", "balancer", "releases")
 def command(session: Session, areas: tuple[str, ...], send: bool, as_json: bool) -> None:
     """Look at the whole site and say what is wrong, and what to type. Changes nothing.
 
-    AREAS are file, app, stores, balancer and releases; all by default. Redis and the database are
-    asked from here if REDIS_URL and DATABASE_URL are set. Exits 0 if there is no fault (warnings
-    are none), 11 if there is one, 2 if mina-ops.toml cannot be read at all.
+    AREAS are file, app, sockets, stores, balancer and releases; all by default. Redis and the
+    database are asked from here if REDIS_URL and DATABASE_URL are set. Exits 0 if there is no fault
+    (warnings are none), 11 if there is one, 2 if mina-ops.toml cannot be read at all.
     """
     from mina_ops.operator.database.connection.errors import FaultsFound
     from mina_ops.operator.doctor.findings import State, summary

@@ -10,10 +10,20 @@ import click
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+# In a context's `meta`, which a command shares with the groups that it is in.
+_ASKED, _PRINTED = "mina_ops.json_asked", "mina_ops.data_printed"
+
 
 def json_option(function: _F) -> _F:
     """Add `--json`; the command gets `as_json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(function)
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON object.", callback=_remember
+    )(function)
+
+
+def _remember(context: click.Context, _: click.Parameter, value: bool) -> bool:
+    context.meta[_ASKED] = value
+    return value
 
 
 def dry_run_option(function: _F) -> _F:
@@ -33,6 +43,20 @@ def colour_option(function: _F) -> _F:
 def data(value: Any, text: str, *, as_json: bool) -> None:
     """Print a command's result on stdout: `value` as one line of JSON, or `text`."""
     click.echo(json.dumps(value, default=str) if as_json else plain(text))
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta[_PRINTED] = True
+
+
+def refusal(context: click.Context, code: str, message: str, exit_code: int) -> None:
+    """With `--json`, say on stdout why a command refused, as one object.
+
+    Where its data was printed already, as of a drain that had to cut sessions, that stays the one
+    object; the sentence on stderr and the exit code say the rest.
+    """
+    if context.meta.get(_ASKED) and not context.meta.get(_PRINTED):
+        value = {"error": code, "message": message, "exit_code": exit_code}
+        click.echo(json.dumps(value))
 
 
 def say(message: str) -> None:

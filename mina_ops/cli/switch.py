@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 @click.option("--canary", type=click.IntRange(0, 100), metavar="N", help="N percent to TO.")
 @click.option("--cohort", metavar="IDS", help="These user ids, by commas, to TO; shares stay.")
 @click.option(
-    "--force", is_flag=True, help="Even to a colour that is not ready, or during a release."
+    "--force",
+    is_flag=True,
+    help="Even to a colour that is not ready, during a release, or past a silent load balancer.",
 )
 @output.dry_run_option
 @output.json_option
@@ -86,10 +88,14 @@ def _plan(session: Session, to: Callable[[Split], Split], *, as_json: bool) -> N
 def _move(session: Session, purpose: str, to: Callable[[Split], Split], *, force: bool) -> Applied:
     """Move traffic while nobody else can."""
     with moving.locked(session, purpose, insist=force) as lock:
-        before = session.driver.read().split
+        driver = session.driver
+        before = (driver.read_reachable() if force else driver.read()).split
         wanted = _allowed(session, before, to(before), force=force)
         lock.require_held()
-        return session.driver.apply(wanted)
+        applied = driver.apply_to_reachable(wanted) if force else driver.apply(wanted)
+    for name, why in applied.after.detail.get("left_behind", {}).items():
+        output.say(f"mina-ops: {name} was left behind: {why} Going on: --force.")
+    return applied
 
 
 def _allowed(session: Session, before: Split, wanted: Split, *, force: bool) -> Split:
@@ -159,5 +165,6 @@ def _result(applied: Applied) -> dict[str, Any]:
         "after": applied.after.split.to_json(),
         "generation": applied.after.generation,
         "proven": applied.after.proven,
+        "left_behind": applied.after.detail.get("left_behind", {}),
         "milliseconds": round(applied.milliseconds, 3),
     }

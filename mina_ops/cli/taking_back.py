@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mina_ops.cli import output
 from mina_ops.cli.session import Session
@@ -11,6 +11,7 @@ from mina_ops.errors import ConfigurationError, Locked, MinaOpsError, OperatorEr
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mina_ops.operator.release.elsewhere import Reported
     from mina_ops.operator.release.journal import Journal
     from mina_ops.operator.release.plan import Plan
     from mina_ops.operator.release.release import Release, Site, Tell
@@ -101,11 +102,21 @@ def _from_elsewhere(
         ended = elsewhere.abort(site.settings, found, wish.why, output.say)
         if ended is not None:
             text = f"{ended.version}: {ended.phase}, by its controller ({ended.who})."
-            output.data(dict(ended.body), text, as_json=as_json)
             if ended.phase not in ("rolled_back", "failed"):
-                raise OperatorError(f"It ended as {ended.phase}; see `mina-ops status`.")
+                raise OperatorError(
+                    f"It ended as {ended.phase}; see `mina-ops status`, then `mina-ops rollback`."
+                )
+            output.data(_as_reported(ended), text, as_json=as_json)
             return None
     return way_back.reported(site, found, plan, tell)
+
+
+def _as_reported(ended: Reported) -> dict[str, Any]:
+    """A release of another machine, by the keys of one of this machine as far as it tells them."""
+    body = ended.body
+    told = {key: body.get(key) for key in ("version", "to", "from", "phase", "percent", "who")}
+    reasons = list(body.get("reasons") or ())
+    return {"aborted": True, "release": ended.id, **told, "ended": True, "reasons": reasons}
 
 
 def _nothing(site: Site, wish: Wish, as_json: bool) -> None:

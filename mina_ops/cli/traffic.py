@@ -149,6 +149,31 @@ def apply(session: Session, source: str, lock_id: str | None, as_json: bool) -> 
     output.data(value, applied.after.split.describe(), as_json=as_json)
 
 
+@command.command(name="catch-up")
+@click.option(
+    "--from",
+    "sources",
+    multiple=True,
+    required=True,
+    metavar="COMMAND",
+    help='Runs mina-ops on another host of the site, as "ssh lb1 mina-ops"; may be repeated.',
+)
+@output.json_option
+@click.pass_obj
+def catch_up(session: Session, sources: tuple[str, ...], as_json: bool) -> None:
+    """Take over the split of the site's other hosts, before this load balancer is started.
+
+    A host that was away missed what was switched meanwhile, and would serve by the split that it
+    kept. Where no other host answers, as after a power cut, it goes on with that: exit 0.
+    """
+    from mina_ops.operator.traffic.catching_up import catch_up
+
+    caught = catch_up(session.driver, sources)
+    for name, why in caught.silent.items():
+        output.say(f"{name} does not answer: {why}")
+    output.data(caught.to_json(), caught.describe(), as_json=as_json)
+
+
 @command.command(hidden=True)
 @output.json_option
 @click.pass_obj

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -92,7 +91,7 @@ def _pause(interval: float, rounds: int | None) -> Callable[[], bool]:
 def _show(sight: Sight, *, as_json: bool) -> None:
     if as_json:
         value = {"colour": sight.colour, "healthy": sight.healthy, "up": sight.up}
-        click.echo(json.dumps({**value, "detail": sight.detail, "time": time.time()}))
+        output.data({**value, "detail": sight.detail, "time": time.time()}, "", as_json=True)
     elif sight.healthy:
         click.echo(f"✅ HEALTHY: {sight.colour}")
     else:

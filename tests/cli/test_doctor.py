@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mina_ops.cli import doctor
+from mina_ops.operator.doctor.examine import EXAMINERS
 from tests.cli.conftest import Run
 from tests.operator.balancers import Balancer
 from tests.operator.stand_in import StandIns
@@ -17,6 +19,10 @@ def findings(run: Run, *areas: str, **options: object) -> list[tuple[str, str, s
 def test_a_site_without_fault_is_exit_0(run: Run, apps: StandIns) -> None:
     ran = run("doctor", "file", "app", "balancer", "--json")
     assert (ran.code, ran.json["faults"]) == (0, 0), ran.out
+
+
+def test_whatever_can_be_looked_at_is_looked_at() -> None:
+    assert ("file", *EXAMINERS) == doctor._AREAS
 
 
 def test_each_instance_is_asked_by_its_own_address(run: Run, apps: StandIns) -> None:

@@ -26,11 +26,14 @@ SHAPES = {
     "Rollout": ("argoproj.io/v1alpha1", {"selector", "template", "strategy"}),
     "MetricTemplate": ("flagger.app/v1beta1", {"provider", "query"}),
     "Canary": ("flagger.app/v1beta1", {"targetRef", "service", "analysis"}),
+    "Deployment": ("apps/v1", {"selector", "template"}),
+    "Service": ("v1", {"selector", "ports"}),
 }
 MANIFESTS = [
     manifest
     for path in sorted(FOLDER.glob("*/*.yml"))
     for manifest in yaml.safe_load_all(path.read_text())
+    if "spec" in manifest
 ]
 
 

@@ -45,6 +45,8 @@ class Fleet:
     report: dict[str, Any] = field(default_factory=dict)
     # Bodies of /api/metrics/<name>, where a test wants other figures.
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # Bodies of checks in /api/health beside the database's.
+    checks: dict[str, dict[str, Any]] = field(default_factory=dict)
     # Each look at a drain takes the next count; the last one stays.
     counts: list[int] = field(default_factory=lambda: [0])
 
@@ -190,7 +192,7 @@ class Instance:
             return code, {
                 "status": fleet.status,
                 **who,
-                "checks": {"database": {"status": "healthy"}, **checks},
+                "checks": {"database": {"status": "healthy"}, **fleet.checks, **checks},
                 "uptime_seconds": 12.5,
                 **({"instance": self.name} if query.startswith("verbose") else {}),
             }

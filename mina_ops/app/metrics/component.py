@@ -15,6 +15,7 @@ from mina_ops.app.context import Context
 from mina_ops.app.forks import call_in_children
 from mina_ops.app.metrics import clients, fields, outcome_events
 from mina_ops.app.metrics.figures import COMPONENT, PLAYBOOK_OUTCOMES, Figures, merge
+from mina_ops.app.metrics.gauges import Gauge, Reading, plain
 from mina_ops.app.metrics.outbox import Outbox
 from mina_ops.app.metrics.outcome_rules import KEY, parse
 from mina_ops.app.metrics.outcomes import Outcome, OutcomeEvents
@@ -28,9 +29,6 @@ MOST_NAMES = 100
 _NO_FAILURES = (fields.ACCEPTED, *fields.TURNED_AWAY)
 
 _log = logging.getLogger(__name__)
-
-Reading = Callable[[], float | None]
-
 
 MOST_FLUSH_BEATS = 5
 """A process of the largest colour stores what it counted every so many beats."""
@@ -48,7 +46,7 @@ class Metrics(Component):
 
     def __init__(self, context: Context, events: OutcomeEvents) -> None:
         self._heartbeat = context.heartbeat
-        self.gauges: list[tuple[str, str, Reading]] = []
+        self.gauges: list[Gauge] = []
         self._presence = context.presence
         self._url_map = context.app.url_map
         self._beats = 0
@@ -114,7 +112,11 @@ class Metrics(Component):
 
         It is a counter where its name ends with `_total`.
         """
-        self.gauges.append((name, text, read))
+        self.labelled_gauge(plain(name, text, read))
+
+    def labelled_gauge(self, gauge: Gauge) -> None:
+        """Show a gauge with labels of its own."""
+        self.gauges.append(gauge)
 
     def at_start(self) -> None:
         atexit.register(self._flush_at_exit)

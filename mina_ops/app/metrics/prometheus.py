@@ -8,7 +8,7 @@ follow OpenTelemetry's HTTP conventions; ratios are 0 to 1. What has no data is 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import (
@@ -23,12 +23,10 @@ from prometheus_client.registry import Collector
 from mina_ops.app.metrics import fields
 from mina_ops.app.metrics.fields import Amounts
 from mina_ops.app.metrics.figures import Figures
+from mina_ops.app.metrics.gauges import Gauge
 from mina_ops.app.metrics.histogram import quantile
 from mina_ops.app.metrics.recorder import BOUNDS
 from mina_ops.app.web.answers import Answer, ProbeRequest
-
-Gauges = Sequence[tuple[str, str, Callable[[], float | None]]]
-"""Name, help text and reading of each gauge that this process shows."""
 
 _COLOUR = ("environment", "version")
 _HTTP = (*_COLOUR, "http_request_method", "http_response_status_code", "http_route", "error_type")
@@ -38,7 +36,7 @@ _QUANTILES = (0.5, 0.95, 0.99, 0.999)
 class Exposition:
     """Answers a scrape in the format that its Accept header asks for."""
 
-    def __init__(self, figures: Figures, gauges: Gauges) -> None:
+    def __init__(self, figures: Figures, gauges: Sequence[Gauge]) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_ColourCollector(figures, gauges))
 
@@ -48,7 +46,7 @@ class Exposition:
 
 
 class _ColourCollector(Collector):
-    def __init__(self, figures: Figures, gauges: Gauges) -> None:
+    def __init__(self, figures: Figures, gauges: Sequence[Gauge]) -> None:
         self._figures = figures
         self._own_gauges = gauges
 
@@ -201,11 +199,10 @@ def _gauges(figures: Figures, colour: list[str], *, stale: bool) -> Iterator[Met
         yield gauge
 
 
-def _own_gauges(gauges: Gauges, colour: list[str]) -> Iterator[Metric]:
-    for name, text, read in gauges:
-        family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
-        made = family(name, text, labels=_COLOUR)
-        value = read()
-        if value is not None:
-            made.add_metric(colour, value)
+def _own_gauges(gauges: Sequence[Gauge], colour: list[str]) -> Iterator[Metric]:
+    for gauge in gauges:
+        family = CounterMetricFamily if gauge.name.endswith("_total") else GaugeMetricFamily
+        made = family(gauge.name, gauge.text, labels=(*_COLOUR, *gauge.labels))
+        for labels, value in gauge.read().items():
+            made.add_metric([*colour, *labels], value)
         yield made

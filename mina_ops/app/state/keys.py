@@ -86,6 +86,10 @@ RELEASES = "mina:releases"
 """Ids of the releases that were reported, the newest first."""
 
 
+RELEASE_MARK = "mina:release-mark"
+"""How the release that was reported last stands, in short, for every process's metrics."""
+
+
 FREEZE = "mina:freeze"
 """Who froze releases, and why; while it is there, none starts."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from mina_ops.fields import NUMBER, PATH, TEXT, TEXTS, WHOLE, WHOLES, setting
+from mina_ops.operator.config.colours import Colour
 from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.config.tables import Table
 from mina_ops.operator.release.model import FORWARD, Phase
@@ -222,6 +223,20 @@ def _check_command(table: Table, name: str, line: str) -> None:
 
 WORDS = ("version", "from", "to", "from_name", "to_name", "from_url", "to_url", "instances")
 """What a command may name in braces: release, colours, their aliases and addresses."""
+
+
+def words(version: str, new: Colour, old: Colour, instances: int) -> Mapping[str, str]:
+    """`WORDS`, and what they stand for."""
+    return {
+        "version": version,
+        "from": old.name,
+        "to": new.name,
+        "from_name": old.aliases[0] if old.aliases else old.name,
+        "to_name": new.aliases[0] if new.aliases else new.name,
+        "from_url": old.url,
+        "to_url": new.url,
+        "instances": str(instances),
+    }
 
 
 def _approvals(table: Table) -> Mapping[str, float]:

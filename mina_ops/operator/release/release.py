@@ -17,7 +17,7 @@ from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.release.control import Control
 from mina_ops.operator.release.journal import Journal
 from mina_ops.operator.release.model import Phase
-from mina_ops.operator.release.plan import Plan
+from mina_ops.operator.release.plan import Plan, words
 from mina_ops.operator.release.verdicts.figures import Wanted
 from mina_ops.operator.release.verdicts.model import Figures, Judgement
 from mina_ops.operator.release.verdicts.numbers import NumberReader
@@ -193,16 +193,7 @@ class Release:
 
     def words(self) -> Mapping[str, str]:
         """What a hook's command may name in braces."""
-        return {
-            "version": self.version,
-            "from": self.old.name,
-            "to": self.new.name,
-            "from_name": self.old.aliases[0] if self.old.aliases else self.old.name,
-            "to_name": self.new.aliases[0] if self.new.aliases else self.new.name,
-            "from_url": self.old.url,
-            "to_url": self.new.url,
-            "instances": str(self.plan.instances),
-        }
+        return words(self.version, self.new, self.old, self.plan.instances)
 
     def commands(self, hook: str) -> list[list[str]]:
         """The argument vectors of a hook."""
@@ -277,8 +268,12 @@ class Release:
         return self.apply(split.giving(self.new.name, min(percent, split.percent[self.new.name])))
 
     def take_back(self) -> Applied:
-        """Send everybody to the old colour, those by name and pages of the new one too."""
-        return self.apply(Split.all_to(self.old.name, self.settings.colours))
+        """Send everybody to the old colour, those by name and pages of the new one too.
+
+        One of several load balancers that does not answer stops nobody else's way back.
+        """
+        split = Split.all_to(self.old.name, self.settings.colours)
+        return self._told(self.driver.apply_to_reachable, split)
 
     def apply(self, split: Split, *, is_news: bool = True) -> Applied:
         """Let the load balancer follow a split; `is_news`: whoever watches is told.
@@ -286,9 +281,14 @@ class Release:
         Raises:
             Locked: another controller has taken the release over.
         """
+        return self._told(self.driver.apply, split, is_news=is_news)
+
+    def _told(
+        self, how: Callable[[Split], Applied], split: Split, *, is_news: bool = True
+    ) -> Applied:
         # A controller that was stopped and continued must not undo what others did meanwhile.
         self.surroundings.still_ours()
-        applied = self.driver.apply(split)
+        applied = how(split)
         if is_news:
             self.observer.split(applied.after.split)
         return applied

@@ -18,6 +18,7 @@ from mina_ops.operator.release.release import Release
 from mina_ops.operator.release.verdicts.model import Response
 from mina_ops.operator.release.watching import Bad, Watch
 from mina_ops.operator.traffic import gate
+from mina_ops.operator.traffic.base import Applied
 
 _PHASE = Phase.ROLLING_BACK
 
@@ -133,7 +134,7 @@ def _traffic(release: Release, why: str) -> None:
     deadline = release.clock() + release.plan.ready_seconds
     while True:
         try:
-            release.take_back()
+            applied = release.take_back()
         except MinaOpsError as error:
             if release.clock() >= deadline:
                 again = "Mend the load balancer, then `mina-ops rollback` again."
@@ -141,8 +142,20 @@ def _traffic(release: Release, why: str) -> None:
                 release.tell("alert", f"{release.version}: {text}")
                 raise NotRolledBack(text) from error
         else:
+            _tell_of_those_behind(release, applied)
             return
         release.sleep(min(1.0, release.plan.look_seconds))
+
+
+def _tell_of_those_behind(release: Release, applied: Applied) -> None:
+    """Page about load balancers that did not hear of the way back."""
+    for name, why in applied.after.detail.get("left_behind", {}).items():
+        text = (
+            f"{name} was left behind and may still send visitors to {release.new.name}: {why} Stop "
+            "it, and let it catch up before it serves: `mina-ops traffic catch-up`."
+        )
+        release.observer.phase(_PHASE, text)
+        release.tell("alert", f"{release.version}: {text}")
 
 
 def _most_of_it(release: Release) -> None:

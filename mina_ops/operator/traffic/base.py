@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mina_ops.errors import TrafficError
 from mina_ops.operator.api.leases import Holder
 from mina_ops.operator.traffic.model import Split
 from mina_ops.operator.traffic.state_lock import StateLock
@@ -97,6 +98,35 @@ class TrafficDriver(ABC):
                 failed, the message names the load balancers that stay behind.
             ToolMissing: a program that the driver needs is not installed.
         """
+
+    def read_reachable(self) -> Reading:
+        """Like `read`, where one of several load balancers may be silent or differ.
+
+        `detail["left_behind"]` names those: name -> why.
+
+        Raises:
+            TrafficError: none answers.
+        """
+        return self.read()
+
+    def apply_to_reachable(self, split: Split) -> Applied:
+        """Like `apply`, for the way back: one of several that is silent does not stop the others.
+
+        `after.detail["left_behind"]` names those that did not follow: name -> why. They must not
+        serve before they have caught up (`mina-ops traffic catch-up`).
+
+        Raises:
+            TrafficError: none answers, or one that answers did not follow.
+        """
+        return self.apply(split)
+
+    def keep(self, split: Split) -> None:
+        """Let the load balancer of this host begin with `split` when it is started.
+
+        Raises:
+            TrafficError: it cannot be written, or is not kept on this host.
+        """
+        raise TrafficError(f"{self.name} keeps no split on this host; apply it where it runs.")
 
     @abstractmethod
     def plan(self, split: Split) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -71,6 +71,33 @@ class FleetDriver(TrafficDriver):
         after = self.read()
         return Applied(before[0].split, after, (time.monotonic() - started) * 1000)
 
+    def read_reachable(self) -> Reading:
+        """What the first of those that answer does; who is silent or differs is left behind."""
+        readings = self._attempt(lambda member: member.read())
+        there = [(m, r) for m, r in zip(self._members, readings, strict=True) if not _is_error(r)]
+        if not there:
+            raise TrafficError(_silent(dict(self._by_name(readings))))
+        first = there[0][1]
+        assert isinstance(first, Reading)
+        behind = {name: str(found) for name, found in self._by_name(readings) if _is_error(found)}
+        for member, reading in there[1:]:
+            assert isinstance(reading, Reading)
+            if reading.split != first.split:
+                behind[member.name] = f"it does something else: {reading.split.describe()}"
+        return Reading(first.split, first.generation, first.proven, {"left_behind": behind})
+
+    def apply_to_reachable(self, split: Split) -> Applied:
+        """Applied to each that answers; if one of them fails, each gets back what it had."""
+        readings = self._by_name(self._attempt(lambda member: member.read()))
+        silent = {name: str(found) for name, found in readings if _is_error(found)}
+        there = [member for member in self._members if member.name not in silent]
+        if not there:
+            raise TrafficError(_silent(silent))
+        applied = together(self.name, there).apply(split)
+        detail = {**applied.after.detail, "left_behind": silent}
+        after = Reading(applied.after.split, applied.after.generation, applied.after.proven, detail)
+        return Applied(applied.before, after, applied.milliseconds)
+
     def hold(self, mine: Holder) -> Holder | None:
         """Held on each; who else holds it on one, holds all of it."""
         held = self._each(lambda member: member.hold(mine))
@@ -104,6 +131,10 @@ class FleetDriver(TrafficDriver):
         """Installed on one after the other; the first that fails ends it."""
         return [line for member in self._members for line in member.install()]
 
+    def _by_name(self, results: Sequence[_T]) -> list[tuple[str, _T]]:
+        names = [member.name for member in self._members]
+        return list(zip(names, results, strict=True))
+
     def _put_back(self, splits: Sequence[Split]) -> list[str]:
         """The names of those that cannot be brought back."""
         earlier = dict(zip((member.name for member in self._members), splits, strict=True))
@@ -123,6 +154,11 @@ class FleetDriver(TrafficDriver):
                 return error
 
         return self._each(attempt)
+
+
+def _silent(reasons: Mapping[str, object]) -> str:
+    told = "; ".join(str(reason) for reason in reasons.values())
+    return f"No load balancer answers: {told}"
 
 
 def _is_error(result: object) -> bool:

@@ -123,7 +123,7 @@ def test_what_has_no_data_is_absent() -> None:
     text = scrape(app.test_client())[0]
     app.extensions["mina_ops"].heartbeat.stop()
     names = {name for name, _, _ in samples(text)}
-    assert names == {"mina_reporters", "mina_metrics_stale", "mina_build_info"}
+    assert names == {"mina_reporters", "mina_metrics_stale", "mina_build_info", "mina_draining"}
 
 
 def test_other_parts_can_show_gauges(app: Flask, client: FlaskClient) -> None:

@@ -6,6 +6,7 @@ whole run writes the page; every other run compares its cells with it.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -37,6 +38,14 @@ WAYS: Mapping[str, Sequence[str]] = {
     "`drain blue --cancel`": ("drain", "blue", "--cancel"),
 }
 CANCEL = "`drain blue --cancel`"
+TAKEN_BACK = {"aborted", "release", "version", "from", "to", "phase", "percent", "reasons", "ended"}
+KEYS: Mapping[str, set[str]] = {
+    "`rollback`": TAKEN_BACK,
+    "`release abort`": TAKEN_BACK,
+    "`switch green blue --instant`": {"before", "after", "generation", "proven", "milliseconds"},
+    CANCEL: {"colour", "state", "active_connections"},
+}
+"""The keys that docs/cli.md promises of each way back."""
 
 
 @dataclass
@@ -196,12 +205,13 @@ def test_a_way_back_works_or_names_what_to_type(
         if way == CANCEL:
             assert stand.run("drain", "blue").code == 0
         BROKEN[broken](scene)
-        outcome = scene.run(*WAYS[way])
+        outcome = scene.run(*WAYS[way], "--json")
         if broken == "Redis hangs":
             stand.redis.resume()
         stand.plan(SLOW)
         said = outcome.out + outcome.err
         assert "Traceback" not in said, said
+        _require_one_object(outcome, way)
         if outcome.code == 0:
             _require_back(stand, way)
             cell = "works"
@@ -209,11 +219,22 @@ def test_a_way_back_works_or_names_what_to_type(
                 cell = _written().get((way, broken), cell)
         else:
             # A refusal names a command or an option in so many words.
-            assert "`mina-ops" in said or "--force" in said, said
+            assert "`mina-ops" in outcome.err or "--force" in outcome.err, said
             cell = _refusal(outcome, said)
     _cells[way, broken] = cell
     if not os.environ.get("WRITE_DOCS"):
         assert cell == _written().get((way, broken), cell), said
+
+
+def _require_one_object(outcome: Outcome, way: str) -> None:
+    """What `--json` promises: one object, with its keys or with why it refused."""
+    value = json.loads(outcome.out)
+    if outcome.code:
+        assert value.keys() == {"error", "message", "exit_code"}
+        assert value["exit_code"] == outcome.code
+        assert value["message"] in outcome.err
+    else:
+        assert KEYS[way] <= value.keys()
 
 
 def _require_back(stand: Stand, way: str) -> None:

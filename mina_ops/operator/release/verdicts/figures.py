@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from mina_ops.errors import AppUnreachable, OperatorError
@@ -90,7 +91,6 @@ def figures(
         ai=_check(health.checks, "openai").get("status"),
         stale=any(counts.stale for counts in (found, *shorter)),
         recent=shorter,
-        read_at=time.monotonic(),
     )
 
 
@@ -114,11 +114,20 @@ def _counts(client: AppClient, window: int) -> Figures:
         reads=_pairs(durations["reads_ms"]) if "reads_ms" in durations else None,
         handshakes=handshakes(sockets),
         stale=any(body.get("stale") for body in (errors, durations, sockets)),
+        read_at=_moment(durations.get("generated_at")),
     )
 
 
 def _pairs(found: Iterable[Sequence[float]]) -> tuple[tuple[float, float], ...]:
     return tuple((float(ms), float(count)) for ms, count in found)
+
+
+def _moment(told: object) -> float | None:
+    """Unix seconds of an answer's time; None where an app of another version tells none."""
+    try:
+        return datetime.fromisoformat(str(told)).timestamp()
+    except ValueError:
+        return None
 
 
 def of_reads(found: Figures) -> Figures:

@@ -68,8 +68,10 @@ class Figures:
     `histogram` holds (upper bound in ms, count) of request durations, ascending; `reads` the
     same of GETs and HEADs alone, None where an older app does not tell them apart. Health words
     are those of the endpoints: `healthy`, `unhealthy`, `disabled`. `database_ms` was measured
-    at `database_at`, everything else read at `read_at`, in seconds of this machine's monotonic
-    clock. `outcomes` are the host's own attempts by name, `numbers` what further triggers read,
+    at `database_at`, in seconds of this machine's monotonic clock, which no journal keeps. The
+    rest was read at `read_at`, in unix seconds of the clock that both colours share: whoever
+    resumes a release after a reboot, or on another machine, still knows how old its baseline
+    is. `outcomes` are the host's own attempts by name, `numbers` what further triggers read,
     by trigger. `fault` says why nothing could be read. `recent` holds the counts over shorter
     windows, where the good minutes before it do not thin out a fault that begins late.
     `age_seconds` is how much older its durations are than those that they are compared with.

@@ -68,6 +68,31 @@ class EnvoyAdmin:
             f"Envoy at {self.path} serves no routes of ours. Run `mina-ops traffic install`."
         )
 
+    def problems(self) -> list[str]:
+        """What it says of itself that keeps visitors out, or lets strangers at this interface."""
+        dumps = self._dumps()
+        found = [
+            f"Envoy cannot listen as {one.get('name')}: {details}. End who listens there, or "
+            "correct traffic.envoy.listen."
+            for one in dumps.get(_LISTENERS, {}).get("dynamic_listeners", [])
+            if (details := one.get("error_state", {}).get("details"))
+        ]
+        mode = self.path.stat().st_mode & 0o077
+        if mode:
+            found.append(
+                f"Others than its user may reach Envoy's admin socket, and stop Envoy: "
+                f"`chmod 600 {self.path}`."
+            )
+        address = dumps.get("BootstrapConfigDump", {}).get("bootstrap", {}).get("admin", {})
+        port = address.get("address", {}).get("socket_address")
+        if port is not None:
+            found.append(
+                f"Envoy's admin interface listens at {_address({'socket_address': port})}, where "
+                "whoever reaches it can stop Envoy: start it with the file of "
+                "`mina-ops traffic install`."
+            )
+        return found
+
     def most_connections(self) -> int | None:
         """Connections of visitors that it takes at once; None where it has no limit."""
         bootstrap = self._dumps().get("BootstrapConfigDump", {}).get("bootstrap", {})

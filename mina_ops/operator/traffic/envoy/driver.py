@@ -63,6 +63,7 @@ class EnvoyDriver(TrafficDriver):
                 "Envoy was started with another file than mina-ops.toml asks for: run "
                 f"`mina-ops traffic install`, then start Envoy anew, as `{self._start()}`."
             )
+        problems += self._admin.problems()
         if self._admin.loaded() != configuration.site(self._settings, self._options).fingerprint:
             problems.append(
                 "Envoy serves another configuration than mina-ops.toml asks for: run "
@@ -103,6 +104,13 @@ class EnvoyDriver(TrafficDriver):
                 "run `mina-ops traffic check`."
             )
         return Applied(before, after, (time.monotonic() - started) * 1000)
+
+    def keep(self, split: Split) -> None:
+        """Written into the routes that Envoy reads at its start."""
+        with exclusive(self._lock_file()):
+            stored = self._store.current()
+            if stored is None or stored[0] != split:
+                self._store.write(split, 1 + (stored[1] if stored else 0))
 
     def plan(self, split: Split) -> list[str]:
         """What `apply` would do."""

@@ -116,6 +116,14 @@ class HaproxyDriver(TrafficDriver):
             )
         return Applied(before.split, after, (time.monotonic() - started) * 1000)
 
+    def keep(self, split: Split) -> None:
+        """Written into the map that HAProxy reads at its start."""
+        if self._endpoint.persist:
+            super().keep(split)
+        with exclusive(self._lock_file()):
+            generation = (self._kept() or {}).get(".generation", "0")
+            self._keep(self._entries(split, int(generation) + 1))
+
     def plan(self, split: Split) -> list[str]:
         """What `apply` would do."""
         mirror.refuse("haproxy", split.mirror)

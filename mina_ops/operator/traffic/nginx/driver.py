@@ -113,6 +113,13 @@ class NginxDriver(TrafficDriver):
             )
         return Applied(before.split, after, (time.monotonic() - started) * 1000)
 
+    def keep(self, split: Split) -> None:
+        """Put in place below the state folder; nginx looks there with its first request."""
+        with self._store.lock():
+            stored = self._store.current()
+            if stored is None or stored.split != split:
+                self._store.activate(self._store.write(split))
+
     def plan(self, split: Split) -> list[str]:
         """What `apply` would do."""
         return [

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import closing
 from dataclasses import replace
 
-from mina_ops.operator.release.verdicts.figures import from_json, to_json, with_baseline
+from mina_ops.operator.api.client import AppClient
+from mina_ops.operator.release.verdicts.figures import figures, from_json, to_json, with_baseline
 from mina_ops.operator.release.verdicts.judging import judge
 from mina_ops.operator.release.verdicts.model import Figures, Response
+from tests.operator.fixtures import apps
+from tests.operator.stand_in import StandIns
+
+__all__ = ["apps"]
 
 _FAST = tuple((1.0 * ms, 10) for ms in range(1, 101))
 _NOW = tuple((2.0 * ms, 10) for ms in range(1, 101))
@@ -37,10 +44,21 @@ def test_without_traffic_it_is_what_was_before_and_says_how_old_that_is() -> Non
     assert compared.recent[0].age_seconds == 900.0 + 270.0
 
 
-def test_the_age_survives_a_controller_and_one_of_another_boot_is_no_older_than_now() -> None:
-    kept = from_json(to_json(BEFORE))
-    assert with_baseline(Figures(seconds=600.0, read_at=1900.0), kept).age_seconds == 900.0
-    assert with_baseline(Figures(seconds=600.0, read_at=5.0), kept).age_seconds == 0.0
+def test_the_age_survives_a_reboot_since_it_is_told_by_the_apps_clock(apps: StandIns) -> None:
+    """The machine's own clocks are in neither figure: it may have booted, or be another one."""
+    old = apps.fleets["blue"]
+    with closing(AppClient("blue", f"http://{apps.instances['blue'][0].address}")) as client:
+        old.metrics["histogram"] = {"generated_at": "2026-03-01T12:00:00.000+00:00"}
+        before = figures(client, 600)
+        old.metrics["histogram"] = {"generated_at": "2026-03-01T12:15:00.000+00:00"}
+        now = figures(client, 600)
+        old.metrics["histogram"] = {"generated_at": None}
+        untold = figures(client, 600)
+    kept = from_json(json.loads(json.dumps(to_json(replace(before, histogram=_FAST)))))
+    assert with_baseline(now, kept).age_seconds == 900.0
+    # The app was set up anew in between, with a store whose clock is behind.
+    assert with_baseline(replace(now, read_at=5.0), kept).age_seconds == 0.0
+    assert with_baseline(untold, kept).age_seconds == 0.0
 
 
 def test_half_an_hour_allows_for_the_time_of_day_and_not_for_three_times_the_p95() -> None:
