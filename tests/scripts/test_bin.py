@@ -199,7 +199,8 @@ def test_a_program_that_is_not_installed_is_exit_6(
         for tool in ("bash", "dirname", "env"):
             (tools / tool).unlink(missing_ok=True)
             (tools / tool).symlink_to(f"/usr/bin/{tool}")
-        done = typed(environment, tmp_path, program, "x", PATH=f"{BIN}{os.pathsep}{tools}")
+        path = f"{BIN}{os.pathsep}{tools}"
+        done = typed(environment, tmp_path, program, "--version", PATH=path)
         assert done.returncode == 6, done.stderr
         assert f"{program} is not installed.".encode() in done.stderr
 
