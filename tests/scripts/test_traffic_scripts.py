@@ -94,6 +94,61 @@ def test_a_missing_mina_ops_is_exit_6(name: str) -> None:
     assert "mina-ops-not-here is not installed" in done.stderr
 
 
+HOSTILE = (
+    "$(touch hacked)",
+    "`touch hacked`",
+    "blue; touch hacked",
+    "a b\tc",
+    "*",
+    "bl\nue",
+    "~",
+    "é'\"",
+)
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_a_word_reaches_mina_ops_in_one_piece_and_is_never_run(tmp_path: Path, word: str) -> None:
+    said = tmp_path / "mina ops"
+    said.write_text('#!/bin/sh\nprintf "<%s>" "$@"\n')
+    said.chmod(0o755)
+    alert = f"{SCRIPTS / 'send_alert.sh'}"
+    for name, arguments, told in (
+        ("switch_traffic.sh", (word, "green"), f"<switch><--instant><--><{word}><green>"),
+        ("switch_traffic.sh", ("blue", word), f"<switch><--instant><--><blue><{word}>"),
+        (
+            "switch_traffic.sh",
+            ("blue", "green", "--canary", word),
+            f"<switch><--canary><{word}><--><blue><green>",
+        ),
+        (
+            "admin_drain.sh",
+            (word, "--grace", word),
+            f"<drain><--wait><--grace><{word}><--><{word}>",
+        ),
+        (
+            "health_check_loop.sh",
+            (word, "--rounds", word),
+            f"<watch><--interval><5><--alert><{alert}><--rounds><{word}><--><{word}>",
+        ),
+        ("nginx_update_weights", (word, word), f"<traffic><weight><--><{word}><{word}>"),
+        ("send_alert.sh", (word, "--dry-run"), f"<notify><--dry-run><--><alert><{word}>"),
+        ("notify_rollback.sh", (word,), f"<notify><--><rollback><{word}>"),
+        ("notify_users.sh", ("--set", word), f"<incident><notify-users><--set><{word}>"),
+    ):
+        done = subprocess.run(
+            [str(SCRIPTS / name), *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "MINA_OPS": str(said)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        assert told in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"mina ops"}
+
+
 def test_the_playbooks_switches_work_as_typed(run: Run, nginx: Balancer) -> None:
     shares = []
     for arguments in (

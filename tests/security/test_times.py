@@ -1,8 +1,8 @@
 """How long one request takes, endpoint by endpoint, and while Redis hangs: docs/security.md.
 
-With WRITE_DOCS=1 and --long a whole run writes the table. Its limits are no benchmark: each is what
-the code waits for at the most (a store's time limit for each question), and a busy machine gets four
-times as long.
+With WRITE_DOCS=1 and --long a whole run writes the table. Its limits are no benchmark: each is
+what the code waits for at the most, a store's time limit for each question, and a busy machine
+gets four times as long.
 """
 
 from __future__ import annotations
