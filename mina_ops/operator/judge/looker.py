@@ -24,6 +24,8 @@ from mina_ops.operator.release.verdicts.model import Figures, Streak, Triggers
 
 # How long the old colour's last quarter of an hour is good to compare with.
 _BASELINE_SECONDS = 60.0
+# A version that was silent for so long has not failed just now: it was taken away.
+_GONE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Looker:
         self.old = old
         self._rules = rules
         self._judged: Party | None = None
+        self._known: set[Party] = set()
+        self._heard_at = 0.0
         self._waits_for_first_share = False
         self._looks = 0
         self._streaks: Mapping[str, Streak] = {}
@@ -118,6 +122,10 @@ class Looker:
         new, old = self._who()
         if old is None:
             return replace(inconclusive(f"{self.old.name} does not answer"), new=new)
+        if new is not None:
+            self._heard_at = time.monotonic()
+        elif time.monotonic() - self._heard_at > _GONE_SECONDS:
+            self._judge_now(None)
         if new is None and self._judged is None:
             return replace(self._idle(f"{self.new.name} does not answer yet"), old=old)
         if new is not None and new.environment == old.environment:
@@ -130,10 +138,15 @@ class Looker:
         return replace(opinion, new=self._judged, old=old)
 
     def _judge_now(self, party: Party | None) -> None:
-        """Begin with another version: what was seen of the one before says nothing about it."""
+        """Begin with another version: what was seen of the one before says nothing about it.
+
+        While pods of two versions answer in turn, each is seen coming once.
+        """
         with self._changed:
             self._judged, self._streaks = party, {}
-            self._waits_for_first_share = party is not None and self._looks > 0
+            news = party is not None and party not in self._known
+            self._waits_for_first_share = news and self._looks > 0
+            self._known = set() if party is None else {*self._known, party}
 
     def _unanswered(self) -> Opinion:
         """Of a version that answered before, and does not; it is not waited for once more."""

@@ -55,6 +55,15 @@ def test_a_first_share_needs_readiness_alone_and_the_second_needs_a_pass(judge: 
     assert post(judge, gate).status_code == 200
 
 
+def test_two_versions_that_answer_in_turn_get_one_first_share_each(judge: Judge) -> None:
+    judge.green.metrics = {}
+    answers = []
+    for version in ("v3", "v4", "v3", "v4", "v3"):
+        judge.green.version = version
+        answers.append(post(judge, "/hooks/confirm-traffic-increase").status_code)
+    assert answers == [200, 200, 503, 503, 503]
+
+
 def test_a_version_that_is_bad_at_once_gets_no_first_share(judge: Judge) -> None:
     assert post(judge, "/hooks/rollout").status_code == 200
     well(judge.green, errors=400)

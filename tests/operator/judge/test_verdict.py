@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from mina_ops.operator.judge import looker
 from mina_ops.operator.release.verdicts.model import NumberTrigger
 from tests.operator.judge.conftest import GATE_TOKEN, Judge, judging, well
 from tests.operator.stand_in import StandIns
@@ -84,6 +85,17 @@ def test_a_version_that_died_does_not_fail_the_one_that_follows(judge: Judge) ->
     judge.apps.start_instance(green)
     # The very next answer: an engine that asks once a minute would take the new one back.
     assert verdict(judge)["verdict"] == "pass"
+
+
+def test_one_that_was_taken_away_long_ago_has_not_failed_now(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert verdict(judge)["verdict"] == "pass"
+    judge.apps.stop_instance(judge.apps.instances["green"][0])
+    eventually(lambda: verdict(judge)["verdict"] == "fail")
+    monkeypatch.setattr(looker, "_GONE_SECONDS", 0.0)
+    body = verdict(judge)
+    assert (body["verdict"], body["reasons"]) == ("inconclusive", ["green does not answer yet"])
 
 
 def test_one_that_never_answered_is_not_bad_it_has_not_begun(apps: StandIns) -> None:
