@@ -42,7 +42,7 @@ def test_a_site_that_is_well_is_said_to_be(envoy: Balancer) -> None:
     assert "envoy: blue 100 %, green 0 %" in out
     assert "is answered by blue" in out
     # Paths for operators that strangers reach.
-    assert "/admin/drain can be reached from here" in out.replace("\n", " ")
+    assert "can be reached from here" in out
 
 
 def test_an_admin_socket_that_others_reach_is_a_fault(envoy: Balancer) -> None:
@@ -66,8 +66,9 @@ def test_a_port_that_somebody_else_has_is_named(envoy: Balancer) -> None:
                 main, ["traffic", "install"], env={"MINA_OPS_CONFIG": str(envoy.toml)}
             )
             assert ran.exit_code == 7, ran.output
-            assert str(port) in ran.stderr
-            assert "in use" in ran.stderr
+            # Envoy's own words, and no wait for what cannot come true.
+            assert f"127.0.0.1:{port}" in ran.stderr
+            assert "already in use" in ran.stderr
         finally:
             envoy.toml.write_text(text)
     # The earlier configuration is back.

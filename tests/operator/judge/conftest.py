@@ -14,7 +14,9 @@ from mina_ops.operator.judge.door import Door
 from mina_ops.operator.judge.hooks import Hooks
 from mina_ops.operator.judge.looker import Looker, Rules
 from mina_ops.operator.judge.server import running
+from mina_ops.operator.release.verdicts.figures import Wanted
 from mina_ops.operator.release.verdicts.model import NumberTrigger, Triggers
+from mina_ops.operator.release.verdicts.numbers import NumberReader
 from tests.operator.fixtures import apps
 from tests.operator.stand_in import TOKEN, Fleet, StandIns
 
@@ -39,6 +41,12 @@ class Judge:
     @property
     def blue(self) -> Fleet:
         return self.apps.fleets["blue"]
+
+
+def die(apps: StandIns, colour: str) -> None:
+    """End a colour's process, with the connections that were kept to it."""
+    apps.stop_instance(apps.instances[colour][0])
+    apps.cut()
 
 
 def well(fleet: Fleet, *, errors: int = 0) -> None:
@@ -72,9 +80,9 @@ def judging(
             )
             for name in ("green", "blue")
         )
-        looker = stack.enter_context(
-            closing(Looker(green, blue, Rules(Triggers(numbers=numbers), pause=0.1)))
-        )
+        wanted = Wanted(numbers=NumberReader(numbers, {}))
+        rules = Rules(Triggers(numbers=numbers), wanted)
+        looker = stack.enter_context(closing(Looker(green, blue, rules)))
         door = Door("127.0.0.1", 0, token)
         hooks = Hooks(looker, grace_seconds=5.0, may_drain=door.may_drain)
         judge = Judge("", apps)

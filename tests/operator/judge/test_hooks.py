@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from mina_ops.operator.judge import server
-from tests.operator.judge.conftest import GATE_TOKEN, Judge, judging, well
+from tests.operator.judge.conftest import GATE_TOKEN, Judge, die, judging, well
 from tests.operator.stand_in import StandIns
 from tests.support.wait import eventually
 
@@ -56,6 +56,7 @@ def test_a_first_share_needs_readiness_alone_and_the_second_needs_a_pass(judge: 
 
 
 def test_two_versions_that_answer_in_turn_get_one_first_share_each(judge: Judge) -> None:
+    assert post(judge, "/hooks/rollout").status_code == 200
     judge.green.metrics = {}
     answers = []
     for version in ("v3", "v4", "v3", "v4", "v3"):
@@ -114,7 +115,7 @@ def test_nobody_is_drained_while_the_new_colour_takes_nobody(judge: Judge) -> No
     for instance in judge.apps.instances["green"]:
         instance.ready = False
     assert post(judge, "/drain").status_code == 409
-    judge.apps.stop_instance(judge.apps.instances["green"][0])
+    die(judge.apps, "green")
     assert post(judge, "/drain").status_code == 409
     assert judge.blue.drain == {"state": "serving"}
 

@@ -9,7 +9,7 @@ import pytest
 
 from mina_ops.operator.judge import looker
 from mina_ops.operator.release.verdicts.model import NumberTrigger
-from tests.operator.judge.conftest import GATE_TOKEN, Judge, judging, well
+from tests.operator.judge.conftest import GATE_TOKEN, Judge, die, judging, well
 from tests.operator.stand_in import StandIns
 from tests.support.wait import eventually
 
@@ -79,7 +79,7 @@ def test_no_release_is_no_pass_though_all_is_well(judge: Judge) -> None:
 def test_a_version_that_died_does_not_fail_the_one_that_follows(judge: Judge) -> None:
     green = judge.apps.instances["green"][0]
     assert verdict(judge)["verdict"] == "pass"
-    judge.apps.stop_instance(green)
+    die(judge.apps, "green")
     eventually(lambda: verdict(judge)["verdict"] == "fail")
     judge.green.version = "v3.0.0"
     judge.apps.start_instance(green)
@@ -91,7 +91,7 @@ def test_one_that_was_taken_away_long_ago_has_not_failed_now(
     judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert verdict(judge)["verdict"] == "pass"
-    judge.apps.stop_instance(judge.apps.instances["green"][0])
+    die(judge.apps, "green")
     eventually(lambda: verdict(judge)["verdict"] == "fail")
     monkeypatch.setattr(looker, "_GONE_SECONDS", 0.0)
     body = verdict(judge)

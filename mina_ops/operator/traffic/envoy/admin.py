@@ -16,6 +16,7 @@ from mina_ops.operator.system.patience import patient
 from mina_ops.operator.traffic.envoy import configuration, routes
 
 _ANSWER_SECONDS = 2.0
+_MEND_LISTEN = "End who has that address, or correct traffic.envoy.listen."
 _CLUSTERS, _LISTENERS, _ROUTES = "ClustersConfigDump", "ListenersConfigDump", "RoutesConfigDump"
 
 
@@ -71,12 +72,7 @@ class EnvoyAdmin:
     def problems(self) -> list[str]:
         """What it says of itself that keeps visitors out, or lets strangers at this interface."""
         dumps = self._dumps()
-        found = [
-            f"Envoy cannot listen as {one.get('name')}: {details}. End who listens there, or "
-            "correct traffic.envoy.listen."
-            for one in dumps.get(_LISTENERS, {}).get("dynamic_listeners", [])
-            if (details := one.get("error_state", {}).get("details"))
-        ]
+        found = [f"{words} {_MEND_LISTEN}" for words in _refused_listeners(dumps)]
         mode = self.path.stat().st_mode & 0o077
         if mode:
             found.append(
@@ -92,6 +88,14 @@ class EnvoyAdmin:
                 "`mina-ops traffic install`."
             )
         return found
+
+    def words(self) -> str:
+        """What it says about listeners that it could not make; "" where it says nothing."""
+        try:
+            found = _refused_listeners(self._dumps())
+        except TrafficError:
+            return ""
+        return f"{' '.join(found)} {_MEND_LISTEN}" if found else ""
 
     def most_connections(self) -> int | None:
         """Connections of visitors that it takes at once; None where it has no limit."""
@@ -150,6 +154,14 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
+
+
+def _refused_listeners(dumps: dict[str, dict[str, Any]]) -> list[str]:
+    return [
+        f"Envoy cannot listen: {details.rstrip('.')}."
+        for one in dumps.get(_LISTENERS, {}).get("dynamic_listeners", [])
+        if (details := str(one.get("error_state", {}).get("details", "")))
+    ]
 
 
 def _address(found: dict[str, Any]) -> str:

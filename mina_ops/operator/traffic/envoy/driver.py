@@ -135,6 +135,7 @@ class EnvoyDriver(TrafficDriver):
             test=self._test,
             reload=self._publish,
             loaded=self._admin.loaded,
+            words=self._admin.words,
         )
         with exclusive(self._lock_file()):
             return self._write_bootstrap() + installation.run()
