@@ -10,7 +10,9 @@ measured on the same Redis with the same reports (`old_*`).
 
 Goals (DESIGN 14): commands and bytes of one process's beat at the largest size, relative to those
 at 10 processes; the share of one Redis core that the beats of the whole fleet take; a read of the
-five-minute window.
+five-minute window. `--store` runs the same over a Redis with a sentinel, or a Redis Cluster. At the
+end of each size Redis is lost and comes back (restarted empty, or a replica in its place): how many
+beats it takes until every process sees the whole fleet again.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,12 +34,21 @@ from flask import Flask
 
 from mina_ops import MinaOps
 from mina_ops.app.state import keys
+from mina_ops.demo.processes import Server
 from mina_ops.demo.servers import start_redis
+from mina_ops.errors import StateUnavailable
 from tests.benchmarks._report import Report, arguments
+from tests.support.redis_cluster import RedisCluster, running_cluster
+from tests.support.redis_sentinel import running_sentinel
 
 COLOURS = ("blue", "green")
 REQUESTS = 10
 ROUTES = 200
+# A process takes the summary over after 1.5 beats without news; what it sums up comes a beat later.
+MOST_BEATS = 6
+COMMANDS = "total_commands_processed"
+WAYS = ("total_net_input_bytes", "total_net_output_bytes")
+PROCESSOR = ("used_cpu_sys", "used_cpu_user")
 
 
 @dataclass(frozen=True)
@@ -47,9 +59,77 @@ class Cost:
     bytes: float
     seconds: float
 
-    def each(self, processes: int) -> Cost:
-        """The share of one process."""
-        return Cost(self.commands / processes, self.bytes / processes, self.seconds / processes)
+
+@dataclass
+class Stored:
+    """What keeps the fleet's state.
+
+    Attributes:
+        url: what `REDIS_URL` is set to.
+        nodes: clients of all that serve it.
+        lose: loses the server, and brings another into its place.
+    """
+
+    url: str
+    nodes: list[Any]
+    lose: Callable[[], None]
+    asked: int = 0
+
+    @contextmanager
+    def cost(self, times: int) -> Iterator[list[Cost]]:
+        """What the body costs all nodes together, divided by `times`; known when it has ended."""
+        found: list[Cost] = []
+        before = self._info()
+        yield found
+        used = self._info()
+        used.subtract(before)
+        moved = sum(used[way] for way in WAYS)
+        seconds = sum(used[name] for name in PROCESSOR)
+        found.append(Cost(used[COMMANDS] / times, moved / times, seconds / times))
+
+    def _info(self) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for node in self.nodes:
+            raw = node.execute_command("INFO")
+            said = dict(line.split(":", 1) for line in raw.decode().splitlines() if ":" in line)
+            found.update({name: float(said[name]) for name in (*WAYS, *PROCESSOR, COMMANDS)})
+            # An answer does not count itself; the one before is taken off.
+            found[COMMANDS] -= self.asked
+            found[WAYS[1]] -= self.asked * len(raw)
+        self.asked += 1
+        return found
+
+
+@contextmanager
+def _stored(kind: str, folder: Path) -> Iterator[Stored]:
+    with ExitStack() as running:
+        if kind == "cluster":
+            cluster = running.enter_context(running_cluster(folder, replicated=True))
+            servers = cluster.masters
+            url, lose = cluster.url, lambda: _fail_over(cluster)
+        elif kind == "sentinel":
+            pair = running.enter_context(running_sentinel(folder))
+            servers = [pair.master]
+            url, lose = pair.url, pair.fail_over
+        else:
+            server = running.enter_context(start_redis(folder))
+            servers = [server]
+            url, lose = server.url, lambda: _restart(server, folder, running)
+        nodes = [running.enter_context(redis.Redis.from_url(node.url)) for node in servers]
+        for node in nodes:
+            # As it came: what the question itself moved is taken off.
+            node.response_callbacks.pop("INFO")
+        yield Stored(url, nodes, lose)
+
+
+def _restart(server: Server, folder: Path, running: ExitStack) -> None:
+    server.kill()
+    running.enter_context(start_redis(folder, port=server.port))
+
+
+def _fail_over(cluster: RedisCluster) -> None:
+    cluster.masters[0].kill()
+    cluster.take_over(0)
 
 
 class Fleet:
@@ -66,10 +146,11 @@ class Fleet:
         """One beat of everybody, features first, as the heartbeat does."""
         for ops in self.members:
             runtime = ops.runtime
-            for component in runtime.components:
-                if component.name != "health":
-                    component.beat(time.time())
-            runtime.context.presence.beat(time.time())
+            beats = [one.beat for one in runtime.components if one.name != "health"]
+            for beat in (*beats, runtime.context.presence.beat):
+                # As the heartbeat does: the others go on, and this one has another try.
+                with suppress(StateUnavailable):
+                    beat(time.time())
 
     def count_requests(self) -> None:
         """`REQUESTS` requests for each process, all routes in turn."""
@@ -79,6 +160,20 @@ class Fleet:
                 route = f"/api/route/{self._number % ROUTES}"
                 seconds = 0.01 * (1 + self._number % 97)
                 ops.runtime.metrics.durations["GET", route, "200 OK"].append(seconds)
+
+    def beats_take(self, seconds: float) -> None:
+        """How long a process's beat is: leases and patience are counted in beats."""
+        for ops in self.members:
+            ops.runtime.context.presence._summaries._beat_seconds = seconds
+
+    def sees_all(self) -> bool:
+        """Whether each process knows of all of both colours."""
+        each = len(self.members) // len(COLOURS)
+        return all(
+            ops.runtime.context.presence.summary(colour).processes == each
+            for ops in self.members
+            for colour in COLOURS
+        )
 
     def close(self) -> None:
         for ops in self.members:
@@ -103,41 +198,38 @@ def _member(url: str, colour: str, number: int) -> MinaOps:
     return ops
 
 
-@contextmanager
-def _cost_of(client: Any, costs: list[Cost]) -> Iterator[None]:
-    before = client.info()
-    yield
-    after = client.info()
-    moved = sum(after[f"total_net_{way}_bytes"] - before[f"total_net_{way}_bytes"] for way in WAYS)
-    used = sum(after[name] - before[name] for name in ("used_cpu_sys", "used_cpu_user"))
-    commands = after["total_commands_processed"] - before["total_commands_processed"] - 1
-    costs.append(Cost(commands, moved - len(str(before)), used))
-
-
-WAYS = ("input", "output")
-
-
-def _beats(fleet: Fleet, client: Any, rounds: int, *, busy: bool) -> Cost:
+def _beats(fleet: Fleet, stored: Stored, rounds: int, *, busy: bool) -> Cost:
     """The cost of one beat of one process, averaged over the fleet."""
-    costs: list[Cost] = []
-    for _ in range(rounds):
-        if busy:
-            fleet.count_requests()
-        with _cost_of(client, costs):
+    with stored.cost(len(fleet) * rounds) as costs:
+        for _ in range(rounds):
+            if busy:
+                fleet.count_requests()
             fleet.beat()
-    total = Cost(*(sum(getattr(c, name) for c in costs) / rounds for name in Cost.__annotations__))
-    return total.each(len(fleet))
+    return costs[0]
 
 
-def _old_beat(client: Any, a_colour: int, rounds: int) -> Cost:
+def _beats_until_seen(fleet: Fleet) -> int:
+    """After a loss: beats of everybody until everybody is known to all again."""
+    began = time.monotonic()
+    fleet.beat()
+    # From here on a round of all counts as one beat, as it would if each had a machine.
+    fleet.beats_take(time.monotonic() - began)
+    for beats in range(2, MOST_BEATS):
+        fleet.beat()
+        if fleet.sees_all():
+            return beats
+    return MOST_BEATS
+
+
+def _old_beat(stored: Stored, a_colour: int, rounds: int) -> Cost:
     """The earlier design: each process announces itself and reads everybody."""
+    (client,) = stored.nodes
     report = json.dumps({"instance": "0", "version": "v2.5.0", "said": "x" * 700}).encode()
     for colour in COLOURS:
         for number in range(a_colour):
             client.set(f"old:{colour}:{number}", report)
             client.zadd(f"old:{colour}", {str(number): number})
-    costs: list[Cost] = []
-    with _cost_of(client, costs):
+    with stored.cost(rounds) as costs:
         for _ in range(rounds):
             pipe = client.pipeline(transaction=False)
             pipe.set("old:blue:0", report, px=60_000)
@@ -151,7 +243,7 @@ def _old_beat(client: Any, a_colour: int, rounds: int) -> Cost:
                 for name in names:
                     pipe.get(f"old:{colour}:{name.decode()}")
                 pipe.execute()
-    return costs[0].each(rounds)
+    return costs[0]
 
 
 def _window_read(client: Any, rounds: int = 20) -> float:
@@ -167,44 +259,48 @@ def _window_read(client: Any, rounds: int = 20) -> float:
     return (time.perf_counter() - began) / rounds * 1000
 
 
-def measure(report: Report, sizes: list[int], rounds: int) -> None:
-    """Measure each size against a Redis of its own."""
-    idle: dict[int, Cost] = {}
-    for size in sizes:
-        with tempfile.TemporaryDirectory() as folder, start_redis(Path(folder)) as server:
-            client = redis.Redis.from_url(server.url)
-            fleet = Fleet(server.url, size)
-            try:
-                for _ in range(3):
-                    fleet.beat()
-                idle[size] = _beats(fleet, client, rounds, busy=False)
-                busy = _beats(fleet, client, rounds, busy=True)
-                old = _old_beat(client, size, rounds)
-                window = _window_read(client)
-            finally:
-                fleet.close()
-                client.close()
-        for name, cost in (("idle", idle[size]), ("busy", busy), ("old", old)):
-            report.figure(f"{name}_beat_commands_{size}", cost.commands, 2)
-            report.figure(f"{name}_beat_bytes_{size}", cost.bytes, 0)
-            share = cost.seconds * size * len(COLOURS) * 100
-            report.figure(f"{name}_redis_core_percent_{size}", share, 2)
-        report.figure(f"window_read_ms_{size}", window, 2)
-    small, large = idle[sizes[0]], idle[sizes[-1]]
-    report.goal("beat_commands_growth", round(large.commands / small.commands, 3), 1.5)
-    report.goal("beat_bytes_growth", round(large.bytes / small.bytes, 3), 1.5)
-    fleet_share = large.seconds * sizes[-1] * len(COLOURS) * 100
-    report.goal("redis_core_percent_of_fleet", round(fleet_share, 2), 20.0)
-    report.goal("window_read_ms", report.figures[f"window_read_ms_{sizes[-1]}"], 50.0)
+def measure(report: Report, kind: str, size: int, rounds: int) -> Cost:
+    """Measure one size against a store of its own; the cost of one process's beat at rest."""
+    with tempfile.TemporaryDirectory() as folder, _stored(kind, Path(folder)) as stored:
+        fleet = Fleet(stored.url, size)
+        try:
+            for _ in range(3):
+                fleet.beat()
+            costs = {"idle": _beats(fleet, stored, rounds, busy=False)}
+            costs["busy"] = _beats(fleet, stored, rounds, busy=True)
+            if kind == "redis":
+                costs["old"] = _old_beat(stored, size, rounds)
+                report.figure(f"window_read_ms_{size}", _window_read(stored.nodes[0]), 2)
+            stored.lose()
+            report.figure(f"beats_until_all_are_seen_{size}", _beats_until_seen(fleet), 0)
+        finally:
+            fleet.close()
+    for name, cost in costs.items():
+        report.figure(f"{name}_beat_commands_{size}", cost.commands, 2)
+        report.figure(f"{name}_beat_bytes_{size}", cost.bytes, 0)
+        share = cost.seconds * size * len(COLOURS) * 100
+        report.figure(f"{name}_redis_core_percent_{size}", share, 2)
+    return costs["idle"]
 
 
 def main() -> int:
     parser: argparse.ArgumentParser = arguments(__doc__)
     parser.add_argument("--sizes", default="10,100,1000", help="processes a colour")
     parser.add_argument("--rounds", type=int, default=3, help="beats that are averaged")
+    parser.add_argument("--store", choices=("redis", "sentinel", "cluster"), default="redis")
     options = parser.parse_args()
     report = Report(options.json)
-    measure(report, [int(size) for size in options.sizes.split(",")], options.rounds)
+    sizes = [int(size) for size in options.sizes.split(",")]
+    idle = {size: measure(report, options.store, size, options.rounds) for size in sizes}
+    small, large = idle[sizes[0]], idle[sizes[-1]]
+    report.goal("beat_commands_growth", round(large.commands / small.commands, 3), 1.5)
+    report.goal("beat_bytes_growth", round(large.bytes / small.bytes, 3), 1.5)
+    fleet_share = large.seconds * sizes[-1] * len(COLOURS) * 100
+    report.goal("redis_core_percent_of_fleet", round(fleet_share, 2), 20.0)
+    if options.store == "redis":
+        report.goal("window_read_ms", report.figures[f"window_read_ms_{sizes[-1]}"], 50.0)
+    seen = max(report.figures[f"beats_until_all_are_seen_{size}"] for size in sizes)
+    report.goal("beats_until_all_are_seen", seen, MOST_BEATS - 1)
     return report.finish()
 
 

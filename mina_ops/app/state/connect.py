@@ -45,7 +45,7 @@ def connect(url: str, *, timeout_seconds: float) -> Any:
     if scheme == "redis+sentinel":
         return _through_sentinel(url, limits)
     if scheme in ("redis+cluster", "rediss+cluster"):
-        return _Late(lambda: _cluster(url, limits))
+        return LateCluster(lambda: _cluster(url, limits))
     raise ConfigurationError(f"REDIS_URL begins with {scheme or 'nothing'!r}; use {_SCHEMES}.")
 
 
@@ -55,7 +55,7 @@ def unusable(reason: str) -> Any:
     def refuse() -> Any:
         raise redis.ConnectionError(reason)
 
-    return _Late(refuse)
+    return LateCluster(refuse)
 
 
 def _plain(url: str) -> str:
@@ -66,7 +66,7 @@ def _plain(url: str) -> str:
     return parts._replace(scheme=scheme, query=urlencode(options)).geturl()
 
 
-class _Late:
+class LateCluster:
     """A client that is made at its first command, and again until that succeeds.
 
     The cluster's asks its nodes as soon as it is made, but a host must start while they are away.

@@ -14,7 +14,7 @@ from redis.exceptions import RedisClusterException
 
 from mina_ops.app.state import redis_lines, scripts
 from mina_ops.app.state.base import Change, Line, LogLine, Message, Reading, Register, Subscription
-from mina_ops.app.state.connect import connect
+from mina_ops.app.state.connect import LateCluster, connect
 from mina_ops.app.state.cost import count
 from mina_ops.app.state.hints import Hints
 from mina_ops.errors import StateUnavailable
@@ -49,6 +49,7 @@ class RedisStore:
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self._is_cluster = isinstance(client, LateCluster)
         self.cost = count(client)
         self._change = client.register_script(scripts.CHANGE)
         self._replace = client.register_script(scripts.REPLACE)
@@ -146,17 +147,23 @@ class RedisStore:
         pipe.sadd(roster, member)
         for register in versions:
             pipe.hmget(register, [_EPOCH, _VERSION])
-        if read:
-            # One command: each costs Redis more than what it reads here.
+        # At once, since a command costs Redis more than what it reads; but the keys of a cluster
+        # lie on several nodes.
+        if self._is_cluster:
+            for wanted in read:
+                pipe.get(wanted)
+        elif read:
             pipe.mget(read)
         kept, _, *found = pipe.execute()
         if not kept:
             # It expired meanwhile, or Redis was emptied.
             self._client.set(key, value, px=ttl)
-        values = zip(read, found.pop() if read else (), strict=True)
-        pairs = zip(versions, found, strict=True)
+        told, values = found[: len(versions)], found[len(versions) :]
+        if read and not self._is_cluster:
+            (values,) = values
+        pairs = zip(versions, told, strict=True)
         return Reading(
-            {name: value for name, value in values if value is not None},
+            {name: value for name, value in zip(read, values, strict=True) if value is not None},
             {register: _version(pair) for register, pair in pairs},
         )
 

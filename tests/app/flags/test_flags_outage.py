@@ -10,14 +10,13 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import redis
 
 from mina_ops.demo import programs
-from mina_ops.demo.processes import HOST, Server, on_free_port, start
+from mina_ops.demo.processes import HOST, Server
 from mina_ops.demo.servers import start_redis
 from tests.app.flags.flagging import (
     APP,
@@ -34,6 +33,7 @@ from tests.app.health.probing import reserved
 from tests.support.hosts import Hosts
 from tests.support.needs import need
 from tests.support.redis_cluster import running_cluster
+from tests.support.redis_sentinel import Replicated, running_sentinel
 from tests.support.wait import eventually
 
 OUTAGE_SECONDS = float(os.environ.get("MINA_OPS_TEST_OUTAGE_SECONDS", "4"))
@@ -247,75 +247,11 @@ def test_a_host_that_starts_while_redis_is_away_knows_the_last_flags(
     assert change(second, "audio", enabled=False)[0] == 503
 
 
-@dataclass
-class Replicated:
-    """A Redis, its replica and a sentinel over both, which promotes when it is told to.
-
-    Left to itself it would also do so where the master was only held up.
-    """
-
-    master: Server
-    replica: Server
-    sentinel: Server
-
-    @property
-    def url(self) -> str:
-        """What `REDIS_URL` is set to."""
-        return f"redis+sentinel://{HOST}:{self.sentinel.port}/mymaster/0"
-
-    def fail_over(self) -> None:
-        """Kill the master, and let the sentinel promote the replica."""
-        self.master.kill()
-        with redis.Redis(port=self.sentinel.port) as client:
-            eventually(
-                lambda: client.sentinel_failover("mymaster"),
-                20.0,
-                "the sentinel to find the replica fit",
-                ignoring=(redis.ResponseError,),
-            )
-        with redis.Redis(port=self.replica.port) as client:
-            eventually(lambda: client.role()[0] == b"master", 20.0, "the failover")
-
-
 @pytest.fixture
 def replicated(tmp_path: Path) -> Iterator[Replicated]:
-    with ExitStack() as running:
-        master = running.enter_context(start_redis(tmp_path / "master"))
-        replica = running.enter_context(
-            start_redis(tmp_path / "replica", options=["--replicaof", HOST, str(master.port)])
-        )
-        sentinel = running.enter_context(_start_sentinel(tmp_path / "sentinel", master.port))
-        with redis.Redis(port=sentinel.port) as client:
-            eventually(
-                lambda: client.sentinel_slaves("mymaster"),
-                10.0,
-                "the sentinel to know the replica",
-                ignoring=(redis.RedisError,),
-            )
-        with redis.Redis(port=replica.port) as client:
-            eventually(
-                lambda: client.info("replication")["master_link_status"] == "up",
-                10.0,
-                "the replica to follow",
-            )
-        yield Replicated(master, replica, sentinel)
-
-
-def _start_sentinel(folder: Path, master_port: int) -> Server:
-    folder.mkdir()
-    configuration = folder / "sentinel.conf"
-    configuration.write_text(
-        f"sentinel monitor mymaster {HOST} {master_port} 1\n"
-        "sentinel down-after-milliseconds mymaster 120000\n"
-        "sentinel failover-timeout mymaster 120000\n"
-    )
-
-    def on(port: int) -> Server:
-        argv = [programs.redis_server(), configuration, "--port", str(port), "--bind", HOST]
-        return start("sentinel", [*argv, "--sentinel"], folder, port=port, scheme="redis",
-                     ready=lambda server: server.listens())  # fmt: skip
-
-    return on_free_port(on)
+    need(programs.redis_server)
+    with running_sentinel(tmp_path) as found:
+        yield found
 
 
 def test_a_failover_keeps_flags_and_takes_changes_again(

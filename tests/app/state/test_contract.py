@@ -91,6 +91,20 @@ def test_replace_needs_the_old_value(store: Store) -> None:
     assert store.get("mina:a") is None
 
 
+def test_an_announcement_reads_keys_and_registers_wherever_they_lie(store: Store) -> None:
+    # Keys of several nodes, where there are several.
+    for name in ("a", "c"):
+        store.put(f"mina:{name}", name.encode())
+    store.change_register(REGISTER, Change(put={"audio": b"1"}))
+    wanted = ["mina:a", "mina:b", "mina:c"]
+    found = store.announce(
+        "mina:{r}", "one", b"1", ttl_seconds=60, read=wanted, versions=[REGISTER]
+    )
+    assert found.values == {"mina:a": b"a", "mina:c": b"c"}
+    assert found.versions == {REGISTER: store.read_version(REGISTER)}
+    assert store.members("mina:{r}") == {"one": b"1"}
+
+
 def test_members_stay_while_they_announce_themselves(store: Store) -> None:
     store.announce("mina:{r}", "one", b"1", ttl_seconds=60)
     store.announce("mina:{r}", "two", b"2", ttl_seconds=0.05)
