@@ -1,7 +1,7 @@
 """Envoy's clusters: for each colour one for each way in which a request may be tried again.
 
     mina.blue.only.0      the instance that made a session; nothing else
-    mina.blue.pool        plain requests: every instance, ready ones first
+    mina.blue.pool        plain requests: a ready instance; if that one is gone, any other
     mina.blue.pinned      a page's own release; if nobody is there, where its visitor is sorted to
     mina.blue.assets      files; what blue does not have is asked of green
     mina.blue.shared      new sessions while green has a share too: what blue refuses, green takes
@@ -47,7 +47,8 @@ def clusters(colour: Colour, other: Colour) -> list[Json]:
     ]
     return [
         *only,
-        _cluster(f"{name}.pool", own, more=ready),
+        # While blue drains nobody is ready but an instance that has just died, for some seconds.
+        _cluster(f"{name}.pool", own, _unchecked(own), more=ready),
         _cluster(f"{name}.pinned", own, [again]),
         _cluster(f"{name}.assets", own, others, more=alive),
         _cluster(f"{name}.shared", own, others, more=_LEAST_BUSY),
@@ -132,6 +133,12 @@ def _checked(path: str) -> Json:
         "http_health_check": {"path": path},
     }
     return {"health_checks": [check], "ignore_health_on_host_removal": True}
+
+
+def _unchecked(endpoints: Iterable[Json]) -> list[Json]:
+    """The same without probes: they are tried whatever they say of being ready."""
+    off = {"health_check_config": {"disable_active_health_check": True}}
+    return [{"endpoint": {**one["endpoint"], **off}} for one in endpoints]
 
 
 def _endpoints(instances: Mapping[str, str]) -> list[Json]:

@@ -64,12 +64,12 @@ def site_listener(options: EnvoyOptions, lua: str, rds: Json) -> Json:
 
 def inside_listeners(colour: str, read_timeout_seconds: int) -> list[Json]:
     """What a retry may lead to: the same request once more, with other headers and rules."""
-    pool = action({"cluster": f"mina.{colour}.pool"}, read_timeout_seconds, if_nobody_is_there())
+    pool = action({"cluster": f"mina.{colour}.pool"}, read_timeout_seconds, if_nobody_is_there(1))
     again = {"request_headers_to_remove": ["x-mina-elsewhere"]}
     last = action({"cluster": last_name(colour)}, _SOCKET_IDLE_SECONDS, only_if_draining())
     # Refused twice already: now only who is ready takes it, so that the other colour may.
     careful = {"header": {"key": "x-mina-only-if-ready", "value": "1"}}
-    there = action({"cluster": f"mina.{colour}.pool"}, _SOCKET_IDLE_SECONDS, if_nobody_is_there())
+    there = action({"cluster": f"mina.{colour}.pool"}, _SOCKET_IDLE_SECONDS, if_nobody_is_there(1))
     return [
         _inside(again_name(colour), pool, again),
         _inside(last_name(colour), last, {"request_headers_to_add": [careful]}),

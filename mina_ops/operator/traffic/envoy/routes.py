@@ -40,7 +40,7 @@ def only_if_draining() -> Json:
     return _retries(1, "retriable-headers", 1, {"retriable_headers": [draining]})
 
 
-def if_nobody_is_there(rounds: int | None = None) -> Json:
+def if_nobody_is_there(rounds: int) -> Json:
     """Only what reached no process is tried again: a request that kills one kills one."""
     return _retries(2, "connect-failure", rounds, {})
 
@@ -63,7 +63,7 @@ def routes(read_timeout_seconds: int, colours: Iterable[str]) -> list[Json]:
     For what may be mirrored there is a second route for each colour that may get the copy.
     """
     ways = {
-        "plain": (read_timeout_seconds, if_nobody_is_there()),
+        "plain": (read_timeout_seconds, if_nobody_is_there(1)),
         "pinned": (read_timeout_seconds, if_nobody_is_there(2)),
         "assets": (read_timeout_seconds, if_missing()),
         "session": (_SOCKET_IDLE_SECONDS, None),
@@ -189,8 +189,8 @@ def from_data(data: Mapping[str, Any], colours: tuple[str, str]) -> tuple[Split,
         raise TrafficError("Envoy's routes hold no split; run `mina-ops traffic install`.") from exc
 
 
-def _retries(most: int, conditions: str, rounds: int | None, more: Json) -> Json:
-    found: Json = {
+def _retries(most: int, conditions: str, rounds: int, more: Json) -> Json:
+    return {
         "retry_on": conditions,
         "num_retries": most,
         "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.01s"},
@@ -200,16 +200,15 @@ def _retries(most: int, conditions: str, rounds: int | None, more: Json) -> Json
                 "typed_config": {"@type": _RETRY + "host.previous_hosts.v3.PreviousHostsPredicate"},
             }
         ],
-        # Each try is a draw; few would sometimes meet the same dead instance again.
+        # Each try is a draw among two: five of them met the same dead instance again in one
+        # handshake of 240, fifty in none.
         "host_selection_retry_max_attempts": 50,
-        **more,
-    }
-    if rounds is not None:
-        found["retry_priority"] = {
+        "retry_priority": {
             "name": "envoy.retry_priorities.previous_priorities",
             "typed_config": {
                 "@type": _RETRY + "priority.previous_priorities.v3.PreviousPrioritiesConfig",
                 "update_frequency": rounds,
             },
-        }
-    return found
+        },
+        **more,
+    }
