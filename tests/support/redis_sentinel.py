@@ -80,8 +80,9 @@ def _start_sentinel(folder: Path, master_port: int) -> Server:
     )
 
     def on(port: int) -> Server:
-        argv = [programs.redis_server(), configuration, "--port", str(port), "--bind", HOST]
-        return start("sentinel", [*argv, "--sentinel"], folder, port=port, scheme="redis",
-                     ready=lambda server: server.listens())  # fmt: skip
+        argv: list[str | Path] = [programs.redis_server(), configuration]
+        argv += ["--port", str(port), "--bind", HOST, "--sentinel"]
+        listens = Server.listens
+        return start("sentinel", argv, folder, port=port, scheme="redis", ready=listens)
 
     return on_free_port(on)
