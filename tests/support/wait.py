@@ -11,6 +11,9 @@ T = TypeVar("T")
 PATIENCE = 4
 """How much longer a busy machine may take: a deadline ends a test that hangs, and judges none."""
 
+_LONGEST_INTERVAL = 0.1
+_SHARE_OF_WAIT = 0.05
+
 
 def eventually(
     predicate: Callable[[], T],
@@ -24,13 +27,14 @@ def eventually(
 
     Args:
         timeout: seconds that it takes on an idle machine, at most.
+        interval: seconds between two questions. They grow to 0.1 in a long wait: most ask a server,
+            and tests that wait side by side would leave it no processor to get there.
         ignoring: exceptions of the predicate that mean "not yet".
 
     Raises:
         AssertionError: it never came true; holds `message` and the last value or exception.
     """
-    seconds = PATIENCE * timeout
-    deadline = time.monotonic() + seconds
+    seconds, began = PATIENCE * timeout, time.monotonic()
     while True:
         try:
             last: object = predicate()
@@ -38,6 +42,7 @@ def eventually(
                 return last  # type: ignore[return-value]
         except ignoring as error:
             last = error
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             raise AssertionError(f"{message} within {seconds:g} s; last: {last!r}")
-        time.sleep(interval)
+        time.sleep(max(interval, min(_LONGEST_INTERVAL, waited * _SHARE_OF_WAIT)))
