@@ -62,6 +62,7 @@ from mina_ops.app.web.clashes import HostRoutes, own_paths
 from mina_ops.app.web.middleware import Middleware
 from mina_ops.app.web.own_app import OwnApp
 from mina_ops.app.web.paths import Paths, Recording
+from mina_ops.app.web.sticky import StickyKeys
 from mina_ops.errors import ConfigurationError
 
 
@@ -292,6 +293,7 @@ def _wrap(app: Flask, runtime: Runtime, blueprints: list[Blueprint]) -> Middlewa
             left_to_host=frozenset(p for one in runtime.components for p in one.left_to_host()),
             host_serves=HostRoutes(app).serves,
             to_page=runtime.pages.telling,
+            to_newcomer=StickyKeys(context.identity.environment).giving,
         ),
         Recording(runtime.metrics.durations, runtime.metrics.log, runtime.drain.requests),
         context.identity.headers,

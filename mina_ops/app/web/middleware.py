@@ -21,6 +21,7 @@ from mina_ops.app.web.answers import (
 )
 from mina_ops.app.web.paths import Durations, Log, Paths, Recording, Served
 from mina_ops.app.web.routing import guarded
+from mina_ops.app.web.sticky import STICKY_KEY
 
 Environ = dict[str, Any]
 WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
@@ -62,6 +63,7 @@ class Middleware:
         self._left_to_host = paths.left_to_host
         self._skip = paths.skip
         self._to_page = paths.to_page
+        self._to_newcomer = paths.to_newcomer
         self._special = _short_prefixes((*probes, *paths.own, *paths.skip))
         self._identity = dict(identity)
         self._heartbeat = heartbeat
@@ -87,6 +89,8 @@ class Middleware:
                 return self.inner(environ, start)
         if "HTTP_X_MINA_RELEASE" in environ:
             start = self._to_page(environ, start)
+        if STICKY_KEY in environ:
+            start = self._to_newcomer(environ, start)
         timed = self._kind()
         # Set here, not in an `__init__`, which costs a tenth of all this.
         timed.environ = environ

@@ -15,6 +15,8 @@ Served = tuple[str, str | None, str]
 """A request as it is counted: method, route (None: no route matched), status line."""
 Durations = Mapping[Served, deque[float]]
 """Where a request's seconds go: there is a deque for whatever was served."""
+Telling = Callable[[Mapping[str, Any], StartResponse], StartResponse]
+"""Gives the `start_response` that says more; from the environ and the server's own."""
 Log = Callable[[Mapping[str, Any]], None]
 
 
@@ -31,6 +33,7 @@ class Paths:
         host_serves: whether the host has a route for a path and method.
         own_app: answers those requests for `own` that bear a token of ours, below Flask.
         to_page: gives the `start_response` for a page that names its release.
+        to_newcomer: gives the one for a visitor to whom the load balancer wants us to give a key.
     """
 
     probes: Mapping[str, Probe]
@@ -39,7 +42,8 @@ class Paths:
     own_app: OwnApp | None = None
     left_to_host: Set[str] = frozenset()
     host_serves: Callable[[str, str], bool] = lambda _path, _method: False
-    to_page: Callable[[Mapping[str, Any], StartResponse], StartResponse] = lambda _, start: start
+    to_page: Telling = lambda _, start: start
+    to_newcomer: Telling = lambda _, start: start
 
 
 @dataclass(frozen=True)
