@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compat bench check
+.PHONY: help demo test test-compat test-kubernetes bench check
 
 help: ## Show these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Play a whole release: blue to green, back, and forward again, under load
 	@scripts/dev/setup --no-system
@@ -15,6 +15,10 @@ test: ## Check the code and run every test
 test-compat: ## Run the integration tests with the real Mina's pins (eventlet, gunicorn 23)
 	@scripts/dev/setup --compat
 	@scripts/dev/test --compat
+
+test-kubernetes: ## Test the Gateway driver with Kubernetes' own API server, built at the first time
+	@scripts/dev/setup
+	@scripts/dev/kubernetes
 
 bench: ## Measure the figures of DESIGN section 14
 	@scripts/dev/setup

@@ -66,7 +66,7 @@ def test_what_is_always_installed_is_used_outside_the_demo_or_is_the_hosts() -> 
 
 def test_the_operators_half_needs_no_extra() -> None:
     distributions = packages_distributions()
-    core = _names(CORE) | _names(EXTRAS["notify"])
+    core = _names(CORE) | _names(EXTRAS["notify"]) | _names(EXTRAS["kubernetes"])
     for module in modules():
         if module.unit.startswith("operator") or module.unit == "cli":
             tops = {name.partition(".")[0] for name in module.imports()}

@@ -282,14 +282,13 @@ def _wire(app: Flask, runtime: Runtime) -> None:
 def _wrap(app: Flask, runtime: Runtime, blueprints: list[Blueprint]) -> Middleware:
     probes = {path: probe for one in runtime.components for path, probe in one.probes().items()}
     context = runtime.context
-    own_app = OwnApp(app.import_name, blueprints, context.guard.is_ours)
     return Middleware(
         app.wsgi_app,
         Paths(
             probes,
             own=own_paths(app),
             skip=(runtime.socketio.path,),
-            own_app=own_app,
+            own_app=OwnApp(app.import_name, blueprints, context.guard.is_ours),
             left_to_host=frozenset(p for one in runtime.components for p in one.left_to_host()),
             host_serves=HostRoutes(app).serves,
             to_page=runtime.pages.telling,

@@ -82,6 +82,7 @@ def declarations() -> Mapping[str, Any]:
     from mina_ops.operator.release.verdicts.model import Triggers
     from mina_ops.operator.traffic.command import CommandOptions
     from mina_ops.operator.traffic.envoy.options import EnvoyOptions
+    from mina_ops.operator.traffic.gateway.options import GatewayOptions
     from mina_ops.operator.traffic.haproxy.options import HaproxyOptions
     from mina_ops.operator.traffic.nginx.options import NginxOptions
 
@@ -91,6 +92,7 @@ def declarations() -> Mapping[str, Any]:
         "traffic.nginx": NginxOptions,
         "traffic.haproxy": HaproxyOptions,
         "traffic.envoy": EnvoyOptions,
+        "traffic.gateway": GatewayOptions,
         "traffic.command": CommandOptions,
         "notify": NotifyOptions,
         "notify.channels": ChannelOptions,

@@ -36,10 +36,11 @@ def render(session: Session, as_json: bool) -> None:
 
 
 @command.command()
+@click.option("--force", is_flag=True, help="Take over fields that others own (Kubernetes).")
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
-def install(session: Session, dry_run: bool, as_json: bool) -> None:
+def install(session: Session, force: bool, dry_run: bool, as_json: bool) -> None:
     """Write the configuration and have the load balancer load it; the split is kept.
 
     Needed once, and when instances change. A configuration that is refused is taken back. Exits 7
@@ -49,7 +50,8 @@ def install(session: Session, dry_run: bool, as_json: bool) -> None:
         done = [f"write {path}" for path in session.driver.render()]
         done.append("test it, reload, and ask the load balancer whether it serves it")
     else:
-        done = session.driver.install() or ["nothing to do"]
+        work = session.driver.take_over if force else session.driver.install
+        done = work() or ["nothing to do"]
     problems = [] if dry_run else session.driver.check()
     problems += [] if dry_run or problems else _strangers(session)
     value = {"done": done, "dry_run": dry_run, "problems": problems}

@@ -19,7 +19,7 @@ from mina_ops.app import settings
 from mina_ops.cli.config import declarations
 from mina_ops.fields import markdown
 from mina_ops.operator.release import reference
-from mina_ops.operator.traffic.site import SiteOptions
+from mina_ops.operator.traffic.site import SiteOptions, VisitorOptions
 
 DOCS = Path(__file__).parents[2] / "docs"
 _BLOCK = re.compile(r"<!-- keys of ([a-z. ]+) -->\n.*?<!-- end of keys -->", re.DOTALL)
@@ -31,13 +31,14 @@ def tables() -> Mapping[str, Callable[[], str]]:
         name: partial(markdown, declared, f"key of `[{name}]`", beside=_shared_by(declared))
         for name, declared in declarations().items()
     }
-    named["the site"] = partial(markdown, SiteOptions)
+    named["visitors"] = partial(markdown, VisitorOptions)
+    named["the site"] = partial(markdown, SiteOptions, beside=VisitorOptions)
     return {**named, "release": reference.tables, "the app": settings.table}
 
 
 def _shared_by(declared: type) -> type | None:
     """What a load balancer's keys have in common stands in a table of its own."""
-    return SiteOptions if issubclass(declared, SiteOptions) else None
+    return SiteOptions if issubclass(declared, VisitorOptions) else None
 
 
 def renewed(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Switches under load: nginx, HAProxy and Envoy, beside `nginx -s reload` for the same job.
+"""Switches under load on every engine, beside `nginx -s reload` for the same job.
 
 A switch moves everybody from one colour to the other and back. Four stand-in instances answer
 at once, so that what is measured is the load balancer. Failed requests are counted by a client
@@ -33,10 +33,12 @@ from tests.operator.balancers import (
     Balancer,
     envoy_in_front,
     free_ports,
+    gateway_in_front,
     haproxy_in_front,
     nginx_in_front,
 )
 from tests.support.envoy import envoy as envoy_program
+from tests.support.traefik import traefik
 
 HERE = Path(__file__).parent
 COLOURS = ("blue", "green")
@@ -161,7 +163,7 @@ def moved_back(balancer: Balancer, visitors: int) -> int:
         now = {
             n
             for n in range(visitors)
-            if balancer.get("/", Cookie=f"mina_key=visitor-{n}").colour == "green"
+            if balancer.get("/", Cookie=balancer.key(n)).colour == "green"
         }
         moved += len(on_green - now)
         on_green = now
@@ -250,6 +252,7 @@ def _haproxy() -> Path:
 _OTHERS = {
     "haproxy": (haproxy_in_front, _haproxy),
     "envoy": (envoy_in_front, envoy_program),
+    "gateway": (gateway_in_front, traefik),
 }
 
 

@@ -31,7 +31,8 @@ SHAPES = {
 }
 MANIFESTS = [
     manifest
-    for path in sorted(FOLDER.glob("*/*.yml"))
+    for engine in ("argo-rollouts", "flagger")
+    for path in sorted(FOLDER.glob(f"{engine}/*.yml"))
     for manifest in yaml.safe_load_all(path.read_text())
     if "spec" in manifest
 ]

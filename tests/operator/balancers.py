@@ -19,14 +19,18 @@ from mina_ops.demo.processes import AddressInUse, Server, free_port, start
 from mina_ops.demo.servers import nginx_configuration, start_nginx
 from mina_ops.errors import TrafficError
 from mina_ops.operator.config import settings
+from mina_ops.operator.config.tables import Table
 from mina_ops.operator.traffic import open_driver
 from mina_ops.operator.traffic.base import TrafficDriver
 from mina_ops.operator.traffic.envoy.options import read_options as envoy_options
+from mina_ops.operator.traffic.gateway.options import read_options as gateway_options
 from mina_ops.operator.traffic.haproxy.options import read_options as haproxy_options
 from mina_ops.operator.traffic.model import Split
 from mina_ops.operator.traffic.nginx.options import read_options as nginx_options
-from mina_ops.operator.traffic.site import SiteOptions
+from mina_ops.operator.traffic.site import VisitorOptions
 from tests.operator import own_site
+from tests.operator.cluster import Cluster, cluster, start_traefik
+from tests.operator.stand_in import pod_of
 
 
 class Apps(Protocol):
@@ -59,6 +63,7 @@ class Balancer:
     driver: TrafficDriver
     launch: Callable[[], Server]
     server: Server
+    cluster: Cluster | None = None
 
     def stop(self) -> None:
         """End the load balancer."""
@@ -99,25 +104,44 @@ class Balancer:
             value = data
         return Answer(response.status, pairs, value)
 
+    def settle(self) -> None:
+        """Return when a cluster knows which pods are there; other engines look for themselves."""
+        if self.cluster is not None:
+            self.cluster.settle(self.port)
+
+    def key(self, number: int) -> str:
+        """The cookie of one of many visitors; behind a Gateway it must have its bucket already."""
+        bucket = f"{number % 100}." if self.settings().driver == "gateway" else ""
+        return f"mina_key={bucket}visitor-{number}"
+
     def shares(self, keys: int = 200) -> dict[str, int]:
         """How many of so many sticky keys each colour gets."""
         seen = {"blue": 0, "green": 0}
-        for number in range(keys):
-            seen[self.get("/", Cookie=f"mina_key=visitor-{number}").colour] += 1
+        for key in map(self.key, range(keys)):
+            seen[self.get("/", Cookie=key).colour] += 1
         return seen
+
+    def add_keys(self, lines: str) -> None:
+        """Add lines to the driver's table, and do nothing with them yet."""
+        name = self.settings().driver
+        table = f"[traffic.{name}]\n"
+        self.toml.write_text(self.toml.read_text().replace(table, f"{table}{lines}\n"))
 
     def add_option(self, line: str) -> None:
         """Add a line to the driver's table and install it."""
-        name = self.settings().driver
-        table = f"[traffic.{name}]\n"
-        self.toml.write_text(self.toml.read_text().replace(table, f"{table}{line}\n"))
+        self.add_keys(line)
         self.driver = open_driver(self.settings())
         self.driver.install()
 
-    def options(self) -> SiteOptions:
+    def options(self) -> VisitorOptions:
         """The options of the site."""
         table = self.settings().section("traffic", self.settings().driver)
-        read = {"nginx": nginx_options, "haproxy": haproxy_options, "envoy": envoy_options}
+        read: dict[str, Callable[[Table], VisitorOptions]] = {
+            "nginx": nginx_options,
+            "haproxy": haproxy_options,
+            "envoy": envoy_options,
+            "gateway": gateway_options,
+        }
         return read[self.settings().driver](table)
 
     def settings(self) -> settings.OperatorSettings:
@@ -264,6 +288,48 @@ def envoy_in_front(folder: Path, apps: Apps, binary: Path, more: str = "") -> It
 
     with _running(begin) as balancer:
         yield balancer
+
+
+@contextmanager
+def gateway_in_front(
+    folder: Path, apps: Apps, binary: Path, more: str = "", *, stand_ins: bool = True
+) -> Iterator[Balancer]:
+    """A Traefik that follows the routes of a cluster, serving 100 % blue.
+
+    Args:
+        stand_ins: the apps are stand-ins, which listen at a pod's address as well.
+    """
+    port = free_port()
+    traffic = (
+        '[traffic]\ndriver = "gateway"\n[traffic.gateway]\nkubeconfig = "kubeconfig"\n'
+        'gateway = "mina"\nsession_service = "mina-{colour}-{instance}"\n' + more
+    )
+    toml = write_toml(folder, apps, port, traffic)
+    pods = _pods(toml, stand_ins=stand_ins)
+    with cluster(folder, pods, port) as there:
+
+        def launch() -> Server:
+            return start_traefik(binary, folder, there.api, port)
+
+        def begin() -> Balancer:
+            server = launch()
+            driver = open_driver(settings.load(toml))
+            driver.install()
+            return Balancer(folder, port, toml, driver, launch, server, there)
+
+        with _running(begin) as balancer:
+            yield balancer
+
+
+def _pods(toml: Path, *, stand_ins: bool) -> dict[str, dict[str, tuple[str, int]]]:
+    """Where the pods listen: stand-ins, at addresses of their own, or what the file lists."""
+    found: dict[str, dict[str, tuple[str, int]]] = {}
+    for name, colour in settings.load(toml).colours.items():
+        pods = found[name] = {}
+        for instance, address in colour.instances.items():
+            host, _, port = address.rpartition(":")
+            pods[instance] = pod_of(name, instance) if stand_ins else host, int(port)
+    return found
 
 
 def _give_probes_time(config: Path) -> None:

@@ -15,11 +15,13 @@ from tests.operator.balancers import (
     Apps,
     Balancer,
     envoy_in_front,
+    gateway_in_front,
     haproxy_in_front,
     nginx_in_front,
 )
 from tests.support.envoy import envoy as envoy_program
 from tests.support.needs import need
+from tests.support.traefik import traefik
 from tests.support.wait import eventually
 
 
@@ -56,16 +58,18 @@ def await_ready(server: Server) -> None:
 def in_front(
     name: str, folder: Path, apps: Apps, more: str = ""
 ) -> AbstractContextManager[Balancer]:
-    """The nginx, HAProxy or Envoy of this machine before some apps, serving 100 % blue.
+    """The nginx, HAProxy, Envoy or Traefik of this machine before some apps, serving 100 % blue.
 
     Args:
-        name: `nginx`, `haproxy` or `envoy`.
+        name: `nginx`, `haproxy`, `envoy` or `gateway`.
         more: further keys of the driver's table.
     """
     if name == "nginx":
         return nginx_in_front(folder, apps, need(programs.nginx), more)
     if name == "envoy":
         return envoy_in_front(folder, apps, need(envoy_program), more)
+    if name == "gateway":
+        return gateway_in_front(folder, apps, need(traefik), more)
     binary = need(lambda: programs.installed("haproxy", "Install Debian's haproxy."))
     return haproxy_in_front(folder, apps, binary, more)
 

@@ -26,6 +26,11 @@ _WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _REASONS = {200: "OK", 202: "Accepted", 503: "Service Unavailable"}
 
 
+def pod_of(colour: str, instance: str) -> str:
+    """The address that this instance has beside 127.0.0.1, as a pod has one of its own."""
+    return f"127.0.{('blue', 'green').index(colour) + 1}.{int(instance) + 1}"
+
+
 @dataclass
 class Fleet:
     """What the instances of one colour share, as Redis would.
@@ -74,6 +79,9 @@ class Instance:
     sids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     made: set[str] = field(default_factory=set)
     server: asyncio.Server | None = None
+    # A second address, with the same port, as a pod has one that no other pod has.
+    pod: str = ""
+    pod_server: asyncio.Server | None = None
     writers: set[asyncio.StreamWriter] = field(default_factory=set)
     refusing: str = ""
 
@@ -92,6 +100,10 @@ class Instance:
     async def serve(self, port: int = 0) -> None:
         self.server = await asyncio.start_server(self._connected, "127.0.0.1", port, backlog=1024)
         self.port = self.server.sockets[0].getsockname()[1]
+        if self.pod:
+            self.pod_server = await asyncio.start_server(
+                self._connected, self.pod, self.port, backlog=1024
+            )
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Kept here, not by the task: one that is cancelled before its first step closes nothing.
@@ -134,11 +146,28 @@ class Instance:
             self.arrivals.append(time.monotonic())
         status, value = self._answer(method, path, query, headers, body)
         keep = headers.get("connection", "").lower() != "close" and "HTTP/1.1" in line
-        self._send(writer, status, value, keep)
+        key = self._sticky(path, headers) if "x-mina-sticky" in headers else ""
+        self._send(writer, status, value, keep, key)
         await writer.drain()
         return keep
 
-    def _send(self, writer: asyncio.StreamWriter, status: int, value: Any, keep: bool) -> None:
+    def _sticky(self, path: str, headers: dict[str, str]) -> str:
+        """The header with a sticky key, as the app gives one where the load balancer cannot."""
+        from mina_ops.app.web.sticky import STICKY_KEY, StickyKeys
+
+        proto = headers.get("x-forwarded-proto", "http")
+        environ = {STICKY_KEY: headers["x-mina-sticky"], "PATH_INFO": path}
+        environ |= {"wsgi.url_scheme": "http", "HTTP_X_FORWARDED_PROTO": proto}
+        told: list[tuple[str, str]] = []
+        given = [("Cache-Control", "public")] if "/public/" in path else []
+        StickyKeys(self.fleet.colour).giving(environ, lambda _, found: told.extend(found))(
+            "", given
+        )
+        return "".join(f"{name}: {value}\r\n" for name, value in told if name == "Set-Cookie")
+
+    def _send(
+        self, writer: asyncio.StreamWriter, status: int, value: Any, keep: bool, more: str = ""
+    ) -> None:
         data = b"<html>" if self.garbage else json.dumps(value).encode()
         location = f"Location: {self.redirect_to}\r\n" if self.redirect_to else ""
         if self.redirect_to:
@@ -150,7 +179,7 @@ class Instance:
         kind = "application/problem+json" if status >= 400 else "application/json"
         writer.write(
             f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}\r\nContent-Type: {kind}\r\n"
-            f"{location}{refused}Content-Length: {len(data)}\r\n"
+            f"{location}{refused}{more}Content-Length: {len(data)}\r\n"
             f"X-Mina-Environment: {self.fleet.colour}\r\nX-Mina-Version: {self.fleet.version}\r\n"
             f"Connection: {'keep-alive' if keep else 'close'}\r\n\r\n".encode()
             + data
@@ -287,7 +316,10 @@ class StandIns:
         leases: dict[str, dict[str, Any]] = {}
         self.fleets = {name: Fleet(name, leases=leases) for name in ("blue", "green")}
         self.instances = {
-            name: [Instance(fleet, str(number)) for number in range(instances)]
+            name: [
+                Instance(fleet, str(number), pod=pod_of(name, str(number)))
+                for number in range(instances)
+            ]
             for name, fleet in self.fleets.items()
         }
         self._loop = asyncio.new_event_loop()
@@ -325,7 +357,7 @@ class StandIns:
         leases: dict[str, dict[str, Any]] = {}
         for name, fleet in self.fleets.items():
             vars(fleet).update(vars(Fleet(name, leases=leases)))
-        kept = ("fleet", "name", "port", "server", "writers")
+        kept = ("fleet", "name", "port", "server", "pod", "pod_server", "writers")
         for instance in self.all():
             fresh = vars(Instance(instance.fleet, instance.name))
             vars(instance).update({k: v for k, v in fresh.items() if k not in kept})
@@ -335,6 +367,8 @@ class StandIns:
     async def _close(self, instance: Instance) -> None:
         assert instance.server is not None
         instance.server.close()
+        if instance.pod_server is not None:
+            instance.pod_server.close()
 
     def _call(self, work: Any) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
@@ -381,7 +415,7 @@ async def _main(specifications: Sequence[str]) -> None:
     for specification in specifications:
         tag, _, port = specification.partition(":")
         colour, _, name = tag.partition(".")
-        await Instance(fleets[colour], name).serve(int(port))
+        await Instance(fleets[colour], name, pod=pod_of(colour, name)).serve(int(port))
     print("serving", flush=True)
     await asyncio.Event().wait()
 

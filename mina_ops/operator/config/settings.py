@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 FILE_NAME = "mina-ops.toml"
 CONFIG_VARIABLE = "MINA_OPS_CONFIG"
 TOKEN_VARIABLE = "MINA_OPS_TOKEN"  # noqa: S105 - the variable's name, not a token
-DRIVERS = ("nginx", "haproxy", "envoy", "command")
+DRIVERS = ("nginx", "haproxy", "envoy", "gateway", "command")
 TABLES = (
     *("public", "token", "colours", "traffic", "release", "database", "notify", "incident"),
     *("preflight", "postflight", "smoke", "watch", "demo"),

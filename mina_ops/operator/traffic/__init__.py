@@ -27,6 +27,10 @@ def open_driver(settings: OperatorSettings) -> TrafficDriver:
         from mina_ops.operator.traffic import envoy
 
         return envoy.open_driver(settings)
+    if settings.driver == "gateway":
+        from mina_ops.operator.traffic import gateway
+
+        return gateway.open_driver(settings)
     from mina_ops.operator.traffic import command
 
     return command.open_driver(settings)

@@ -49,18 +49,9 @@ _NETWORK = Form(_is_network, "be a network such as '10.0.0.0/8'")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SiteOptions:
-    """The options that nginx, HAProxy and Envoy share; at most one of a header and its cookie."""
+class VisitorOptions:
+    """How visitors are told apart, whatever engine sorts them."""
 
-    state: Path = needed(
-        PATH, "folder with the split; the load balancer must be able to read it", form=PLAIN
-    )
-    listen: str = setting(
-        "80",
-        TEXT,
-        "address of the site",
-        form=Form(is_address, "look like '80' or '127.0.0.1:8080'"),
-    )
     cookie: str = setting("mina_key", TEXT, "name of the sticky key's cookie", form=_NAME)
     cookie_seconds: int = setting(
         _YEAR_SECONDS, WHOLE, "how long the sticky key's cookie lives", "seconds", least=60
@@ -75,16 +66,6 @@ class SiteOptions:
     user_cookie: str | None = setting(
         None, TEXT_OR_NONE, "cookie with the user id, in the header's place", form=_NAME
     )
-    key_header: str | None = setting(
-        None,
-        TEXT_OR_NONE,
-        "header that tells clients without our cookie apart",
-        shown="address and user agent",
-        form=_FIELD,
-    )
-    key_cookie: str | None = setting(
-        None, TEXT_OR_NONE, "cookie that does so, in the header's place", form=_NAME
-    )
     socketio_path: str = setting(
         "/socket.io",
         TEXT,
@@ -96,6 +77,42 @@ class SiteOptions:
         TEXTS,
         "below these, a file that one colour lacks is asked of the other; no cookie of ours there",
         form=Form(_PREFIX.fullmatch, "look like '/static/'"),
+    )
+    tester_secret_file: Path | None = setting(
+        None, PATH, "file with the secret that signs the values which send testers to a colour"
+    )
+    tester_secret_env: str | None = setting(
+        None, TEXT_OR_NONE, "variable with that secret, in the file's place"
+    )
+
+    @property
+    def tester_secret(self) -> TesterSecret:
+        """Where the secret of the testers' values is."""
+        return TesterSecret(self.tester_secret_file, self.tester_secret_env)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteOptions(VisitorOptions):
+    """The options that nginx, HAProxy and Envoy share; at most one of a header and its cookie."""
+
+    state: Path = needed(
+        PATH, "folder with the split; the load balancer must be able to read it", form=PLAIN
+    )
+    listen: str = setting(
+        "80",
+        TEXT,
+        "address of the site",
+        form=Form(is_address, "look like '80' or '127.0.0.1:8080'"),
+    )
+    key_header: str | None = setting(
+        None,
+        TEXT_OR_NONE,
+        "header that tells clients without our cookie apart",
+        shown="address and user agent",
+        form=_FIELD,
+    )
+    key_cookie: str | None = setting(
+        None, TEXT_OR_NONE, "cookie that does so, in the header's place", form=_NAME
     )
     read_timeout_seconds: int = setting(
         60, WHOLE, "how long the app may take for a plain request", "seconds", least=1, most=3600
@@ -116,17 +133,6 @@ class SiteOptions:
     inside_networks: tuple[str, ...] = setting(
         (), TEXTS, "networks that reach the closed paths all the same", form=_NETWORK
     )
-    tester_secret_file: Path | None = setting(
-        None, PATH, "file with the secret that signs the values which send testers to a colour"
-    )
-    tester_secret_env: str | None = setting(
-        None, TEXT_OR_NONE, "variable with that secret, in the file's place"
-    )
-
-    @property
-    def tester_secret(self) -> TesterSecret:
-        """Where the secret of the testers' values is."""
-        return TesterSecret(self.tester_secret_file, self.tester_secret_env)
 
     @property
     def closed(self) -> list[str]:

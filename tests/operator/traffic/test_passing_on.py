@@ -65,8 +65,10 @@ def test_a_colour_without_share_meets_nobody_when_the_other_is_dead(
     balancer: Balancer, apps: StandIns
 ) -> None:
     apps.stop_instance(apps.instances["blue"][0])
+    balancer.settle()
     assert set(handshakes(balancer)) == {"blue.1"}
     apps.stop_instance(apps.instances["blue"][1])
+    balancer.settle()
     assert set(handshakes(balancer)) <= {"502", "503", "504"}
     assert balancer.get("/").status in (502, 503, 504)
     assert met(apps, "green") == 0
