@@ -28,6 +28,7 @@ class Size:
 
     clients: int
     requests_per_second: float
+    chunk_interval_ms: int
     seconds: float
 
     def plan(self) -> str:
@@ -35,15 +36,16 @@ class Size:
         return (
             f"[release]\nsteps = [25, 100]\nstep_seconds = {self.seconds}\n"
             f"shadow_seconds = {self.seconds}\nwatch_seconds = {self.seconds}\n"
-            "look_seconds = 0.5\npatience_seconds = 60\nhealth_looks = 1\n"
+            "look_seconds = 0.5\nhealth_looks = 1\n"
+            f"patience_seconds = {self.seconds}\n"
             f"drain_grace_seconds = {self.seconds}\nno_data = 'continue'\n"
             "[release.triggers]\ndatabase_ms = 5000\np95_increase_ms = 60000\n"
         )
 
 
-SMALL = Size(clients=12, requests_per_second=40, seconds=2)
+SMALL = Size(clients=12, requests_per_second=40, chunk_interval_ms=500, seconds=1)
 # As many as the demo's own crowd behind nginx.
-WHOLE = Size(clients=220, requests_per_second=120, seconds=20)
+WHOLE = Size(clients=220, requests_per_second=120, chunk_interval_ms=2000, seconds=20)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def gathered(running: ExitStack, stage: Stage, envoy: Balancer, size: Size) -> C
         "token": token,
         "session_id": int(answer.json()["session_id"]),
         "clients": size.clients,
-        "chunk_interval_ms": 500,
+        "chunk_interval_ms": size.chunk_interval_ms,
     }
     crowd = Crowd()
     crowd.gather(running, stage.folder / "crowd", clients, size.requests_per_second)

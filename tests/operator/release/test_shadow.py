@@ -52,7 +52,7 @@ def test_a_green_that_fails_a_fifth_of_the_gets_is_refused_before_its_first_visi
     assert not [entry for entry in stand.entries() if entry["event"] == "step"]
 
 
-@pytest.mark.parametrize("balancer", ["nginx", "envoy"])
+@pytest.mark.parametrize("balancer", ["nginx", pytest.param("envoy", marks=pytest.mark.long)])
 def test_a_sound_green_passes_by_what_it_answered_to_copies(stand: Stand, balancer: str) -> None:
     port = prepared(stand, balancer, SHADOW)
     with traffic(port) as seen:
@@ -68,6 +68,7 @@ def test_a_sound_green_passes_by_what_it_answered_to_copies(stand: Stand, balanc
     assert "mirrored: 100 % of GETs, what is answered reaches nobody" in told
 
 
+@pytest.mark.long
 def test_a_green_that_is_slow_is_refused_by_its_gets_alone(stand: Stand) -> None:
     slow = SHADOW.replace("p95_increase_ms = 60000", "p95_increase_ms = 100")
     port = prepared(stand, "nginx", slow)
@@ -108,6 +109,7 @@ def test_a_dead_controllers_mirror_is_ended_by_an_abort(stand: Stand) -> None:
     assert stand.status()["phase"] == "failed"
 
 
+@pytest.mark.long
 def test_a_dead_controllers_release_goes_on_with_its_mirror(stand: Stand) -> None:
     port = prepared(stand, "nginx", LONG)
     release = stand.start("release", "start", "v2", "--shadow", "500")
@@ -123,6 +125,7 @@ def test_a_dead_controllers_release_goes_on_with_its_mirror(stand: Stand) -> Non
     assert "--shadow 500" in stand.run("release", "show", "v2").out
 
 
+@pytest.mark.long
 def test_somebody_else_who_ends_the_mirror_holds_the_release(stand: Stand) -> None:
     prepared(stand, "nginx", LONG)
     release = stand.start("release", "start", "v2")

@@ -215,7 +215,7 @@ def test_a_drain_hands_every_session_on_although_an_instance_has_just_died(
     apps.stop_instance(apps.instances[dead][0])
     apps.fleets["blue"].drain = {"state": "draining"}
     # Probes notice both while this runs: first who is not ready, then who is dead.
-    for _ in range(60):
+    for _ in range(30):
         assert tag_of(sid_of(envoy.get(HANDSHAKE))).startswith("green.")
         assert (envoy.get("/").status, envoy.get("/").colour) == (200, "blue")
         time.sleep(0.1)
