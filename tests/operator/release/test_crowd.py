@@ -45,7 +45,7 @@ class Size:
 
 SMALL = Size(clients=12, requests_per_second=40, chunk_interval_ms=500, seconds=1)
 # As many as the demo's own crowd behind nginx.
-WHOLE = Size(clients=220, requests_per_second=120, chunk_interval_ms=2000, seconds=20)
+WHOLE = Size(clients=220, requests_per_second=120, chunk_interval_ms=2000, seconds=10)
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class OnStage:
         return "\n".join(tables)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("size", [SMALL, pytest.param(WHOLE, marks=pytest.mark.long)])
 def test_a_whole_release_through_envoy_fails_no_request_and_loses_no_chunk(
     tmp_path: Path, size: Size
