@@ -136,3 +136,8 @@ def room_log(namespace: str, room: str) -> str:
 def token_use(token_id: str) -> str:
     """When a bearer token was last used."""
     return f"mina:token:{token_id}:used"
+
+
+def of_member(roster: str, member: str) -> str:
+    """What a member of a roster wrote, beside the roster itself."""
+    return f"{roster}:{member}"

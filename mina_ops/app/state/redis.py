@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import redis
 from redis.exceptions import RedisClusterException
 
-from mina_ops.app.state import redis_lines, scripts
+from mina_ops.app.state import keys, redis_lines, scripts
 from mina_ops.app.state.base import Change, Line, LogLine, Message, Reading, Register, Subscription
 from mina_ops.app.state.connect import LateCluster, connect
 from mina_ops.app.state.cost import count
@@ -138,7 +138,7 @@ class RedisStore:
         read: Sequence[str] = (),
         versions: Sequence[str] = (),
     ) -> Reading:
-        key, ttl = _member_key(roster, member), _ms(ttl_seconds)
+        key, ttl = keys.of_member(roster, member), _ms(ttl_seconds)
         pipe = self._client.pipeline(transaction=False)
         if unchanged:
             pipe.pexpire(key, ttl)
@@ -170,7 +170,7 @@ class RedisStore:
     @_guarded
     def withdraw(self, roster: str, member: str) -> None:
         pipe = self._client.pipeline(transaction=False)
-        pipe.delete(_member_key(roster, member))
+        pipe.delete(keys.of_member(roster, member))
         pipe.srem(roster, member)
         pipe.execute()
 
@@ -179,7 +179,7 @@ class RedisStore:
         names = [name.decode() for name in self._client.smembers(roster)]
         if not names:
             return {}
-        values = self._client.mget([_member_key(roster, name) for name in names])
+        values = self._client.mget([keys.of_member(roster, name) for name in names])
         found = dict(zip(names, values, strict=True))
         gone = [name for name, value in found.items() if value is None]
         if gone:
@@ -294,10 +294,6 @@ class RedisStore:
 def _version(pair: Sequence[bytes | None]) -> tuple[str, int]:
     epoch, version = pair
     return (epoch or b"").decode(), int(version or 0)
-
-
-def _member_key(roster: str, member: str) -> str:
-    return f"{roster}:{member}"
 
 
 def _ms(seconds: float | None) -> int | None:
