@@ -18,7 +18,7 @@ from tests.support.wait import eventually
 NAMESPACE = "mina"
 TOKEN = "token-of-mina-ops"
 GATEWAY_API = "gateway.networking.k8s.io/v1"
-_PROBE_SECONDS = 0.05
+_PROBE_SECONDS = 0.25
 _KUBECONFIG = """\
 apiVersion: v1
 kind: Config

@@ -32,13 +32,10 @@ class OnStage:
         return token + text[text.index("[colours.") : text.index("[traffic]")]
 
 
-@pytest.mark.parametrize(
-    "script",
-    [
-        pytest.param(SHORT, id="short"),
-        pytest.param(WHOLE, id="whole", marks=[pytest.mark.long, pytest.mark.timeout(900)]),
-    ],
-)
+# What always runs of it: sessions, websockets and requests live through switches, in the contract.
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("script", [SHORT, WHOLE], ids=["short", "whole"])
 def test_a_crowd_loses_nothing_over_canary_drain_rollback_and_forward_again(
     script: Script, tmp_path: Path
 ) -> None:
