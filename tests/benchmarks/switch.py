@@ -179,8 +179,13 @@ def measure_driver(
     balancing: Callable[[Path, OutsideApps], AbstractContextManager[Balancer]],
     times: int,
     visitors: int,
+    latest_ms: float = 50,
 ) -> None:
-    """The driver's switches, then the command line's, then growth."""
+    """The driver's switches, then the command line's, then growth.
+
+    Args:
+        latest_ms: the last new request on the old colour may come so long after the switch began.
+    """
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         with outside_apps(folder) as apps, balancing(folder, apps) as balancer:
@@ -192,7 +197,7 @@ def measure_driver(
             note(report, name, outcome)
             report.goal(f"{name}_failed_requests", outcome.counts["failed"], 0)
             slow = round(_p99(outcome.last), 3)
-            report.goal(f"{name}_last_request_on_old_ms_p99", slow, 50)
+            report.goal(f"{name}_last_request_on_old_ms_p99", slow, latest_ms)
             if times % 2:
                 switch("blue")
             by_hand = series(apps, balancer.port, command_line(balancer), 20, SETTLE_SECONDS)
@@ -279,7 +284,9 @@ def main() -> int:
         except ToolMissing as error:
             report.say(f"{name} is left out: {error}")
             continue
-        measure_driver(report, name, front, options.switches, options.visitors)
+        # A cluster is asked first whether pods are ready, and its controller hears of the change.
+        latest = 500 if name == "gateway" else 50
+        measure_driver(report, name, front, options.switches, options.visitors, latest)
     return report.finish()
 
 
