@@ -82,11 +82,8 @@ class RedisStore:
         except _FAULTS:
             return None  # a user who may not ask, or a server that is away
         nodes = [told] if "maxmemory_policy" in told else list(told.values())
-        policies = {
-            str(node.get("maxmemory_policy"))
-            for node in nodes
-            if isinstance(node, dict) and node.get("maxmemory")
-        }
+        limited = [node for node in nodes if isinstance(node, dict) and node.get("maxmemory")]
+        policies = {str(node.get("maxmemory_policy")) for node in limited}
         bad = sorted(policy for policy in policies if policy.startswith("allkeys-"))
         if not bad:
             return None
@@ -161,10 +158,9 @@ class RedisStore:
         told, values = found[: len(versions)], found[len(versions) :]
         if read and not self._is_cluster:
             (values,) = values
-        pairs = zip(versions, told, strict=True)
         return Reading(
             {name: value for name, value in zip(read, values, strict=True) if value is not None},
-            {register: _version(pair) for register, pair in pairs},
+            {register: _version(pair) for register, pair in zip(versions, told, strict=True)},
         )
 
     @_guarded
