@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mina_ops.cli import main
-from mina_ops.demo.processes import free_port
+from mina_ops.demo.processes import Server, free_port
 from tests.support.command import MINA_OPS
 from tests.support.wait import eventually
 
@@ -101,6 +101,12 @@ def test_units_name_everything_that_systemd_needs(tmp_path: Path) -> None:
     ):
         assert line in unit.splitlines()
     assert "--bind 127.0.0.1:6002 app:app" in unit
+
+
+@pytest.fixture
+def redis_url(own_redis: Server) -> str:
+    """Of a Redis that no other site of this run was ever in: the doctor tells of neighbours."""
+    return own_redis.url
 
 
 @pytest.fixture
