@@ -11,11 +11,11 @@ from typing import Any
 
 import httpx
 import pytest
-import socketio
 
 from tests.operator.release import conftest
 from tests.operator.release.stand import QUICK, Stand, ended
 from tests.support.guests import argo_measures, flagger_calls
+from tests.support.stock import StockClients
 from tests.support.wait import eventually
 
 _standing, stand = conftest._standing, conftest.stand
@@ -81,12 +81,9 @@ def test_a_release_passes_then_fails_and_its_judge_ends_in_peace(
 def test_a_live_session_of_a_stock_client_leaves_uncut_before_the_old_pods_may_end(
     stand: Stand, judge: Running
 ) -> None:
-    client = socketio.SimpleClient()
-    client.connect(stand.colours["blue"].url)
-    try:
+    with StockClients() as clients:
+        clients.connect(stand.colours["blue"].url, "websocket")
         body = eventually(lambda: _drained(judge), 20)
-    finally:
-        client.disconnect()
     assert (body["state"], body["active_connections"], body["forced"]) == ("drained", 0, 0)
     assert httpx.delete(f"{judge.url}/drain", timeout=10).json()["state"] == "serving"
 
