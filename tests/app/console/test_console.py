@@ -138,7 +138,7 @@ def test_an_order_reaches_the_controller_with_its_next_report(site: Site) -> Non
     release = data["release"]
     assert (release["phase"], release["alive"], release["percent"]) == ("switch", True, 25)
     assert release["waits_for"] == "412 of 640 samples"
-    assert [p["state"] for p in release["phases"]] == ["done"] * 6 + ["now"] + ["waiting"] * 2
+    assert [p["state"] for p in release["phases"]] == ["done"] * 7 + ["now"] + ["waiting"] * 2
     assert data["colours"]["green"]["share"]["given"] == 25
     assert site.act(act="abort").is_success
     eventually(
