@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,9 @@ def real_api_server(folder: Path, cache: Path, tokens: dict[str, str]) -> Iterat
         found = RealApiServer(f"https://127.0.0.1:{port}", certificates / "apiserver.crt")
 
         def ready(_: Server) -> bool:
-            return found.authority.exists() and found.send("GET", _READY_PATH).is_success
+            with suppress(httpx.HTTPError, ssl.SSLError):
+                return found.authority.exists() and found.send("GET", _READY_PATH).is_success
+            return False
 
         with start("kube-apiserver", argv, folder, port=port, ready=ready):
             for kind, plural in _DEFINED.items():
