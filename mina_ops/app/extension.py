@@ -42,7 +42,7 @@ from mina_ops.app.native import Native
 from mina_ops.app.process import Kind, Process
 from mina_ops.app.recovery.component import Recovery
 from mina_ops.app.releases.freeze_routes import FreezeRoutes
-from mina_ops.app.releases.marks import ReleaseMarks
+from mina_ops.app.releases.gauges import ReleaseGauges
 from mina_ops.app.releases.pages import PageReleases
 from mina_ops.app.releases.routes import ReleaseRoutes
 from mina_ops.app.runtime import Runtime
@@ -217,7 +217,7 @@ def _build(app: Flask, chosen: Settings, socketio: Any, db: Any) -> Runtime:
         OfrepRoutes(context, flags),
         LeaseRoutes(context),
         ReleaseRoutes(context),
-        ReleaseMarks(context, metrics, drain_state),
+        ReleaseGauges(context, metrics, drain_state),
         FreezeRoutes(context),
         make_console(context, health, metrics, flags, drain_state),
         AdminRoutes(context),

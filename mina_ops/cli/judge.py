@@ -16,9 +16,9 @@ from mina_ops.cli.session import Session
 from mina_ops.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from mina_ops.operator.judge.door import Door
+    from mina_ops.operator.judge.access import Access
     from mina_ops.operator.judge.hooks import Hooks
-    from mina_ops.operator.judge.looker import Looker
+    from mina_ops.operator.judge.poller import Poller
 
 _LEAST_LETTERS = 16
 _LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+)):([0-9]{1,5})")
@@ -53,21 +53,21 @@ def command(
     """
     from mina_ops.operator.judge.server import running
 
-    door = _door(listen, is_open)
-    looker = _looker(session, colour, window)
+    access = _access(listen, is_open)
+    poller = _poller(session, colour, window)
     try:
-        hooks = _hooks(session, looker, door)
-        with running(door, hooks, _logger(as_json)) as server:
-            host = f"[{door.host}]" if ":" in door.host else door.host
+        hooks = _hooks(session, poller, access)
+        with running(access, hooks, _logger(as_json)) as server:
+            host = f"[{access.host}]" if ":" in access.host else access.host
             url = f"http://{host}:{server.server_port}"
-            output.data({"url": url}, f"Judging {looker.new.name} at {url}", as_json=as_json)
+            output.data({"url": url}, f"Judging {poller.new.name} at {url}", as_json=as_json)
             _until_ended()
     finally:
-        looker.close()
+        poller.close()
 
 
-def _door(listen: str, is_open: bool) -> Door:
-    from mina_ops.operator.judge.door import LOOPBACK, TOKEN_VARIABLE, Door
+def _access(listen: str, is_open: bool) -> Access:
+    from mina_ops.operator.judge.access import LOOPBACK, TOKEN_VARIABLE, Access
 
     found = _LISTEN.fullmatch(listen)
     if found is None or int(found[3]) > 65535:
@@ -84,11 +84,11 @@ def _door(listen: str, is_open: bool) -> Door:
         raise ConfigurationError(
             f"Others reach {host}: set {TOKEN_VARIABLE}, or give --open for verdicts to anybody."
         )
-    return Door(host, int(found[3]), token)
+    return Access(host, int(found[3]), token)
 
 
-def _looker(session: Session, colour: str, window: float) -> Looker:
-    from mina_ops.operator.judge.looker import Looker, Rules
+def _poller(session: Session, colour: str, window: float) -> Poller:
+    from mina_ops.operator.judge.poller import Poller, Rules
     from mina_ops.operator.release import plan as plans
     from mina_ops.operator.release.verdicts.figures import Wanted
     from mina_ops.operator.release.verdicts.numbers import NumberReader
@@ -100,15 +100,15 @@ def _looker(session: Session, colour: str, window: float) -> Looker:
     named = plans.words(new.version or "", new, old, plan.instances)
     numbers = NumberReader(plan.triggers.numbers, named)
     rules = Rules(plan.triggers, Wanted.by(plan.triggers, numbers), window)
-    return Looker(session.client(new.name), session.client(old.name), rules)
+    return Poller(session.client(new.name), session.client(old.name), rules)
 
 
-def _hooks(session: Session, looker: Looker, door: Door) -> Hooks:
+def _hooks(session: Session, poller: Poller, access: Access) -> Hooks:
     from mina_ops.operator.judge.hooks import Hooks
     from mina_ops.operator.release import plan as plans
 
     grace = plans.read(session.settings).drain_grace_seconds
-    return Hooks(looker, grace_seconds=grace, may_drain=door.may_drain)
+    return Hooks(poller, grace_seconds=grace, may_drain=access.may_drain)
 
 
 def _logger(as_json: bool) -> Any:

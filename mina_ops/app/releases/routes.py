@@ -10,7 +10,7 @@ from flask import Blueprint
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
 from mina_ops.app.releases import contract
-from mina_ops.app.releases.marks import leave_mark
+from mina_ops.app.releases.gauges import publish
 from mina_ops.app.releases.reports import Body, ReleaseReports
 from mina_ops.app.web.answers import Answer
 from mina_ops.app.web.openapi.check import require, require_body
@@ -63,7 +63,7 @@ class ReleaseRoutes(Component):
             return self._ask(release_id, body["request"], actor)
         require_body(body, contract.REPORT)
         before, now = self._reports.put(release_id, body)
-        leave_mark(self._context.store, body)
+        publish(self._context.store, body)
         self._record_changes(before, now, actor)
         return Answer(200, {**now, "requests": self._reports.requests(release_id)})
 

@@ -86,7 +86,7 @@ RELEASES = "mina:releases"
 """Ids of the releases that were reported, the newest first."""
 
 
-RELEASE_MARK = "mina:release-mark"
+RELEASE = "mina:release"
 """How the release that was reported last stands, in short, for every process's metrics."""
 
 

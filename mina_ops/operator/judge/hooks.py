@@ -11,8 +11,8 @@ from http import HTTPStatus
 
 from mina_ops.errors import AccessDenied, AppUnreachable, OperatorError
 from mina_ops.operator.api.answers import DrainStatus
-from mina_ops.operator.judge.looker import Looker
 from mina_ops.operator.judge.opinion import Answer, Opinion
+from mina_ops.operator.judge.poller import Poller
 from mina_ops.operator.judge.reply import Body, Reply, later, problem
 
 LOOK_SECONDS = 7.0
@@ -29,8 +29,8 @@ class Hooks:
         may_drain: whether drains are ordered at all; they are not where anybody may ask.
     """
 
-    def __init__(self, looker: Looker, *, grace_seconds: float, may_drain: bool) -> None:
-        self._looker = looker
+    def __init__(self, poller: Poller, *, grace_seconds: float, may_drain: bool) -> None:
+        self._poller = poller
         self._grace = grace_seconds
         self._may_drain = may_drain
         self._routes: dict[str, dict[str, Route]] = {
@@ -57,43 +57,43 @@ class Hooks:
         return methods[method]
 
     def _health(self, _: Body) -> Reply:
-        if self._looker.alive:
+        if self._poller.alive:
             return Reply(HTTPStatus.OK, {"status": "healthy"})
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "Nobody looks any more; start it again.")
 
     def _verdict(self, _: Body) -> Reply:
-        return Reply(HTTPStatus.OK, self._looker.ask(LOOK_SECONDS).to_json())
+        return Reply(HTTPStatus.OK, self._poller.ask(LOOK_SECONDS).to_json())
 
     def _advance(self, _: Body) -> Reply:
         """Yes if every trigger passed."""
-        return _gate(self._looker.ask(LOOK_SECONDS))
+        return _gate(self._poller.ask(LOOK_SECONDS))
 
     def _increase(self, _: Body) -> Reply:
         """Yes if every trigger passed; for its first share a version needs to be ready alone.
 
         Flagger asks this before the first share too, when nobody can have been there yet.
         """
-        opinion = self._looker.ask(LOOK_SECONDS)
+        opinion = self._poller.ask(LOOK_SECONDS)
         unsure = opinion.answer is Answer.INCONCLUSIVE and opinion.new is not None
-        if unsure and self._is_ready() and self._looker.take_first_share():
+        if unsure and self._is_ready() and self._poller.take_first_share():
             return Reply(HTTPStatus.OK, {**opinion.to_json(), "first_share": True})
         return _gate(opinion)
 
     def _is_ready(self) -> bool:
         try:
-            return self._looker.new.ready().ready
+            return self._poller.new.ready().ready
         except OperatorError:
             return False
 
     def _rollback(self, _: Body) -> Reply:
         """Yes if the release is bad; the old colour then serves again, should it be draining."""
-        opinion = self._looker.ask(LOOK_SECONDS)
+        opinion = self._poller.ask(LOOK_SECONDS)
         if opinion.answer is not Answer.FAIL:
             return _no(opinion, HTTPStatus.CONFLICT)
         body = opinion.to_json()
         if self._may_drain:
             try:
-                body["old_state"] = self._looker.old.cancel_drain().state
+                body["old_state"] = self._poller.old.cancel_drain().state
             except OperatorError as error:
                 # Traffic must go back whether or not the old colour's order could be taken back.
                 body["old_state"] = str(error)
@@ -106,13 +106,13 @@ class Hooks:
             return problem(HTTPStatus.BAD_REQUEST, "grace_seconds must be from 0 to 86400.")
         if refusal := self._refused(body):
             return problem(HTTPStatus.CONFLICT, refusal)
-        return self._told(lambda: self._looker.old.begin_drain(grace))
+        return self._told(lambda: self._poller.old.begin_drain(grace))
 
     def _watch(self, _: Body) -> Reply:
-        return self._told(self._looker.old.drain_status)
+        return self._told(self._poller.old.drain_status)
 
     def _cancel(self, _: Body) -> Reply:
-        return self._told(self._looker.old.cancel_drain, done="serving")
+        return self._told(self._poller.old.cancel_drain, done="serving")
 
     def _refused(self, body: Body) -> str:
         """Why the old colour must not be drained now; "": it may."""
@@ -121,7 +121,7 @@ class Hooks:
                 "Flagger goes on only while its primary is ready, and a colour that drains is "
                 "not: leave this drain to SIGTERM, as docs/guests.md says."
             )
-        new, old = self._looker.new, self._looker.old
+        new, old = self._poller.new, self._poller.old
         try:
             ready, health = new.ready(), old.health()
         except OperatorError as error:
@@ -143,7 +143,7 @@ class Hooks:
             return problem(HTTPStatus.CONFLICT, str(error))
         body = {
             "state": status.state,
-            "colour": self._looker.old.name,
+            "colour": self._poller.old.name,
             "active_connections": status.active_connections,
             "remaining_seconds": status.remaining_seconds,
             "forced": status.forced,
@@ -151,7 +151,7 @@ class Hooks:
         if status.state == done:
             return Reply(HTTPStatus.OK, body)
         left = "?" if status.active_connections is None else status.active_connections
-        reply = later(f"{self._looker.old.name} is {status.state}, {left} live connections.")
+        reply = later(f"{self._poller.old.name} is {status.state}, {left} live connections.")
         return Reply(reply.status, {**reply.body, **body}, reply.headers)
 
 

@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from mina_ops.errors import ConfigurationError
-from mina_ops.operator.judge.door import Door
+from mina_ops.operator.judge.access import Access
 from mina_ops.operator.judge.hooks import Hooks
 from mina_ops.operator.judge.reply import Reply, problem
 
@@ -41,12 +41,12 @@ class JudgeServer(ThreadingHTTPServer):
     daemon_threads = False  # those that are being answered are waited for at the end
     request_queue_size = 64
 
-    def __init__(self, door: Door, hooks: Hooks, log: Log) -> None:
-        self.door, self.hooks, self.log = door, hooks, log
+    def __init__(self, access: Access, hooks: Hooks, log: Log) -> None:
+        self.access, self.hooks, self.log = access, hooks, log
         self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
-        if ":" in door.host:
+        if ":" in access.host:
             self.address_family = socket.AF_INET6
-        super().__init__((door.host, door.port), _Handler)
+        super().__init__((access.host, access.port), _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread of its own, if there is room for one more."""
@@ -104,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if isinstance(body, Reply):
             return body
-        refusal = None if path == "/health" else self.server.door.refuses(self.headers, body)
+        refusal = None if path == "/health" else self.server.access.refuses(self.headers, body)
         if refusal is not None:
             return refusal
         method = "GET" if self.command == "HEAD" else self.command
@@ -163,17 +163,18 @@ class _Until(io.RawIOBase):
 
 
 @contextmanager
-def running(door: Door, hooks: Hooks, log: Log) -> Iterator[JudgeServer]:
+def running(access: Access, hooks: Hooks, log: Log) -> Iterator[JudgeServer]:
     """The server, answering until the end of the block, when it ends what it is at.
 
     Raises:
         ConfigurationError: it cannot listen there.
     """
     try:
-        server = JudgeServer(door, hooks, log)
+        server = JudgeServer(access, hooks, log)
     except OSError as exc:
         raise ConfigurationError(
-            f"{door.host}:{door.port} cannot be listened on: {exc.strerror}. Give another --listen."
+            f"{access.host}:{access.port} cannot be listened on: {exc.strerror}. "
+            "Give another --listen."
         ) from exc
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2})
     thread.start()

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from mina_ops.operator.api.client import AppClient
-from mina_ops.operator.judge.door import Door
+from mina_ops.operator.judge.access import Access
 from mina_ops.operator.judge.hooks import Hooks
-from mina_ops.operator.judge.looker import Looker, Rules
+from mina_ops.operator.judge.poller import Poller, Rules
 from mina_ops.operator.judge.server import running
 from mina_ops.operator.release.verdicts.figures import Wanted
 from mina_ops.operator.release.verdicts.model import NumberTrigger, Triggers
@@ -67,7 +67,7 @@ def judging(
     numbers: tuple[NumberTrigger, ...] = (),
     answer_seconds: float | None = None,
 ) -> Iterator[Judge]:
-    """A judge of green that listens on a free port of loopback; a door without token is open."""
+    """A judge of green that listens on a free port of loopback; one without a token is open."""
     with ExitStack() as stack:
         green, blue = (
             stack.enter_context(
@@ -82,11 +82,11 @@ def judging(
         )
         wanted = Wanted(numbers=NumberReader(numbers, {}))
         rules = Rules(Triggers(numbers=numbers), wanted)
-        looker = stack.enter_context(closing(Looker(green, blue, rules)))
-        door = Door("127.0.0.1", 0, token)
-        hooks = Hooks(looker, grace_seconds=5.0, may_drain=door.may_drain)
+        poller = stack.enter_context(closing(Poller(green, blue, rules)))
+        access = Access("127.0.0.1", 0, token)
+        hooks = Hooks(poller, grace_seconds=5.0, may_drain=access.may_drain)
         judge = Judge("", apps)
-        server = stack.enter_context(running(door, hooks, judge.told.append))
+        server = stack.enter_context(running(access, hooks, judge.told.append))
         judge.url = f"http://127.0.0.1:{server.server_port}"
         yield judge
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from mina_ops.operator.judge import looker
+from mina_ops.operator.judge import poller
 from mina_ops.operator.release.verdicts.model import NumberTrigger
 from tests.operator.judge.conftest import GATE_TOKEN, Judge, die, judging, well
 from tests.operator.stand_in import StandIns
@@ -93,7 +93,7 @@ def test_one_that_was_taken_away_long_ago_has_not_failed_now(
     assert verdict(judge)["verdict"] == "pass"
     die(judge.apps, "green")
     eventually(lambda: verdict(judge)["verdict"] == "fail")
-    monkeypatch.setattr(looker, "_GONE_SECONDS", 0.0)
+    monkeypatch.setattr(poller, "_GONE_SECONDS", 0.0)
     body = verdict(judge)
     assert (body["verdict"], body["reasons"]) == ("inconclusive", ["green does not answer yet"])
 

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from mina_ops import MinaOps
-from mina_ops.app.releases import marks
+from mina_ops.app.releases import gauges
 from tests.support.wait import eventually
 
 TOKEN = "the-token-of-the-tests"
@@ -35,7 +35,7 @@ def _client(colour: str) -> tuple[MinaOps, FlaskClient]:
 
 @pytest.fixture(autouse=True)
 def _read_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(marks, "READ_SECONDS", 0.0)
+    monkeypatch.setattr(gauges, "READ_SECONDS", 0.0)
 
 
 @pytest.fixture(params=["blue", "green", "red"])

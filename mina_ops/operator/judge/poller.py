@@ -38,7 +38,7 @@ class Rules:
     pause: float = 5.0
 
 
-class Looker:
+class Poller:
     """Looks until `close`. Safe to ask from many threads: they share one look."""
 
     def __init__(self, new: AppClient, old: AppClient, rules: Rules) -> None:

@@ -17,7 +17,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True)
-class Door:
+class Access:
     """Where the server listens and who may ask; `token` None: anybody."""
 
     host: str

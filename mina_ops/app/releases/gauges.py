@@ -1,7 +1,7 @@
-"""What Prometheus learns of releases and drains, so that a dashboard can mark them.
+"""What Prometheus learns of releases and drains, so that a dashboard can show them.
 
 A controller reports to whatever process answers; a scrape meets whatever process answers. So the
-report leaves a small mark in the store, which every process reads now and then.
+report is published in the store, cut short, which every process reads now and then.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ KEEP_SECONDS = 600.0
 _FIELDS = ("version", "from", "to", "phase", "percent")
 
 
-def leave_mark(store: Store, report: Mapping[str, Any]) -> None:
+def publish(store: Store, report: Mapping[str, Any]) -> None:
     """Let every process know how a release stands. Raises StateUnavailable."""
-    mark = {name: report[name] for name in _FIELDS}
-    store.put(keys.RELEASE_MARK, json.dumps(mark).encode(), ttl_seconds=KEEP_SECONDS)
+    last = {name: report[name] for name in _FIELDS}
+    store.put(keys.RELEASE, json.dumps(last).encode(), ttl_seconds=KEEP_SECONDS)
 
 
-class ReleaseMarks(Component):
+class ReleaseGauges(Component):
     """The gauges `mina_release_phase`, `mina_release_share_ratio` and `mina_draining`."""
 
-    name = "releases.marks"
+    name = "releases.gauges"
 
     def __init__(self, context: Context, metrics: Metrics, drain_state: DrainState) -> None:
         self._store = context.store
         self._colour = context.identity.environment
         self._read_at = -math.inf
-        self._mark: Mapping[str, Any] = {}
+        self._last: Mapping[str, Any] = {}
         metrics.gauge(
             "mina_draining",
             "1 while the colour is under a drain order.",
@@ -68,20 +68,20 @@ class ReleaseMarks(Component):
         if now - self._read_at < READ_SECONDS:
             return
         # What is old is worse than nothing: it would show a phase that is long over.
-        self._mark = {}
-        raw = self._store.get(keys.RELEASE_MARK)
-        self._mark = {} if raw is None else json.loads(raw)
+        self._last = {}
+        raw = self._store.get(keys.RELEASE)
+        self._last = {} if raw is None else json.loads(raw)
         self._read_at = now
 
     def _phase(self) -> Values:
-        mark = self._mark
-        if self._colour not in (mark.get("from"), mark.get("to")):
+        last = self._last
+        if self._colour not in (last.get("from"), last.get("to")):
             return {}
-        return {(str(mark["version"]), str(mark["phase"])): 1.0}
+        return {(str(last["version"]), str(last["phase"])): 1.0}
 
     def _share(self) -> Values:
-        mark = self._mark
-        if self._colour not in (mark.get("from"), mark.get("to")):
+        last = self._last
+        if self._colour not in (last.get("from"), last.get("to")):
             return {}
-        share = float(mark["percent"]) / 100
-        return {(str(mark["version"]),): share if self._colour == mark["to"] else 1 - share}
+        share = float(last["percent"]) / 100
+        return {(str(last["version"]),): share if self._colour == last["to"] else 1 - share}
