@@ -22,8 +22,9 @@ def _process(url: str, colour: str, number: int) -> MinaOps:
     app.config.update(
         ENVIRONMENT=colour, APP_VERSION="v2.5.0", REDIS_URL=url, MINA_OPS_INSTANCE=str(number)
     )
-    # No message queue, so that each asks whether the other colour is there, too.
-    return MinaOps(app, socketio=SocketIO(app))
+    # No message queue, so that each asks whether the other colour is there, too. Nothing is served,
+    # so the mode is not the subject; eventlet's own would be chosen where that is installed.
+    return MinaOps(app, socketio=SocketIO(app, async_mode="threading"))
 
 
 @pytest.fixture

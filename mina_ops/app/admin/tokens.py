@@ -109,15 +109,17 @@ class Tokens:
         """
         if version is None or version == self._version:
             return
-        if not version[0] and self._stored:
-            # Redis came back empty. Who holds a token of ours is still who it was.
-            if self._version != version:
-                _log.error("The store lost its tokens; this process goes on with those it knows")
-            self._version = version
-            return
-        register = self._store.read_register(keys.TOKENS)
-        self._stored = {key: one for key, raw in register.entries.items() if (one := _read(raw))}
-        self._version = (register.epoch, register.version)
+        if version[0]:
+            register = self._store.read_register(keys.TOKENS)
+            version = register.epoch, register.version
+            if register.epoch:
+                found = {key: _read(raw) for key, raw in register.entries.items()}
+                self._stored = {key: one for key, one in found.items() if one}
+        # Without an epoch Redis is empty, be it since its version was read a moment ago. Who holds
+        # a token of ours is still who it was.
+        if not version[0] and self._stored and self._version != version:
+            _log.error("The store lost its tokens; this process goes on with those it knows")
+        self._version = version
 
     def tell_use(self) -> None:
         """Tell the store who was used, each at most once a minute; raises StateUnavailable."""

@@ -249,6 +249,22 @@ def test_a_store_that_was_emptied_ends_no_token(make_app: Make, redis_url: str) 
     assert sorted(json.loads(raw)["name"] for raw in entries) == ["ana", "ben"]
 
 
+@pytest.mark.integration
+def test_a_store_that_is_emptied_between_two_questions_ends_no_token(
+    make_app: Make, redis_url: str
+) -> None:
+    app = make_app(REDIS_URL=redis_url)
+    client = app.test_client()
+    kept = make(client, "ana")["token"]
+    runtime = app.extensions["mina_ops"]
+    before = runtime.store.read_version(keys.TOKENS)
+    with redis.Redis.from_url(redis_url) as server:
+        server.flushdb()
+    # As a beat does that read the version a moment before, and a newer one than it knew.
+    runtime.context.guard.tokens.refresh((before[0], before[1] + 1))
+    assert status(client, kept) == 200
+
+
 def test_a_flood_of_wrong_tokens_is_slowed_and_a_right_one_still_passes(
     client: FlaskClient,
 ) -> None:
