@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -205,17 +204,3 @@ def test_another_split_changes_nothing_else_of_the_routes(toml: Path) -> None:
     )
     back = json.loads(configuration.with_split(changed, blue, 1))
     assert back == json.loads(configuration.files(found, blue, 1)["routes"])
-
-
-@pytest.mark.parametrize("dead", ["blue", "green"])
-def test_a_drain_hands_every_session_on_although_an_instance_has_just_died(
-    envoy: Balancer, apps: StandIns, dead: str
-) -> None:
-    eventually(lambda: not unhealthy(envoy))
-    apps.stop_instance(apps.instances[dead][0])
-    apps.fleets["blue"].drain = {"state": "draining"}
-    # Probes notice both while this runs: first who is not ready, then who is dead.
-    for _ in range(30):
-        assert tag_of(sid_of(envoy.get(HANDSHAKE))).startswith("green.")
-        assert (envoy.get("/").status, envoy.get("/").colour) == (200, "blue")
-        time.sleep(0.1)

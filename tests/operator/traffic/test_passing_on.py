@@ -145,3 +145,15 @@ def test_a_tester_reaches_a_colour_without_share_and_nobody_guesses_how(
     for guess in (value[:-1], value + "0", value.upper(), "green"):
         assert balancer.get("/", X_Mina_Tester=guess).colour == "blue"
         assert balancer.get("/", Cookie=f"mina_tester={guess}").colour == "blue"
+
+
+@pytest.mark.parametrize("dead", ["blue", "green"])
+def test_a_drain_hands_every_session_on_although_an_instance_has_died(
+    balancer: Balancer, apps: StandIns, dead: str
+) -> None:
+    apps.stop_instance(apps.instances[dead][0])
+    apps.fleets["blue"].drain = {"state": "draining"}
+    # Until probes have noticed, where there are any.
+    eventually(lambda: all(tag.startswith("green.") for tag in handshakes(balancer, 6)), 10)
+    assert {tag.partition(".")[0] for tag in handshakes(balancer)} == {"green"}
+    assert (balancer.get("/").status, balancer.get("/").colour) == (200, "blue")
