@@ -12,12 +12,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import psutil
 import pytest
 import redis
 
+from mina_ops.app import extension
+from mina_ops.app.runtime import Runtime
 from mina_ops.demo import programs
 from mina_ops.demo.processes import Server, ending_on_signals
 from mina_ops.demo.servers import start_redis
@@ -100,6 +103,26 @@ def _push_request_context() -> None:
     It keeps one request open around a test, and what an app holds in `flask.g`, such as who is
     logged in, would go from one request of the test to the next.
     """
+
+
+@pytest.fixture(autouse=True)
+def _apps_end_with_their_test() -> Iterator[None]:
+    """Close what a test made in this process, but not what its module's fixtures made before.
+
+    Else the threads of some hundred apps go on beside all later tests, and take half a processor.
+    """
+    made: list[Runtime] = []
+
+    def note(*arguments: Any) -> Runtime:
+        made.append(build(*arguments))
+        return made[-1]
+
+    # Not by `monkeypatch`: what a test patches with it is put back before its apps are closed.
+    build, extension._build = extension._build, note
+    yield
+    extension._build = build
+    for runtime in made:
+        runtime.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

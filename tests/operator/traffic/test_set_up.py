@@ -10,6 +10,7 @@ from mina_ops.operator.traffic.nginx.dump import NginxDump
 from tests.operator.balancers import Balancer
 from tests.operator.stand_in import StandIns
 from tests.support.command import MINA_OPS
+from tests.support.wait import eventually
 
 
 def traffic(balancer: Balancer, *words: str) -> Result:
@@ -29,7 +30,8 @@ def test_a_balancer_that_does_not_run_is_no_success(balancer: Balancer) -> None:
     assert done.code == 7
     assert "tart it" in done.stdout
     balancer.start()
-    assert traffic(balancer, "install").code == 0
+    # A controller of Gateways that has just begun follows a moment later.
+    eventually(lambda: traffic(balancer, "install").code == 0, 15)
 
 
 def test_a_forgotten_include_is_named_with_the_line_to_add(nginx: Balancer) -> None:

@@ -133,15 +133,19 @@ Begin = Callable[[Path, StandIns], Balancer]
 
 @pytest.mark.parametrize("kind", ["nginx", "haproxy"])
 def test_nginx_and_haproxy_catch_up_before_they_are_started_too(
-    kind: str, tmp_path: Path, nginx_binary: Path, haproxy_binary: Path
+    kind: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    nginx_binary: Path,
+    haproxy_binary: Path,
 ) -> None:
     with stand_ins() as apps, ExitStack() as stack:
         in_front = nginx_in_front if kind == "nginx" else haproxy_in_front
         binary = nginx_binary if kind == "nginx" else haproxy_binary
         members = []
         for name in ("lb1", "lb2"):
-            (tmp_path / name).mkdir()
-            members.append(stack.enter_context(in_front(tmp_path / name, apps, binary)))
+            # Short, since HAProxy takes no more than 97 letters for the path of a socket.
+            folder = tmp_path_factory.mktemp(name)
+            members.append(stack.enter_context(in_front(folder, apps, binary)))
         first, second = members
         source = f"{MINA_OPS} --config {first.toml}"
         second.driver.apply(green(80))
