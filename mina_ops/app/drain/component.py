@@ -168,7 +168,8 @@ class Drain(Component):
         return self._coordinator.report()
 
     def merge(self, reports: Sequence[Any]) -> Any:
-        return {"remaining": sum(int(report["remaining"]) for report in reports)}
+        # A process of another version of ours may say less.
+        return {"remaining": sum(int(report.get("remaining") or 0) for report in reports)}
 
     def _follow_store(self, now: float) -> None:
         changed_at = self._changed_at
