@@ -10,13 +10,14 @@ STEP_SECONDS = 150  # a share is compared when it is two minutes old
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_a_share_that_the_new_colour_does_not_get_is_paged_once(stand: Stand) -> None:
     stand.plan(QUICK.replace("step_seconds = 0.3", f"step_seconds = {STEP_SECONDS}"))
     release = stand.start("release", "start", "v2")
     stand.until_given(50)
     # Another way in, such as a second load balancer that nobody told us of.
     with traffic(stand.colours["blue"].port, a_second=40):
-        outcome = ended(release, STEP_SECONDS + 200)
+        outcome = ended(release, 3 * STEP_SECONDS)
     assert outcome.code == 0, outcome.err
     told = [entry["reason"] for entry in stand.entries() if entry.get("notice") == "share"]
     assert len(told) == 1
