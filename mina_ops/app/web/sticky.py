@@ -26,6 +26,7 @@ _BUCKETS = 100
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _RANGE = re.compile(r"([0-9]{1,3})-([0-9]{1,3})")
 _LONGEST = 1000
+_KEPT_BY_CACHES = re.compile(r"(^|[\s,])(public|s-maxage|immutable)", re.IGNORECASE)
 
 
 class StickyKeys:
@@ -71,5 +72,5 @@ class StickyKeys:
 
 def _is_public(headers: Iterable[tuple[str, str]]) -> bool:
     return any(
-        name.lower() == "cache-control" and "public" in value.lower() for name, value in headers
+        name.lower() == "cache-control" and _KEPT_BY_CACHES.search(value) for name, value in headers
     )

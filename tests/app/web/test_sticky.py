@@ -13,6 +13,13 @@ from mina_ops import MinaOps
 
 WISH = "mina_key; max-age=31536000; blue=37-100; mina-blue=37-100; green=0-37; except=/static/"
 
+# As nginx and HAProxy read it, too.
+KEPT_BY_CACHES = {
+    "public": "Public, max-age=60",
+    "shared": "max-age=0,s-maxage=60",
+    "immutable": "max-age=60, immutable",
+}
+
 
 @pytest.fixture
 def client() -> Iterator[FlaskClient]:
@@ -22,8 +29,9 @@ def client() -> Iterator[FlaskClient]:
     MinaOps(app)
     app.add_url_rule("/", "page", lambda: "page")
     app.add_url_rule("/static/app.js", "asset", lambda: "asset")
-    public = {"Cache-Control": "Public, max-age=60"}
-    app.add_url_rule("/public", "public", lambda: Response("page", headers=public))
+    for name, said in KEPT_BY_CACHES.items():
+        headers = {"Cache-Control": said}
+        app.add_url_rule(f"/{name}", name, lambda h=headers: Response("page", headers=h))
     yield app.test_client()
     app.extensions["mina_ops"].heartbeat.stop()
 
@@ -52,7 +60,7 @@ def test_nobody_gets_a_key_who_was_not_drawn(client: FlaskClient) -> None:
     assert client.get("/").headers.getlist("Set-Cookie") == []
 
 
-@pytest.mark.parametrize("path", ["/static/app.js", "/public"])
+@pytest.mark.parametrize("path", ["/static/app.js", *(f"/{name}" for name in KEPT_BY_CACHES)])
 def test_what_caches_keep_gets_no_key(client: FlaskClient, path: str) -> None:
     assert cookies(client, path) == []
 
