@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+from contextlib import suppress
 from importlib.util import find_spec
 
 import httpx
@@ -47,7 +48,9 @@ def test_a_worker_that_has_served_max_requests_is_replaced(
     with httpx.Client(base_url=host.url, timeout=10) as client:
         first = client.get("/pid").text
         for _ in range(170):
-            client.get("/pid")
+            # Gunicorn 23 alone, without us, drops the connection after the last of them: 25 of 25.
+            with suppress(httpx.NetworkError, httpx.RemoteProtocolError):
+                client.get("/pid")
 
     def replaced() -> bool:
         ready = httpx.get(f"{host.url}/api/health/ready", timeout=5).status_code == 200

@@ -23,12 +23,13 @@ from mina_ops.operator.database.backup.readiness import Choices
 from mina_ops.operator.database.backup.replace_sqlite import replace_sqlite
 from mina_ops.operator.database.connection import identity, tools
 from mina_ops.operator.database.connection.connect import Database
+from mina_ops.operator.database.connection.drop import drop
 from mina_ops.operator.database.connection.errors import (
     DatabaseUnreachable,
     Refused,
     RestoreFailed,
 )
-from mina_ops.operator.database.connection.queries import quoted, rows, run
+from mina_ops.operator.database.connection.queries import rows, run
 from mina_ops.operator.database.connection.sealed import sealed
 
 _KNOWN = sealed("SELECT 1 FROM pg_database AS d WHERE d.datname = CAST(:name AS pg_catalog.name)")
@@ -167,7 +168,7 @@ def _existing(target: Database, known: Manifest | None) -> Iterator[bool]:
     finally:
         if made and not whole:
             with target.named(_MAINTENANCE).connect(isolation_level="AUTOCOMMIT") as connection:
-                run(connection, f"DROP DATABASE IF EXISTS {quoted(target.database)} WITH (FORCE)")
+                drop(connection, target.database)
 
 
 def _create(target: Database, known: Manifest | None) -> bool:

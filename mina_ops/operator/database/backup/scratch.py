@@ -17,9 +17,10 @@ from mina_ops.errors import AccessDenied
 from mina_ops.operator.database.backup.traits import Traits, may_own
 from mina_ops.operator.database.connection import guest as guests
 from mina_ops.operator.database.connection.connect import Database
+from mina_ops.operator.database.connection.drop import drop
 from mina_ops.operator.database.connection.errors import BackupFailed
 from mina_ops.operator.database.connection.guest import Guest
-from mina_ops.operator.database.connection.queries import quoted, rows, run
+from mina_ops.operator.database.connection.queries import rows, run
 from mina_ops.operator.database.connection.sealed import sealed
 
 PREFIX = "mina_scratch_"
@@ -81,15 +82,11 @@ def empty(database: Database, traits: Traits, owner: Guest | None = None) -> Ite
         yield scratch
     finally:
         with database.connect(isolation_level="AUTOCOMMIT") as connection:
-            _drop(connection, name)
+            drop(connection, name)
 
 
 def _drop_stale(connection: Connection) -> None:
     for row in rows(connection, _STALE, prefix=PREFIX):
         stamp = row.datname.removeprefix(PREFIX).partition("_")[0]
         if stamp.isdigit() and time.time() - int(stamp) > guests.STALE_SECONDS:
-            _drop(connection, row.datname)
-
-
-def _drop(connection: Connection, name: str) -> None:
-    run(connection, f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)")
+            drop(connection, row.datname)

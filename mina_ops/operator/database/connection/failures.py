@@ -33,7 +33,7 @@ def unreachable(name: str, error: Exception) -> DatabaseUnreachable:
 def failed(name: str, error: DBAPIError) -> OperatorError:
     """The error for a statement that failed, in the server's own words."""
     kind = type(error.orig).__name__
-    if kind == "InsufficientPrivilege" or _sqlstate(error) == "42501":
+    if kind == "InsufficientPrivilege" or sqlstate(error) == "42501":
         return AccessDenied(f"The role of this URL lacks a permission on {name}: {said(error)}.")
     if error.connection_invalidated or kind in ("AdminShutdown", "ConnectionTimeout"):
         return DatabaseUnreachable(f"The connection to {name} broke. Try again.")
@@ -47,7 +47,8 @@ def said(error: DBAPIError) -> str:
     return str(text).splitlines()[0].rstrip(".")
 
 
-def _sqlstate(error: DBAPIError) -> str:
+def sqlstate(error: DBAPIError) -> str:
+    """The five characters of SQL's standard for what went wrong; empty where no server said it."""
     found = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
     return str(found or "")
 

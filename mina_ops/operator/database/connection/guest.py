@@ -12,8 +12,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
-from mina_ops.errors import AccessDenied, OperatorError
+from mina_ops.errors import AccessDenied
 from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.connection.queries import literal, quoted, rows, run
 from mina_ops.operator.database.connection.sealed import sealed
@@ -86,13 +87,17 @@ def guest(database: Database) -> Iterator[Guest]:
         yield made
     finally:
         with database.connect(isolation_level="AUTOCOMMIT") as connection:
-            run(connection, f"DROP ROLE IF EXISTS {quoted(made.name)}")
+            _drop(connection, made.name)
 
 
 def _drop_stale(connection: Connection) -> None:
     for row in rows(connection, _STALE, prefix=PREFIX):
         stamp = row.rolname.removeprefix(PREFIX).partition("_")[0]
         if stamp.isdigit() and time.time() - int(stamp) > STALE_SECONDS:
-            # It may own a database that a later command drops.
-            with suppress(OperatorError):
-                run(connection, f"DROP ROLE IF EXISTS {quoted(row.rolname)}")
+            _drop(connection, row.rolname)
+
+
+def _drop(connection: Connection, name: str) -> None:
+    # One that still owns a database that could not be dropped goes with a later command.
+    with suppress(DBAPIError):
+        run(connection, f"DROP ROLE IF EXISTS {quoted(name)}")
