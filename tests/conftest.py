@@ -25,6 +25,7 @@ from mina_ops.demo import programs
 from mina_ops.demo.processes import Server, ending_on_signals
 from mina_ops.demo.servers import start_redis
 from mina_ops.operator.system import patience
+from tests.support import order
 from tests.support.hosts import Hosts, running_hosts
 from tests.support.mariadb import MariaDB, mariadb_program, running_mariadb
 from tests.support.needs import need
@@ -80,8 +81,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("integration")
         if "tests/scripts/" in item.path.as_posix():
             item.add_marker("scripts")
-    # Quick answers first; the sort is stable within each kind.
-    items.sort(key=lambda item: (_has(item, "scripts"), _has(item, "integration")))
+    if hasattr(config, "workerinput"):
+        items.sort(key=order.rank)
+    else:
+        # Quick answers first; the sort is stable within each kind.
+        items.sort(key=lambda item: (_has(item, "scripts"), _has(item, "integration")))
 
 
 def _is_tried_with_newer(item: pytest.Item) -> bool:
