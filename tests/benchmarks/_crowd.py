@@ -36,6 +36,8 @@ class Crowd:
 
     def finish(self) -> list[dict[str, Any]]:
         """Send nothing more, wait for the last answers; their final reports."""
+        for group in self.groups:
+            group.stop()
         return [group.finish(LONGEST_SECONDS / PATIENCE) for group in self.groups]
 
 

@@ -135,7 +135,7 @@ def main() -> int:
 
 
 def _measure_capacity(bench: Bench) -> None:
-    """Events a second that the bare host carries, from clients mixed as the drains' are.
+    """Events a second that the bare host carries, from as many clients, mixed as the drains' are.
 
     Each kind is measured by itself: in one closed loop, those that poll would send less than their
     share, and an event of theirs costs several of a websocket's.
@@ -154,9 +154,9 @@ def _carried(bench: Bench, transports: list[str]) -> float:
     """Events a second of a closed loop on the bare host."""
     with (
         bench.stock("capacity") as (_blue, url),
-        crowd(url, 100, mode="closed", transports=[transports]) as loop,
+        crowd(url, bench.clients, mode="closed", transports=[transports]) as loop,
     ):
-        time.sleep(1)
+        time.sleep(max(1.0, bench.clients / 500))  # so that each has had its first answer
         before, began = loop.sum("acknowledged"), time.monotonic()
         time.sleep(CAPACITY_SECONDS)
         return (loop.sum("acknowledged") - before) / (time.monotonic() - began)

@@ -252,11 +252,15 @@ class Clients:
         assert report is not None
         return report
 
-    def finish(self, timeout: float = 25) -> dict[str, Any]:
-        """Stop sending, wait for the last acknowledgements; the final report."""
+    def stop(self) -> None:
+        """Send nothing more; idempotent."""
         assert self.process.stdin is not None
         self.process.stdin.write("stop\n")
         self.process.stdin.flush()
+
+    def finish(self, timeout: float = 25) -> dict[str, Any]:
+        """Stop sending, wait for the last acknowledgements; the final report."""
+        self.stop()
         report = eventually(lambda: self.final, timeout, "no final report")
         assert report is not None
         return report
