@@ -51,7 +51,7 @@ RELOAD_SETTLE_SECONDS = 0.25
 
 @dataclass
 class OutsideApps:
-    """Four stand-in instances in a process of their own."""
+    """Stand-in instances in a process of their own."""
 
     ports: dict[str, list[int]]
     server: Server
@@ -76,13 +76,14 @@ class OutsideApps:
 
 
 @contextmanager
-def outside_apps(folder: Path) -> Iterator[OutsideApps]:
-    first, second, third, fourth = free_ports(4)
-    ports = {"blue": [first, second], "green": [third, fourth]}
+def outside_apps(folder: Path, each: int = 2) -> Iterator[OutsideApps]:
+    """So many instances of each colour."""
+    free = free_ports(2 * each)
+    ports = {"blue": free[:each], "green": free[each:]}
     argv = [sys.executable, "-m", "tests.operator.stand_in"]
     argv += [f"{n}.{i}:{port}" for n, row in ports.items() for i, port in enumerate(row)]
     environment = {"PYTHONPATH": str(HERE.parents[1])}
-    with start("stand_in", argv, folder, port=first, environment=environment) as server:
+    with start("stand_in", argv, folder, port=free[-1], environment=environment) as server:
         yield OutsideApps(ports, server)
 
 
