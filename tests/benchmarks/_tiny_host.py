@@ -1,4 +1,4 @@
-"""A small host for fleets of real processes: a database, Socket.IO, and one slow page.
+"""A small host for fleets of real processes: a database and Socket.IO.
 
 DATABASE_URL    its database
 REDIS_URL       what mina_ops shares
@@ -7,7 +7,6 @@ REDIS_URL       what mina_ops shares
 from __future__ import annotations
 
 import os
-import time
 
 from flask import Flask
 from flask_socketio import SocketIO
@@ -20,10 +19,3 @@ app.config["SQLALCHEMY_DATABASE_URI"] = os.environ["DATABASE_URL"]
 db = SQLAlchemy(app)
 socketio = SocketIO(app, async_mode="threading")
 MinaOps(app, socketio=socketio, db=db)
-
-
-@app.get("/slow")
-def slow() -> str:
-    """Holds a thread for a second, so that many at once reach many processes."""
-    time.sleep(1)
-    return "done"

@@ -19,8 +19,8 @@ import threading
 import time
 from argparse import Namespace
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from tests.support.postgres import running_postgres
 from tests.support.wait import eventually
 
 HOST_APP = "tests.benchmarks._tiny_host:app"
+FIRST_REQUEST = Path(__file__).with_name("_first_request.py")
 SIZES = (4, 300)
 SESSIONS = 40
 GRACE_SECONDS = 10.0
@@ -152,6 +153,7 @@ def _measure(
         "MINA_OPS_REDIS_TIMEOUT": "0.2",
     }
     workers = ["--preload", "--workers", str(size // 2), "--backlog", "4096"]
+    workers += ["--config", str(FIRST_REQUEST)]
     hosts = Hosts(folder / "hosts")
     plain = database.replace("+psycopg", "")
     try:
@@ -162,7 +164,7 @@ def _measure(
                 folder / "nginx",
                 redis_url,
                 worker="gthread",
-                threads=8,
+                threads=SESSIONS + 20,
                 environment=environment,
                 options=workers,
                 app=HOST_APP,
@@ -170,7 +172,7 @@ def _measure(
             with fleet:
                 colours = (fleet.blue, fleet.green)
                 for colour in colours:
-                    _wake(colour, size // 2)
+                    eventually(partial(_is_whole, colour, size // 2), START_SECONDS, interval=0.25)
                 report.figure(f"start_seconds_{size}", time.monotonic() - began, 1)
                 _all_ready(report, size, colours)
                 report.figure(f"memory_mb_a_process_{size}", _memory(colours, size), 1)
@@ -191,24 +193,9 @@ def _measure(
     )
 
 
-def _wake(colour: Colour, number: int) -> None:
-    """Reach each process once: its heartbeat begins with its first request."""
-
-    def slow(_number: int) -> None:
-        with suppress(httpx.TransportError):
-            httpx.get(f"{colour.server.url}/slow", timeout=60)
-
-    until = time.monotonic() + START_SECONDS
-    with ThreadPoolExecutor(min(400, 3 * number)) as requests:
-        while _reporters(colour) < number:
-            if time.monotonic() > until:
-                raise AssertionError(f"{_reporters(colour)} of {number} are known")
-            list(requests.map(slow, range(3 * number)))
-
-
-def _reporters(colour: Colour) -> int:
+def _is_whole(colour: Colour, number: int) -> bool:
     answer = colour.http.get("/api/metrics/connections").raise_for_status()
-    return int(answer.json()["reporters"])
+    return int(answer.json()["reporters"]) == number
 
 
 def _all_ready(report: Report, size: int, colours: tuple[Colour, ...]) -> None:
