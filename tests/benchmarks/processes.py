@@ -203,7 +203,10 @@ def _all_ready(report: Report, size: int, colours: tuple[Colour, ...]) -> None:
 
     def ready(colour: Colour) -> bool:
         answers = [httpx.get(f"{colour.server.url}/api/health/ready", timeout=10) for _ in "12345"]
-        return all(answer.status_code == 200 for answer in answers)
+        unready = [answer.json() for answer in answers if answer.status_code != 200]
+        if unready:
+            report.say(f"{colour.name} is not ready: {unready[0]}")
+        return not unready
 
     began = time.monotonic()
     eventually(lambda: all(map(ready, colours)), 60, "not ready")

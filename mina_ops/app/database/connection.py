@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 IDLE_SECONDS = 60.0
-"""A connection that nobody used for so long is closed."""
+"""A connection that nobody used for so long is closed, where nobody says how long."""
 
 
 class OwnConnection:
@@ -81,9 +81,9 @@ class OwnConnection:
         with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as link:
             link.shutdown(socket.SHUT_RDWR)
 
-    def rest(self) -> None:
-        """Close the connection if it is idle; called now and then."""
-        if self._kept and time.monotonic() - self._used_at > IDLE_SECONDS:
+    def rest(self, idle_seconds: float = IDLE_SECONDS) -> None:
+        """Close the connection if it has been idle for so long; called now and then."""
+        if self._kept and time.monotonic() - self._used_at > idle_seconds:
             self.close()
 
     def close(self) -> None:

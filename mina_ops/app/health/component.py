@@ -8,9 +8,11 @@ from typing import Any
 
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
+from mina_ops.app.database.connection import IDLE_SECONDS
 from mina_ops.app.health.builtin import BuiltIn
 from mina_ops.app.health.fleet import vouchers
 from mina_ops.app.health.model import READY, Check, Found, Rule
+from mina_ops.app.health.monitor import ENOUGH
 from mina_ops.app.health.readiness import Readiness
 from mina_ops.app.health.registry import Registry
 from mina_ops.app.health.watchdog import Watchdog
@@ -23,6 +25,10 @@ from mina_ops.app.state.drain_state import DrainState
 from mina_ops.errors import ConfigurationError
 
 AI_OUTCOME = "ai_insights"
+# Three hundred processes that each keep a connection between two questions are more than a
+# PostgreSQL takes as it comes (100): the rest would never be ready, and nor would the host's own
+# requests get one.
+CROWDED_IDLE_SECONDS = 0.5
 _LAST_BEAT_SECONDS = 1.0
 
 
@@ -116,7 +122,11 @@ class Health(Component):
         self.registry.settle()
         self.registry.run_due()
         self._siblings.beat(is_ready=self.readiness.is_fit())
-        self._database.rest()
+        self._database.rest(CROWDED_IDLE_SECONDS if self._is_crowded() else IDLE_SECONDS)
+
+    def _is_crowded(self) -> bool:
+        """Whether so many processes are alive that each asks the database only now and then."""
+        return sum(self._presence.summary(colour).processes for colour in self._colours) > ENOUGH
 
     def report(self) -> dict[str, Any]:
         return {"failing": list(self.registry.failing()), "started": self.registry.started}
