@@ -6,7 +6,7 @@ import time
 
 
 class Clock:
-    """Tells the time, by the store's clock once that was asked.
+    """Tells the time by the store's clock, as soon as that was asked; by the wall clock before.
 
     Between two questions it goes on with the monotonic clock. So neither a wall clock that steps
     nor two hosts whose clocks differ by an hour change a figure, an order or a roster.

@@ -1,4 +1,4 @@
-"""What a forked child must do anew: a fork copies locks and flags, but no thread."""
+"""Calls methods in forked children, which inherit locks and flags, but no thread."""
 
 from __future__ import annotations
 

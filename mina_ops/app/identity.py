@@ -1,4 +1,4 @@
-"""Which process of which colour this is."""
+"""Names this process: its colour, release and instance."""
 
 from __future__ import annotations
 

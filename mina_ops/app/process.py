@@ -1,4 +1,4 @@
-"""What a process of the host is for: it serves, it works beside requests, or it runs a command."""
+"""The kind of a process: it serves requests, works beside them, or runs a command."""
 
 from __future__ import annotations
 

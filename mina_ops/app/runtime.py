@@ -1,4 +1,4 @@
-"""All of mina_ops for one app, and the end of it."""
+"""Holds all components of one app, and ends them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The other workers on the same port: whether one of them is ready, and whose turn it is to leave.
+"""Coordinates the gunicorn workers of one port: whether one is ready, and which may leave next.
 
 All workers of a gunicorn answer on one port. A load balancer that asks one of them which leaves or
 starts, and hears that it is not ready, takes every worker of the instance out. So such a worker
@@ -34,7 +34,7 @@ from mina_ops.app.worker import gunicorn_worker
 _log = logging.getLogger(__name__)
 
 TURN_SECONDS = 60.0
-"""So long a worker waits for its turn. Then it leaves all the same, as `max_requests` wants it."""
+"""How long a worker waits for its turn; then it leaves all the same, as `max_requests` demands."""
 
 
 class Siblings:

@@ -104,15 +104,15 @@ class EmitWatcher(ABC):
     def sends(
         self, event: str, data: Any, namespace: str, room: Any, skip: Any, callback: Any
     ) -> bool:
-        """Send an event to this process's clients; False: the server shall do it."""
+        """Send an event to this process's clients; False: the manager shall send it itself."""
 
     @abstractmethod
     def number(self, message: dict[str, Any]) -> None:
-        """Number a message of the queue before anybody gets it; again does nothing."""
+        """Number a message before it goes to the message queue; idempotent."""
 
     @abstractmethod
     def heard(self, message: Mapping[str, Any]) -> AbstractContextManager[None]:
-        """While a message of the queue, ours or another's, is sent to this process's clients."""
+        """Wraps the sending of a message from the queue to this process's clients."""
 
     @abstractmethod
     def changed(self, namespace: str, sid: str) -> None:

@@ -1,1 +1,1 @@
-"""Who may change things, and the record of who did."""
+"""Who may change things (logins, tokens), and the audit log of who did."""

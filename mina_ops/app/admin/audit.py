@@ -1,4 +1,4 @@
-"""The record of every change: who, what, before, after, from where.
+"""The audit log: for every change who made it, what it was, before, after, and from where.
 
 An entry goes to this process's log and to the shared log at once; both are bounded in time. Where
 there is a database, a background thread copies it into `mina_ops_audit`, so a hung database

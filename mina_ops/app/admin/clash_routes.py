@@ -1,4 +1,4 @@
-"""Paths that the host wants as well: said at start, and to whoever asks."""
+"""Reports paths that the host has routes for, too: in the log at start, and over HTTP."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Who was refused: counted, told, and slowed down.
+"""Counts refused callers, slows down those that guess tokens, and tells the audit log.
 
-A right token is never refused for what others guessed: behind a load balancer all may seem to
-come from one address, and an attacker must not lock the operators out. A token of 256 random bits
-cannot be guessed at any speed. What is bounded is what guesses cost: from the eleventh in a minute
-on, an address is answered 429 without a look at the store, and the audit log gets one entry for
-many of them, kept apart from the record of changes, which a flood so cannot push out.
+A valid token is never refused because others guessed: behind a load balancer all may seem to come
+from one address, and an attacker must not lock the operators out. A token of 256 random bits cannot
+be guessed at any speed, so only the cost of guesses is bounded. From the eleventh within a minute
+on, an address gets 429 without a look at the store. Many refusals make one entry of a log of their
+own, so that a flood of them pushes no change out of the audit log.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LONGEST_SILENCE = 3600.0
 
 @dataclass
 class Tale:
-    """What the audit log is told next: how often, why, and from where."""
+    """Refusals that the audit log has not been told of yet: how often, why, and from where."""
 
     reasons: Counter[str] = field(default_factory=Counter)
     addresses: Counter[str] = field(default_factory=Counter)

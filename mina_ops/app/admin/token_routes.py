@@ -22,7 +22,7 @@ _FEW_REFUSALS = 1_000  # entries that the shared log keeps of them
 
 
 class TokenRoutes(Component):
-    """Who may come, over HTTP.
+    """The bearer tokens of this site, over HTTP.
 
     Args:
         count: told on each beat how many were refused, and why.
@@ -55,7 +55,7 @@ class TokenRoutes(Component):
         self._tokens.tell_use()
 
     def listed(self) -> Answer:
-        """All of them, without their secrets."""
+        """List all tokens, without their secrets."""
         self._guard.require()
         used = self._tokens.last_uses()
         now = self._context.clock.now()
@@ -63,7 +63,7 @@ class TokenRoutes(Component):
         return Answer(200, {"tokens": shown})
 
     def create(self) -> Answer:
-        """A new one."""
+        """Make a token; the answer is the only place that shows its secret."""
         actor = self._guard.require()
         body = json_body(contract.SCHEMAS["TokenWanted"])
         lasts = body.get("expires_seconds", contract.EXPIRES_SECONDS["default"])
@@ -73,7 +73,7 @@ class TokenRoutes(Component):
         return Answer(201, {"token": secret, "made": self._shown(made)})
 
     def rotate(self, token_id: str) -> Answer:
-        """A new one in the place of another."""
+        """Make a token in the place of another, which stays valid for a while."""
         actor = self._guard.require()
         require(token_id, contract.ID, "token_id")
         body = json_body(contract.SCHEMAS["TokenRotation"])
@@ -83,7 +83,7 @@ class TokenRoutes(Component):
         return Answer(201, {"token": secret, "made": self._shown(made)})
 
     def revoke(self, token_id: str) -> Answer:
-        """The end of one."""
+        """Revoke a token at once."""
         actor = self._guard.require()
         require(token_id, contract.ID, "token_id")
         ended = self._register.revoke(token_id)

@@ -1,8 +1,8 @@
-"""The tokens that hold: those of settings, and those that admins made, which the store keeps.
+"""The valid bearer tokens: those of settings, and those that admins made, from the store.
 
-A request reads memory. The store is asked on the beat, in the round trip that is made anyway, and
-when somebody bears a token that is not known here, as it may be a second old: then once a second
-at the most, so a flood of wrong tokens costs Redis one look a second for each process.
+A request reads memory. The store is read on each beat, in the round trip that is made anyway. It is
+also read when a request has a token that is unknown here, since that may have been made a second
+ago; once a second at most, so a flood of wrong tokens costs Redis little.
 """
 
 from __future__ import annotations

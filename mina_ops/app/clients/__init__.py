@@ -1,4 +1,4 @@
-"""What runs in a client: mina-stream.js for pages, and the same for Python.
+"""Code that runs in clients: mina-stream.js for pages, and the same for Python.
 
 Needs `python-socketio[client]`, and nothing of the server's half.
 """

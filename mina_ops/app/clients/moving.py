@@ -40,7 +40,7 @@ Handler = Callable[..., Any]
 
 
 class Passenger(Protocol):
-    """Who has something under way on a connection that is about to change."""
+    """Code that sends over the connection, and must be told before and after it changes."""
 
     def settle(self, seconds: float) -> None:
         """Begin nothing more; return when nothing is under way, or after so many seconds."""
@@ -222,7 +222,7 @@ class MovingClient:
         following.start_background_task(self._see_off, old)
 
     def _see_off(self, old: Any) -> None:
-        """Let the server end a connection once nothing is left in it; then end it ourselves."""
+        """Wait until the server ends the old connection, or for 15 s; then close it here."""
         until = time.monotonic() + LET_GO_SECONDS
         while old.connected and time.monotonic() < until:
             old.sleep(0.05)

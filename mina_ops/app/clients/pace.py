@@ -1,4 +1,4 @@
-"""How much a stream sends at a time, and how long it waits for an answer.
+"""Decides how many chunks a stream sends at a time, and how long it waits for an answer.
 
 A slow server is not buried in repeats: without an answer less is under way and the patience grows.
 """

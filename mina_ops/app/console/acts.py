@@ -1,4 +1,4 @@
-"""What an admin does from the page; each act is recorded as its endpoint records it."""
+"""The acts that an admin may do from the page; each is audited as by its own endpoint."""
 
 from __future__ import annotations
 

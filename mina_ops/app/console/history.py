@@ -1,4 +1,4 @@
-"""The last hour of both colours, a point for each minute, read while somebody looks.
+"""The last hour of both colours, one point for each minute; read while somebody looks.
 
 The slices of 10 s that metrics keep for an hour hold it all but the live sessions; of those one
 process of a colour leaves a sample each minute. What was read is kept, so that an open page costs

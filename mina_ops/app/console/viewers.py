@@ -1,4 +1,4 @@
-"""Who looks at the console: the bearer of a token, or of a short session made of a login.
+"""Who may look at the console: the bearer of a token, or of a short session after a login.
 
 A session is a signed cookie for the console's paths alone. Nothing of it is stored: it names the
 token that it was made of, and ends with that token, after 15 minutes without a look, and 12 hours

@@ -1,4 +1,4 @@
-"""What the page needs and no request keeps in memory: read on beats while somebody looks."""
+"""Reads on each beat what the console shows and nothing else keeps in memory, while one looks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mina_ops.app.releases.freeze import Freeze, ReleaseFreeze
 from mina_ops.errors import StateUnavailable
 
 LOOKING_SECONDS = 10.0
-"""So long after the last look a process reads for the page no more."""
+"""How long after the last look at the console a process goes on reading for it."""
 
 _CHANGES = 30
 _FLAG_RECORDS = 400
@@ -57,7 +57,7 @@ class Watching:
         self.failed = False
 
     def look(self) -> None:
-        """Somebody looks: keep reading for a while. The first look reads at once, in bounds."""
+        """Note that somebody looks, so the beats read for 10 s; the first look reads at once."""
         was_idle = not self.looking
         self._looked_at = time.monotonic()
         if was_idle:

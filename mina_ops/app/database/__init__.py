@@ -1,1 +1,1 @@
-"""The host's database as we use it: one connection a process, made like the host's own."""
+"""Our own connection to the host's database: one for each process, made as the host's are."""

@@ -1,4 +1,4 @@
-"""A database driver's blocking calls, made so that they stop no loop and log in no real thread."""
+"""Makes a database driver's blocking calls so that they never stop a gevent or eventlet loop."""
 
 from __future__ import annotations
 

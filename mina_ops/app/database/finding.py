@@ -1,4 +1,4 @@
-"""Where the app's database is. SQLAlchemy is imported only where there is one."""
+"""Finds the app's database. SQLAlchemy is imported only where there is one."""
 
 from __future__ import annotations
 

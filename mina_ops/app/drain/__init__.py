@@ -1,1 +1,1 @@
-"""Moving every live conversation of a colour away, without losing a part of it."""
+"""The drain: hands every live Socket.IO session of a colour over to the other colour."""

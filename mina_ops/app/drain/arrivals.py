@@ -1,9 +1,9 @@
-"""How many of those whom a drain sent away have come to the other colour, and who has not.
+"""Counts how many clients that a drain sent away have come to the other colour, and who has not.
 
-A stock client does not say who it was before, so clients are told by their address and what they
-call themselves. Example: blue closed three sessions of `10.0.0.7 Firefox` and green took in two of
-the same since the order: one has not arrived. A visitor who is new, with the same address and name,
-counts as having arrived.
+A stock client does not say who it was before, so clients are recognised by address and user agent.
+Example: blue closed three sessions of `10.0.0.7 Firefox`, and green has accepted two of the same
+since the order: one has not arrived. A new visitor with the same address and user agent counts as
+an arrival, too.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from mina_ops.app.state import keys
 from mina_ops.errors import StateUnavailable
 
 KEEP_SECONDS = 3600.0
-# Who comes before this process has heard of the order is remembered so long.
+# A client may come before this process has read the order, so newcomers are kept for this long.
 _HEARSAY_SECONDS = 5.0
-# A controller asks twice a second, and so may several consoles.
+# How long an answer of the store is used again: a controller and several consoles ask at a time.
 _FRESH_SECONDS = 0.4
 MOST_NAMES = 50
 _AWAY, _HERE = "away ", "here "
@@ -34,7 +34,7 @@ _Tallies = dict[str, Counter[str]]
 
 
 class Arrivals(Component):
-    """Counts clients that leave this colour by a drain, and those that come from another's."""
+    """Counts clients that this colour's drain closed, and those that come while another drains."""
 
     name = "drain.arrivals"
 
@@ -47,7 +47,11 @@ class Arrivals(Component):
         self._last: tuple[str, float, dict[str, Any]] | None = None
 
     def beat(self, now: float) -> None:
-        """Tell the store; raises `StateUnavailable`, and tells the same later then."""
+        """Add the counts to the store.
+
+        Raises:
+            StateUnavailable: the store is away; the counts are kept for the next beat.
+        """
         sessions = self._connections.sessions
         if sessions is None:
             return
@@ -60,10 +64,10 @@ class Arrivals(Component):
         self._save()
 
     def status(self) -> dict[str, Any]:
-        """Of those sent away: how many, how many have arrived, and the first 50 who have not.
+        """`sent_away`, `arrived` (counts), `not_arrived` (the 50 clients with most sessions).
 
-        Asks the store, at most some twice a second; null where that does not answer, and without
-        an order.
+        Reads the store, at most every 0.4 s. The counts are None without an order, and when the
+        store does not answer.
         """
         order = self._drain.order
         if order is None:
@@ -99,7 +103,7 @@ class Arrivals(Component):
         tally[f"{what}{session.client} {session.agent}"] += 1
 
     def _save(self) -> None:
-        """Add what was counted, once, also where an answer of the store was lost."""
+        """Add what was counted to the store; exactly once, also when an answer was lost."""
         while self._unsure is not None or self._waiting:
             if self._unsure is None:
                 self._unsure = uuid.uuid4().hex, dict([self._waiting.popitem()])
@@ -109,7 +113,7 @@ class Arrivals(Component):
 
 
 def summed(tally: dict[str, float]) -> dict[str, Any]:
-    """What the tally of one order comes to. Pure."""
+    """The body of `Arrivals.status` from the tally of one order. Pure."""
     away = {n.removeprefix(_AWAY): round(v) for n, v in tally.items() if n.startswith(_AWAY)}
     missing = {name: sent - round(tally.get(_HERE + name, 0)) for name, sent in away.items()}
     late = sorted(((n, name) for name, n in missing.items() if n > 0), reverse=True)

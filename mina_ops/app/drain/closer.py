@@ -1,12 +1,13 @@
-"""Lets sessions go one by one, each through the same steps, without ever waiting for one.
+"""Closes the sessions of a process, each in four steps, and never waits for a single one.
 
-    ask     session:handoff is sent; the client stops sending and acknowledges, in whichever
-            namespace; while it connects elsewhere (session:moving) it has more time for that
-    settle  handlers that ran then end, holds end, the outbound queue is empty for a moment
-    close   the transport ends as when a network breaks, so clients reconnect by themselves
-    end     the websocket's request ends; that of a stalled peer is cut
+    ask     session:handoff is sent in each namespace; the client stops sending and acknowledges
+            in one of them. A client that says it is connecting elsewhere (session:moving) gets
+            more time
+    settle  handlers that ran at that moment end, holds end, the outbound queue is empty for 50 ms
+    close   the transport ends as if the network broke, so clients reconnect by themselves
+    end     the websocket's request ends; the connection of a stalled peer is cut
 
-All steps of all sessions are taken by one task that calls `tick`, so nothing here needs a lock.
+One task calls `tick` and takes all steps of all sessions, so nothing here needs a lock.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ from mina_ops.app.sessions.sessions import Sessions
 
 _log = logging.getLogger(__name__)
 
-# An empty queue may have its last packet under way; measured: 50 ms lose none (docs/drain.md).
+# When the queue is empty, its last packet may still be on the way to the socket. Measured: with
+# 50 ms no packet is lost (docs/drain.md).
 SETTLE_SECONDS = 0.05
-# How long a client may take to connect elsewhere before it lets go here.
+# How long a client that said session:moving may take until it acknowledges.
 MOVE_SECONDS = 5.0
 # How long after the deadline the body of a chunk may still run.
 LATE_SECONDS = 30.0
@@ -41,15 +43,15 @@ class Closer:
     """Closes the sessions of one process.
 
     Args:
-        ack_seconds: how long a client may take to acknowledge a hand-off.
-        cut_seconds: how long a stalled peer is borne with.
+        ack_seconds: how long a client may take to acknowledge `session:handoff`.
+        cut_seconds: how long to wait for a peer that reads nothing, before it is cut.
     """
 
     def __init__(
         self, sessions: Sessions, holds: Holds, *, ack_seconds: float, cut_seconds: float
     ) -> None:
         self.forced: dict[str, str] = {}
-        """Sessions that were closed before their work was done, or cut -> why."""
+        """Sid -> why, for sessions that were closed before their work was done, or cut."""
         self._sessions = sessions
         self._server = sessions.server
         self._holds = holds
@@ -62,28 +64,28 @@ class Closer:
 
     @property
     def busy(self) -> bool:
-        """Whether a session is on its way out."""
+        """Whether a session has been asked to leave and is not gone yet."""
         return bool(self._leaving)
 
     def follow(self, plan: Plan) -> None:
-        """Let sessions go by a new plan from now on."""
+        """Ask sessions to leave by a new plan from now on."""
         self._schedule = Schedule(plan, self._staying, self._is_live, self._holds.sids)
 
     def announce(self, payload: dict[str, Any]) -> None:
-        """Tell each session `server:draining`, never over the message queue, beside all else."""
+        """Send `server:draining` to each session of this process, in a task of its own."""
         self._telling.announce(payload)
 
     def stop_announcing(self) -> None:
-        """Tell nobody else: the drain was cancelled."""
+        """Send `server:draining` to nobody else: the drain was cancelled."""
         self._telling.stop()
 
     def tick(self, deadline: float, payload: dict[str, Any], *, release: bool = True) -> None:
-        """Take every step that is due.
+        """Take every step that is due; call it every 50 ms or so.
 
         Args:
             deadline: when unfinished work is no longer waited for, on the monotonic clock.
-            payload: of `session:handoff`.
-            release: whether sessions are still let go, or only those on their way out.
+            payload: that of `session:handoff`.
+            release: whether more sessions are asked to leave; False only finishes those that were.
         """
         self._slowness.tick()
         if release:
@@ -100,7 +102,7 @@ class Closer:
         self._holds.streams.let_go(d.session for d in before if d.session.leaving)
 
     def _cut_after(self) -> float:
-        """How long a stalled peer is borne with, now."""
+        """Seconds to wait for a stalled peer, as things are now."""
         return self._cut_seconds + self._slowness.extra_seconds
 
     def _release(self, deadline: float, payload: dict[str, Any]) -> None:
@@ -108,7 +110,7 @@ class Closer:
         yielder = Yielder(self._server)
         scheduled = [] if self._schedule is None else list(self._schedule.due(now))
         due = self._staying() if now >= deadline else scheduled
-        # Before its client can be on the other colour.
+        # Before the client can be on the other colour: that one must find the stream kept by us.
         self._holds.streams.keep(due)
         for session in due:
             self._telling.tell(session)
@@ -128,7 +130,7 @@ class Closer:
         def acknowledged(*_answer: Any) -> None:
             departure.is_answered = True
             self._begin_nothing_more(departure)
-            # At once, since the client's next chunk may be with the other colour already.
+            # At once: the client's next chunk may have reached the other colour already.
             self._holds.streams.let_go([session])
 
         session.moving_at = None
@@ -156,7 +158,7 @@ class Closer:
             self._settle(departure, now, deadline)
 
     def _has_had_its_time(self, departure: Departure, now: float) -> bool:
-        """Whether its client answered, or took too long; from then on no chunk is begun here."""
+        """Whether the client answered or took too long; from then on no chunk is begun here."""
         session = departure.session
         patience = self._ack_seconds
         if session.moving_at is not None:
@@ -168,14 +170,15 @@ class Closer:
 
     def _begin_nothing_more(self, departure: Departure) -> None:
         if departure.is_answered:
-            # What the client sent before it answered.
+            # Also wait for what the client sent before it answered.
             departure.waited_for |= departure.session.running
         departure.has_had_its_time = True
         departure.session.leave()
 
     def _settle(self, departure: Departure, now: float, deadline: float) -> None:
         session = departure.session
-        # Not what came later: of a client that goes on sending, something runs at any time.
+        # Handlers that began later are not waited for: a client that never stops sending would
+        # keep its session open for ever.
         running = departure.waited_for & session.running
         working = bool(running) or session.receiving > 0 or session.sid in self._holds.sids()
         if working:
@@ -197,10 +200,11 @@ class Closer:
             self._close(departure)
 
     def _patience_ends(self, departure: Departure, deadline: float) -> float:
-        """When work of a session is no longer waited for.
+        """When work of a session is no longer waited for, on the monotonic clock.
 
-        Later than the deadline for a chunk whose body runs: no other follows it here, and cut off
-        it might be handled again elsewhere. A drain that is late then says so and loses nothing.
+        The body of a chunk may run beyond the deadline: no other chunk follows it here, and if it
+        were cut off, the other colour might handle the chunk again. The drain is then late, and its
+        status says so, but nothing is lost.
         """
         session = departure.session
         asked = departure.asked_at + self._ack_seconds
@@ -211,7 +215,7 @@ class Closer:
         return max(deadline, asked) + self._slowness.extra_seconds
 
     def _is_quiet(self, session: Session) -> bool:
-        """Nothing waits to be sent, and a polling client is there to be told of the close."""
+        """Whether nothing waits to be sent, and a polling client has a poll open to be answered."""
         socket = self._sessions.socket(session.sid)
         if socket is None:
             return True
@@ -234,13 +238,14 @@ class Closer:
 
         def close() -> None:
             try:
-                # Never wait: the queue of a client that is gone is never joined. And no CLOSE
-                # packet (abort): python-socketio's clients would take it for the end and never
-                # come back. What is in the queue is sent first all the same.
+                # wait=False: the queue of a client that is gone is never emptied, so waiting for
+                # that would never end. abort=True sends no CLOSE packet: python-socketio's clients
+                # would take it for the end and never reconnect. What is in the queue is sent all
+                # the same.
                 socket.close(wait=False, abort=True)
                 if self._server.eio.async_mode == "eventlet":
-                    # Its reader sits in recv on a socket that the writer is about to close, and
-                    # would for ever. Before the writer runs: afterwards there is no such socket.
+                    # The writer closes the socket in which the reader waits in recv; under eventlet
+                    # the reader would never wake. So wake it first, while the socket is open.
                     stop_reading(link)
             finally:
                 closed.set()
@@ -253,15 +258,15 @@ class Closer:
             self._leaving.pop(departure.session.sid, None)
             return
         if departure.closed_at is not None and now - departure.closed_at >= self._cut_after():
-            # A peer that sleeps has not taken the close yet. What was sent to it lies with the
-            # kernel, which delivers it all the same; only what did not get so far is lost.
+            # A peer that reads nothing has not seen the close yet. The kernel holds what was sent
+            # and still delivers it; what was in our queue is lost, and reported.
             if not departure.has_taken_all:
                 self._force(departure.session.sid, "does not close")
             cut(link)
             self._leaving.pop(departure.session.sid, None)
 
     def _give_up(self, departure: Departure) -> None:
-        """Take a session out of the count although its disconnect handler has not ended."""
+        """Count a session as gone although its disconnect handler has not ended."""
         sid = departure.session.sid
         self._force(sid, "its disconnect handler hangs")
         socket = self._sessions.socket(sid)

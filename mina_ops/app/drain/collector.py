@@ -1,8 +1,8 @@
-"""Keeps Python's garbage collector from stopping a process while sessions move.
+"""Puts off full garbage collections while sessions move.
 
-A full collection looks at every object at once: with 5,000 sessions that is half a second in which
-nobody is answered, and a process that lets them go, or takes them in, runs into one every few
-seconds (docs/drain.md). Young objects are collected as always, and full collections later.
+A full collection looks at every object: with 5,000 sessions it stops the process for half a second,
+and a process that closes or accepts that many starts one every few seconds (docs/drain.md). Young
+objects are collected as always.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import time
 
-# Not for ever: a host may make garbage that only a full collection finds.
+# At most this long: a host may make garbage that only a full collection finds.
 MOST_SECONDS = 300.0
 _NEVER = 1_000_000
 
@@ -23,7 +23,10 @@ class Collector:
         self._since: float | None = None
 
     def put_off(self) -> None:
-        """No full collection from now on; called again after 5 minutes, it lets them happen."""
+        """No full collection from now on; call it on each beat.
+
+        After 5 minutes of calls full collections happen again, until `resume` was called.
+        """
         now = time.monotonic()
         if self._since is None:
             self._since = now
@@ -35,7 +38,7 @@ class Collector:
             self._restore()
 
     def resume(self) -> None:
-        """Full collections happen as before; idempotent."""
+        """Let full collections happen as before; idempotent."""
         self._restore()
         self._since = None
 

@@ -1,4 +1,4 @@
-"""The drain of one app: orders for the colour, obeyed by this process."""
+"""The component that gives drain orders to the colour, and lets this process obey them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from mina_ops.app.web.answers import Answer
 from mina_ops.app.web.in_flight import InFlight
 from mina_ops.errors import StateUnavailable
 
-# The last sessions of a colour have arrived at the other so long after its deadline.
+# After a drain's deadline, the last sessions may take this long to arrive at the other colour.
 _ARRIVAL_SECONDS = 5.0
 
 
@@ -41,10 +41,10 @@ class Drain(Component):
     """Hands every live session of a colour over to the other, when it is ordered to.
 
     Args:
-        connections: whose sessions are handed over.
-        drain_state: kept up to date here, for the other features.
-        kept: told of the streams of sessions that leave.
-        siblings: the other workers on this port, of which not all leave at a time.
+        connections: have the sessions that are handed over.
+        drain_state: written here, read by the other features.
+        kept: tells the other colour which streams are still handled here.
+        siblings: the other workers on this port; they must not all leave at a time.
     """
 
     name = COMPONENT
@@ -66,7 +66,7 @@ class Drain(Component):
         self._drain_state = drain_state
         self._orders = Orders(context.store, self._identity, context.audit)
         self.order: Order | None = None
-        """The order that our colour is under."""
+        """The order that our colour is under; None: it serves."""
         self._seen: dict[str, Order | None] = {}
         self._deadlines: dict[Order, float] = {}
         self._refreshed_at = 0.0
@@ -112,6 +112,8 @@ class Drain(Component):
         self, author: Author, *, grace_seconds: float | None = None, force: bool = False
     ) -> bool:
         """Order the colour to drain; idempotent. True if the order is new.
+
+        A second order may only bring the deadline of the first one forward.
 
         Raises:
             Conflict: another colour drains, and this is not forced.
@@ -179,7 +181,7 @@ class Drain(Component):
         for colour, seen in orders.items():
             self._drain_state.ordered(colour, _id_of(seen))
         if found is None and ours is not None:
-            # A cancelled order would still lie there: the store lost ours.
+            # A cancelled order would still be in the store, so the store lost ours: write it again.
             self._orders.keep(ours, now)
             return
         if found is not None and self._is_of_the_last_release(found, now):
@@ -187,8 +189,8 @@ class Drain(Component):
             return
         with self._ordering:
             if self._changed_at != changed_at:
-                # A request changed the order while it was read. Example: the order was read, then
-                # a request took it back; obeying what was read would drain a colour that serves.
+                # A request changed the order after it was read. Example: it was read, then a
+                # request cancelled it; to obey what was read would drain a colour that serves.
                 return
             self._set_order(found)
         if found is not None and time.monotonic() - self._refreshed_at > KEEP_SECONDS / 10:
@@ -196,7 +198,7 @@ class Drain(Component):
             self._orders.refresh(found, now)
 
     def _is_of_the_last_release(self, order: Order, now: float) -> bool:
-        """Whether an order that is over is obeyed by nobody but processes of a newer release."""
+        """Whether an order is over, and all processes of the colour run a newer release."""
         summary = self._presence.summary()
         if summary.age_seconds is None or not order.is_outlived(now, self._identity.version):
             return False
@@ -217,7 +219,7 @@ class Drain(Component):
 
     def _pursue(self, now: float) -> None:
         order, leaving = self.order, self._leaving.goal
-        # Before the first session is told: that makes enough objects for a full collection.
+        # Before the first session is told, since telling makes enough objects for a collection.
         self._put_off_collections(now)
         if order is None:
             self._deadlines.clear()
@@ -231,7 +233,7 @@ class Drain(Component):
         self._coordinator.pursue(goal)
 
     def _is_idle(self) -> bool:
-        """Nothing to drain here; asked by a signal handler."""
+        """Whether there is nothing to drain here; takes no lock, for a signal handler calls it."""
         sessions = self._connections.sessions
         busy = sessions is not None and (sessions.any_live() or sessions.in_flight())
         return not self._heartbeat.running or not (busy or self._holds.active())
@@ -255,7 +257,7 @@ class Drain(Component):
         return self._context.clock.now()
 
     def admit(self, environ: Mapping[str, Any]) -> Refusal | None:
-        """Turn new sessions away while this process drains; an `Admission`."""
+        """Refuse new sessions while this process drains; an `Admission`."""
         if self.state is State.SERVING:
             return None
         body = {"status": str(self.state), "environment": self._identity.environment}

@@ -1,4 +1,4 @@
-"""Drains this process: one task that lives from an order until nobody is left."""
+"""Drains this process with one task, which runs from an order until no session is left."""
 
 from __future__ import annotations
 
@@ -22,15 +22,21 @@ from mina_ops.app.web.in_flight import InFlight
 _log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.05
-# A request of so many seconds is waited for, however late it came.
+# A request that came after the order is waited for once it has run this long: it is a long one.
 _SHORT_SECONDS = 1.0
-# Clients that were told spread their reconnects over so long.
+# Clients that get `server:draining` spread their reconnects over this time.
 JITTER_MS = 1000
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What the process shall do: be drained by `deadline`, on the monotonic clock."""
+    """By when the process shall be drained.
+
+    Attributes:
+        order_id: the order's id, or `LEAVING` where the process drains because it ends.
+        deadline: on the monotonic clock.
+        deadline_unix: the same moment in seconds since the epoch, for clients.
+    """
 
     order_id: str
     deadline: float
@@ -38,9 +44,9 @@ class Goal:
 
 
 class Coordinator:
-    """Drains this process towards a goal, and knows how far it is.
+    """Drains this process towards a goal, and reports how far it is.
 
-    Each change of its state is told to the peers by a beat of the heartbeat.
+    After each change of its state it wakes the heartbeat, which tells the peers.
     """
 
     def __init__(
@@ -114,7 +120,7 @@ class Coordinator:
         else:
             self._closer.forced.clear()
         self._drain_state.process = State.DRAINING
-        # Here, not in the task: without a session that ends before its first step.
+        # Not in the task: where no session is live, the task ends before its first tick.
         if self._connections.raw_pings is not None:
             self._connections.raw_pings.close_all()
         self._initial = 0 if sessions is None else len(sessions.live())
@@ -150,7 +156,10 @@ class Coordinator:
             self._context.heartbeat.poke()
 
     def _finished(self) -> bool:
-        """End the task, unless there is something left to do; decided under the lock."""
+        """Whether the task may end, as nothing is left to do; then notes that it does.
+
+        Decided under the lock, so that `pursue` starts a new task or this one sees the new goal.
+        """
         with self._lock:
             closer = self._closer
             if self.goal is None:
@@ -169,9 +178,10 @@ class Coordinator:
         return bool(self._holds.active()) or self._requests_last()
 
     def _requests_last(self) -> bool:
-        """Whether requests are waited for: those from before the order, and any long one.
+        """Whether requests of the host are still waited for, until the deadline.
 
-        Not beyond the deadline. A process that leaves for itself has a server that waits for them.
+        Those are requests that began before the order, or that have run for over a second. In a
+        process that is about to end, the server itself waits for its requests.
         """
         goal = self.goal
         if goal is None or goal.order_id == LEAVING or time.monotonic() >= goal.deadline:
@@ -206,7 +216,7 @@ class Coordinator:
             self._closer.tick(deadline, payload, release=goal is not None)
 
     def _abandon(self, late_seconds: float) -> None:
-        """Give up on handlers that run on although their sessions were closed long ago."""
+        """Stop waiting for handlers that run on although their sessions were closed long ago."""
         sessions = self._connections.sessions
         patience = self._settings.drain_ack_seconds + 2 * self._settings.drain_cut_seconds
         if sessions is not None and late_seconds > patience and not sessions.any_live():

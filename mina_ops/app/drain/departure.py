@@ -1,4 +1,4 @@
-"""How far one session is on its way out."""
+"""The state of one session that was asked to leave; `closer.py` moves it on."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ from mina_ops.app.sessions.session import Session
 
 @dataclass
 class Departure:
-    """A session on its way out."""
+    """A session that was asked to leave. Moments are on the monotonic clock; None: not yet."""
 
     session: Session
     asked_at: float
     waited_for: set[int]
-    """Handlers that ran when it was asked, or when it answered: those are let end."""
+    """Handlers that ran when it was asked, or when it answered: these may end first."""
     is_answered: bool = False
+    """Whether its client acknowledged."""
     has_had_its_time: bool = False
+    """Whether its client acknowledged or took too long; no chunk is begun here any more."""
     quiet_since: float | None = None
+    """Since when nothing waits to be sent."""
     settling_since: float | None = None
+    """Since when none of its handlers, chunks and holds is waited for."""
     closing: Event | None = None
+    """Set when the close has ended, the host's disconnect handlers with it."""
     closing_since: float = 0.0
     closed_at: float | None = None
     has_taken_all: bool = True

@@ -17,7 +17,7 @@ Spawn = Callable[[Callable[[], None]], Any]
 
 
 LONGEST_NAME = 128
-"""Characters of a hold's kind and name that are kept of each: 20 names of 900 KB were 67 MB."""
+"""Characters kept of a hold's kind, and of its name: clients once gave names of 900 KB."""
 
 
 class Hold:
@@ -48,7 +48,7 @@ class Hold:
         self.release()
 
     def flush(self) -> None:
-        """Save what the work has so far, then let go; if that fails the hold stays and says so."""
+        """Save what the work has so far, then release; if that fails, log it and keep the hold."""
         if self._flush is None:
             _log.warning("Hold %s has no flush; it is given up", self.name)
             return
@@ -64,12 +64,12 @@ class Holds:
     """All holds of a process.
 
     Args:
-        streams: the same for streams: which are still in work here.
+        streams: keeps the streams of sessions that are asked to leave.
     """
 
     def __init__(self, streams: Kept) -> None:
         self.streams = streams
-        # Without a lock: a signal handler asks too. Each step on the dict is atomic.
+        # No lock, since a signal handler asks, too; each single step on a dict is atomic.
         self._active: dict[Hold, None] = {}
 
     def take(self, kind: str, name: str, flush: Flush | None, sid: str | None) -> Hold:
@@ -95,14 +95,14 @@ class Holds:
         return {hold.sid for hold in self.active() if hold.sid is not None}
 
     def flush_all(self, spawn: Spawn) -> None:
-        """Begin to flush every hold, each once and beside the others."""
+        """Begin to flush every hold, each once, all at the same time."""
         for hold in self.active():
             if hold.flush_began_at is None:
                 hold.flush_began_at = time.monotonic()
                 spawn(hold.flush)
 
     def give_up(self, patience_seconds: float) -> list[str]:
-        """Drop holds whose flush began so long ago; returns their names."""
+        """Drop holds whose flush began `patience_seconds` ago or earlier; returns their names."""
         now = time.monotonic()
         late = [
             hold
@@ -115,6 +115,6 @@ class Holds:
 
 
 def _label(text: str) -> str:
-    """What a status, a log and a terminal can show of a name that may be a client's own text."""
+    """A name, short and printable: it may be a client's text, and goes to logs and terminals."""
     short = text[:LONGEST_NAME]
     return "".join(c if c.isprintable() else "?" for c in short) + ("..." if text != short else "")

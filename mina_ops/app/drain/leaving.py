@@ -1,4 +1,4 @@
-"""A process that shall end drains itself first, whatever its colour does."""
+"""Lets a process that is about to end drain itself first, also while its colour serves."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from mina_ops.app.worker import gunicorn_worker
 
 _log = logging.getLogger(__name__)
 
-# A recycled worker's successor starts only when it has ended, so it leaves quickly.
+# gunicorn starts the successor of a recycled worker only when that has ended, so it hurries.
 RECYCLE_GRACE_SECONDS = 5.0
-# From the signal to the drain, and from its end to the server's own handler.
+# One beat may pass from the signal to the drain, another from the drain to the server's handler.
 _TWO_BEATS = 2
 
 
@@ -27,9 +27,9 @@ class Leaving:
     """Turns SIGTERM, or gunicorn's `max_requests`, into a goal for this process.
 
     Args:
-        siblings: of the workers that have served `max_requests`, one leaves at a time.
+        siblings: let one worker at a time leave, of those that have served `max_requests`.
         is_idle: see `Termination`.
-        end: called once the process is drained, just before the server's own handler.
+        end: called once, when the process is drained, just before the server's own handler.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Leaving:
         end: Callable[[], None],
     ) -> None:
         self.goal: Goal | None = None
-        """Set once this process is on its way out."""
+        """Set when this process begins to leave; None before."""
         self._settings = settings
         self._siblings = siblings
         self._end = end
@@ -56,17 +56,17 @@ class Leaving:
         return self.goal is not None and not self._termination.asked
 
     def at_start(self) -> None:
-        """Take over what a worker set up after our `init_app`; once in each process."""
+        """Put our handler before those that the worker set after `init_app`; once per process."""
         if self._settings.drain_on_sigterm:
             self._termination.reinstall()
             self._termination.take_over_recycling()
 
     def close(self) -> None:
-        """Leave SIGTERM to the handler that was there before."""
+        """Give SIGTERM back to the handler that was there before."""
         self._termination.remove()
 
     def beat(self, now: float, *, drained: bool) -> None:
-        """Set out when this process shall end; let it end once it is drained."""
+        """Begin to leave when the process was asked to end; end it once it is drained."""
         termination = self._termination
         if self._settings.drain_on_sigterm:
             termination.reinstall()
@@ -75,7 +75,7 @@ class Leaving:
         if self.goal is None and (termination.asked or self._shall_recycle()):
             grace = self._grace(recycled=not termination.asked)
             _log.info("This process shall end; it drains first, within %g s", grace)
-            # Before anybody hears that it drains, so that its port is ready all the while.
+            # Before others hear that it drains: its siblings keep the port ready meanwhile.
             self._siblings.look()
             self.goal = Goal(LEAVING, time.monotonic() + grace, now + grace)
         elif self.goal is not None and drained and not self._ending:
@@ -86,7 +86,7 @@ class Leaving:
         return self._termination.shall_recycle and self._siblings.may_leave()
 
     def _grace(self, *, recycled: bool) -> float:
-        """Seconds to leave within, so that the server's own patience is not used up."""
+        """Seconds in which to drain, so that the server does not kill the process before."""
         settings = self._settings
         longest = RECYCLE_GRACE_SECONDS if recycled else math.inf
         worker = gunicorn_worker()

@@ -1,6 +1,6 @@
-"""Orders, and the plan by which sessions are let go. Pure: no I/O, no clock.
+"""Drain orders, and the plan by which sessions are asked to leave. Pure: no I/O, no clock.
 
-A process, and its colour, goes through these states (see `mina_ops.app.state.drain_state`):
+A process and its colour go through these states (see `mina_ops.app.state.drain_state`):
 
 serving --order--> draining --nobody left--> drained
    ^                  |                         |
@@ -15,16 +15,16 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-# An order fades when its colour has had no process for so long after its deadline.
+# An order expires when no process of its colour has refreshed it for this long.
 KEEP_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
 class Order:
-    """An order to drain a colour, or (`cancelled`) the word that it was taken back.
+    """An order to drain a colour, or (`cancelled`) the record that it was taken back.
 
-    Times are seconds since the epoch. A cancelled order stays where it was, so that an order that
-    the store lost is told from one that was taken back.
+    Times are seconds since the epoch by the store's clock. A cancelled order stays in the store: if
+    there is none at all, the store has lost it, and processes that obey it write it again.
     """
 
     order_id: str
@@ -33,8 +33,9 @@ class Order:
     deadline: float
     grace_seconds: float
     version: str = "unknown"
-    """Release that the colour ran then; another one is not meant."""
+    """Release that the colour ran when it was given; it is not meant for a later one."""
     force: bool = False
+    """Whether it was given although another colour drained."""
     cancelled: bool = False
 
     def tightened(self, now: float, grace_seconds: float) -> Order:
@@ -48,20 +49,20 @@ class Order:
         return min(max(0.0, self.deadline - now), self.grace_seconds)
 
     def is_outlived(self, now: float, version: str) -> bool:
-        """Whether it is over and a process of this release was deployed since."""
+        """Whether its deadline has passed and it was given to another release than this one."""
         return not self.cancelled and now > self.deadline and version != self.version
 
     def keep_seconds(self, now: float) -> float:
-        """How long the store shall keep it."""
+        """Seconds until the store may forget it."""
         return max(0.0, self.deadline - now) + KEEP_SECONDS
 
     def to_bytes(self) -> bytes:
-        """The order as it lies in the store."""
+        """The order as the store keeps it."""
         return json.dumps(asdict(self), sort_keys=True).encode()
 
 
 def order_from(raw: bytes | None) -> Order | None:
-    """The order that `to_bytes` made; None for nothing."""
+    """The order that `to_bytes` wrote; None for None."""
     return None if raw is None else Order(**json.loads(raw))
 
 
@@ -104,25 +105,25 @@ def iso(moment: float) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """Lets sessions go evenly from `start` to `end`.
+    """Spreads departures evenly from `start` to `end`, on the monotonic clock.
 
-    It looks at who is left and how long: whatever held it up is made up for over the whole rest,
-    never in one burst.
+    It divides those who are left by the time that is left. So a delay is made up for over the whole
+    rest, never in one burst.
     """
 
     start: float
     end: float
 
     def due(self, waiting: int, since: float, now: float) -> float:
-        """How many of those who wait shall be let go for the time from `since` to `now`."""
+        """How many of the `waiting` sessions shall leave for the time from `since` to `now`."""
         if now >= self.end:
             return float(waiting)
         return waiting * max(0.0, now - since) / (self.end - since)
 
 
 def plan(now: float, seconds_left: float, tail: float) -> Plan:
-    """A plan that ends `tail` seconds before the deadline, so that the last one is gone by then.
+    """A plan that ends `tail` seconds (at most a quarter of the time) before the deadline.
 
-    The tail takes at most a quarter of what is left.
+    So the last session that is asked has time to leave.
     """
     return Plan(now, now + seconds_left - min(tail, seconds_left / 4))

@@ -1,4 +1,4 @@
-"""Drain orders in the shared store: begun, tightened, cancelled, kept alive."""
+"""Drain orders in the shared store: begin, bring forward, cancel, refresh."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ _TOO_MANY = "Another order was written at the same moment; look at it, then retr
 
 
 class Orders:
-    """The orders of all colours, and who gave them. Every call may raise `StateUnavailable`.
+    """Reads the orders of all colours, writes that of our own; may raise `StateUnavailable`.
 
     Args:
-        identity: names the colour whose order is begun and cancelled here.
+        identity: names our own colour.
+        audit: is told of each change.
     """
 
     def __init__(self, store: Store, identity: Identity, audit: Audit) -> None:
@@ -37,7 +38,7 @@ class Orders:
 
     @property
     def keys(self) -> list[str]:
-        """Where the orders of all colours are."""
+        """The store's keys of the orders of all colours."""
         return list(self._keys.values())
 
     def read_all(self, found: Mapping[str, bytes] | None) -> dict[str, Order | None]:
@@ -105,7 +106,7 @@ class Orders:
         self._store.put_new(self._key, raw, ttl_seconds=order.keep_seconds(now))
 
     def refresh(self, order: Order, now: float) -> None:
-        """Put off the day on which an order that is obeyed fades."""
+        """Let an order that is still obeyed expire later."""
         raw = order.to_bytes()
         self._swap(raw, order, now)
 

@@ -1,4 +1,4 @@
-"""Which sessions leave next: evenly until the plan's end, those that are idle longest first."""
+"""Chooses which sessions leave next: evenly until the plan's end, the longest idle ones first."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from mina_ops.app.drain.model import Plan
 from mina_ops.app.sessions.session import Session
 
-# A process that was held up for longer makes up for no more than this at once: what else it is
-# behind is spread over the rest of the plan.
+# After a delay, no more than this much time is made up for at once; the rest of the delay is spread
+# over the rest of the plan.
 CATCH_UP_SECONDS = 0.1
 
 
@@ -18,9 +18,9 @@ class Schedule:
 
     Args:
         plan: how many leave by when.
-        staying: live sessions that were not asked to leave; read rarely, however many there are.
-        is_live: whether a session has not ended by itself meanwhile.
-        held: sessions that must not leave yet.
+        staying: returns the live sessions that were not asked to leave; called rarely.
+        is_live: says whether a session has not ended by itself meanwhile.
+        held: returns the sids of sessions that must not leave yet.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Schedule:
         self._credited_at = plan.start
 
     def due(self, now: float) -> Iterator[Session]:
-        """Those that leave now."""
+        """The sessions to ask now; each is returned once."""
         held = self._held()
         self._take_back(held)
         since = max(self._credited_at, now - CATCH_UP_SECONDS)
@@ -55,7 +55,7 @@ class Schedule:
                 yield session
 
     def _take_back(self, held: set[str]) -> None:
-        """Those whose hold ended, and whoever came after the plan was made."""
+        """Add sessions whose hold ended; when none are left, those that came since the start."""
         for session in self._set_aside:
             if session.sid not in held:
                 self._idle_first.add(session)
@@ -65,7 +65,10 @@ class Schedule:
 
 
 class _IdleFirst:
-    """A heap by last activity; one that was active while it waited goes back when it is met."""
+    """A heap of sessions by last activity.
+
+    A session that became active since it was added is put back at its new place when it is met.
+    """
 
     def __init__(self, sessions: Iterable[Session]) -> None:
         self._heap = [(_rank(session), session.sid, session) for session in sessions]

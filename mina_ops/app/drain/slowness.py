@@ -1,30 +1,31 @@
-"""How much more time sessions get because their process is slow.
+"""Gives sessions more time where the process itself is slow.
 
-A process that gets its turn so much too late, on a machine that is full, is a process in which all
-that sessions do takes longer: cutting them off at the usual moment would be a loss.
+On a machine that is fully loaded, everything that sessions do takes longer. To cut them off at the
+usual moment would lose work, so the time limits grow with the delay of the drain's own task.
 """
 
 from __future__ import annotations
 
 import time
 
-# A turn that comes this much later than the last one is late.
+# Up to this long after the last tick, a tick is not late.
 USUAL_SECONDS = 0.1
-# Example: turns that come 0.5 s too late give everybody 10 s more.
+# Example: a tick that comes 0.5 s late gives every session 10 s more.
 TIMES = 20.0
 MOST_SECONDS = 30.0
+# How much of the delay is left with each tick that is on time.
 _FADES = 0.95
 
 
 class Slowness:
-    """Watches how late the turns of one task come."""
+    """Measures how late the ticks of the drain's task come."""
 
     def __init__(self) -> None:
         self._last: float | None = None
         self._late = 0.0
 
     def tick(self) -> None:
-        """A turn begins."""
+        """A tick begins now."""
         now = time.monotonic()
         late = 0.0 if self._last is None else now - self._last - USUAL_SECONDS
         self._last = now
@@ -32,5 +33,5 @@ class Slowness:
 
     @property
     def extra_seconds(self) -> float:
-        """How much longer than usual to wait, up to 30 s; 0 on a machine with room."""
+        """How much longer than usual to wait: 0 to 30 s; 0 where ticks come on time."""
         return min(MOST_SECONDS, TIMES * self._late)

@@ -1,4 +1,4 @@
-"""How far the drain of a colour is, put together from what its processes say."""
+"""The status of a colour's drain, summed over the reports of its processes. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from mina_ops.app.drain.model import Order, in_full
 from mina_ops.app.state.drain_state import COMPONENT, LEAVING, colour_state
 
-# Names in a report are an aid; their number is exact.
+# Names that a report lists; the counts beside them are always exact.
 MOST_NAMES = 50
 
 COUNTS = ("remaining", "initial", "in_flight", "requests", "forced")
@@ -26,8 +26,8 @@ def colour_status(
     """The body of `GET /admin/drain`.
 
     Args:
-        order: the one that runs, if any.
-        reports: process -> what it says of itself.
+        order: the colour's order, if there is one.
+        reports: process id -> its whole report.
         now: seconds since the epoch.
         stale: whether the reports are older than a process may be silent.
     """

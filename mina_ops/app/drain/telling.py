@@ -1,4 +1,4 @@
-"""Tells the sessions of one process what is about to happen, never over the message queue."""
+"""Sends events of the drain to the sessions of this process, never over the message queue."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from mina_ops.app.sessions.sessions import Sessions
 
 _log = logging.getLogger(__name__)
 
-# A polling client comes back for more as soon as it is told: all of them at once stop the loop.
-# Whoever is let go before its turn is told first anyway.
+# A polling client sends its next poll as soon as it got an event; thousands of polls at once would
+# block the loop. A session that is asked to leave before its turn is told then.
 TOLD_A_SECOND = 1000.0
 SHORTEST_PAUSE_SECONDS = 0.01
 
 
 class Telling:
-    """Sends `server:draining` to everybody, and any event to one session."""
+    """Sends `server:draining` to all sessions over a while, and any event to one session."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
@@ -28,7 +28,7 @@ class Telling:
         self._untold: dict[str, Session] = {}
 
     def announce(self, payload: dict[str, Any]) -> None:
-        """Tell each session `server:draining`, in a task of its own."""
+        """Send `server:draining` to each session, at most 1,000 a second, in a task of its own."""
         self._notice = payload
         self._untold = {session.sid: session for session in self._sessions.live()}
 
@@ -44,11 +44,11 @@ class Telling:
         self._server.start_background_task(tell_all)
 
     def stop(self) -> None:
-        """Tell nobody else."""
+        """Send `server:draining` to nobody else; idempotent."""
         self._untold = {}
 
     def tell(self, session: Session) -> None:
-        """Tell one session now, unless it was told."""
+        """Send `server:draining` to one session now, unless it had it before."""
         if self._untold.pop(session.sid, None) is not None:
             for namespace, own in self._sessions.addresses(session.sid):
                 self.emit("server:draining", self._notice, own, namespace)
@@ -56,11 +56,11 @@ class Telling:
     def emit(
         self, event: str, payload: dict[str, Any], own: str, namespace: str, callback: Any = None
     ) -> None:
-        """Send an event to one client of this process."""
+        """Send an event to one client of this process; never raises."""
         try:
             self._server.emit(
                 event, payload, to=own, namespace=namespace, callback=callback, ignore_queue=True
             )
         except Exception:
-            # It closed under our hands; who drains sees that.
+            # The session ended meanwhile; the closer sees that on its next tick.
             _log.debug("%s did not reach %s", event, own, exc_info=True)

@@ -1,11 +1,11 @@
-"""SIGTERM, and the end that gunicorn's `max_requests` brings, wait for a drain of this process.
+"""Delays the end of a process, by SIGTERM or gunicorn's `max_requests`, until it is drained.
 
-The handler that was there before, the server's or the host's, runs when the drain is over. Ours
-only notes that a signal came, since it may interrupt anything, gevent's loop included; the
-heartbeat sees that. A process whose heartbeat does not run has nothing to drain.
+Our signal handler only notes that the signal came, since it may interrupt anything, gevent's loop
+included; the heartbeat sees the note and drains. Then the handler that was there before runs, the
+server's or the host's. A process whose heartbeat does not run has nothing to drain.
 
-Whatever the host's handler does (only log, raise, exit), the process ends: one that is drained and
-goes on would refuse everybody for ever.
+Whatever the host's handler does (only log, raise, exit), the process ends: if it went on, drained,
+it would refuse every new session for ever.
 """
 
 from __future__ import annotations
@@ -28,16 +28,17 @@ Handler = Callable[[int, FrameType | None], Any] | int | None
 _log = logging.getLogger(__name__)
 
 _AFTER_HANDLERS_SECONDS = 5.0
-"""So long after the last handler returned the process shall have ended, or begun to."""
+"""After the last handler returned, the process has this long to end, or to begin to."""
 _HANDLERS_SECONDS = 60.0
-"""So long a handler may take, to save what it has."""
+"""How long the host's handler may take, to save what it has."""
 
-# Ignored by default and left alone by gunicorn: it survives what a worker does to others.
+# The signal by which any thread gets the main thread to set handlers. Its default is to do nothing,
+# and gunicorn's workers, which reset several signals, leave it alone.
 _REINSTALL = signal.SIGURG
 
 
 class Termination:
-    """Stands before the SIGTERM handler of a process.
+    """The SIGTERM handler that runs before the one that a process already has.
 
     Args:
         is_idle: whether there is nothing to drain; called from the signal handler, so it takes
@@ -59,8 +60,9 @@ class Termination:
         call_in_children(self._forget)
 
     def install(self) -> None:
-        """Put our handler before the present one; idempotent. Only the main thread can do it."""
-        # Asking `threading` who is the main thread gives wrong answers in green threads.
+        """Put our handler before the present one; idempotent; works in the main thread only."""
+        # `signal.signal` raises ValueError elsewhere. `threading.main_thread()` is no help: it is
+        # wrong in green threads.
         with suppress(ValueError):
             self._put_first()
             if self._before_reinstall is None:
@@ -68,17 +70,17 @@ class Termination:
                 signal.signal(_REINSTALL, self._on_reinstall)
 
     def reinstall(self) -> None:
-        """Do so again, from any thread, if a worker or the host has set its own since."""
+        """Install again, from any thread, if a worker or the host has set another handler since."""
         if self._before_reinstall is not None and not self._is_asked():
             self._wants_first = True
             os.kill(os.getpid(), _REINSTALL)
 
     def remove(self) -> None:
-        """Take our handlers out again, wherever they stand by now; idempotent.
+        """Take our handlers out of the chain, wherever they are in it; idempotent.
 
         Example: two apps were made, so the second one's handler calls the first one's. When the
         first is closed, the second's calls the one that the first had found.
-        Outside the main thread nothing can be set: our handler then passes everything on.
+        Outside the main thread no handler can be set; ours then stays and passes each signal on.
         """
         self._is_idle = lambda: True
         if not self._before:
@@ -113,17 +115,20 @@ class Termination:
         return worker is not None and worker.nr >= self._request_limit
 
     def was_passed_on_in_vain(self) -> bool:
-        """Whether there was nothing to drain, and the host's handler ended nothing all the same."""
+        """Whether a signal was passed on at once, and the host's handler did not end the process.
+
+        True at the earliest 5 s after the signal.
+        """
         at = self._passed_on_at
         if at is None or self._in_handlers or _is_ending():
             return False
         return time.monotonic() - at >= _AFTER_HANDLERS_SECONDS
 
     def finish(self) -> None:
-        """The drain is over: end this process, blocking until that is on its way.
+        """End this process, now that it is drained; blocks until it is about to end (about 65 s).
 
-        After SIGTERM the handler that was there before has the first word. A worker that has
-        served `max_requests` got no signal, and ends as gunicorn ends it.
+        After SIGTERM, the handler that was there before runs first. A worker that has served
+        `max_requests` got no signal, and is told to stop as gunicorn would.
         """
         self._over = True
         if self.asked and self._passed_on_at is None:
@@ -141,7 +146,7 @@ class Termination:
         os.kill(os.getpid(), _REINSTALL)
 
     def _is_asked(self) -> bool:
-        """Whether SIGTERM reaches us, perhaps through another app's handler of this kind."""
+        """Whether SIGTERM reaches our handler, perhaps through that of another app of ours."""
         owner = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
         while isinstance(owner, Termination) and owner is not self:
             owner = getattr(owner._before[-1], "__self__", None)
@@ -161,7 +166,7 @@ class Termination:
 
     def _on_reinstall(self, number: int, frame: FrameType | None) -> None:
         if self._last_resort:
-            # As the signal's default would have ended it.
+            # With the default handler, SIGTERM ends the process.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
         if self._wants_first:
@@ -172,12 +177,13 @@ class Termination:
 
     def _on_term(self, number: int, frame: FrameType | None) -> None:
         if not self._over and not self._is_idle():
-            # Again while it drains: gunicorn repeats the signal to a worker it wants gone.
+            # Also when it comes again during the drain: gunicorn repeats it to a worker that stays.
             self.asked = True
             return
         if not self._over:
             self._passed_on_at = time.monotonic()
-        # One of the host's may call us in turn; then the one before that is meant.
+        # The handler before ours may call ours in turn; then the one before it must run. Example:
+        # the host's handler replaced ours, called it at its end, and was replaced by us again.
         before = self._before.pop() if len(self._before) > 1 else self._before[0]
         if callable(before):
             self._in_handlers += 1

@@ -1,14 +1,14 @@
-"""Lets other tasks of a process have their turn while the drain works through its sessions."""
+"""Gives other tasks of a gevent or eventlet loop their turn during the drain's long loops."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-# Work for so long, then let other tasks have their turn of the loop. By time, not by number of
-# sessions: on a busy loop a turn takes long, and hundreds of them would hold up the drain.
+# How long to work between two yields. A time, not a number of sessions: on a busy loop each yield
+# takes long, and hundreds of them would hold up the drain.
 WORK_SECONDS = 0.005
-# Where the others' turns take long, ours may take half of that, up to so long.
+# Where yields take long, work for half as long as the last one took, up to this.
 LONGEST_WORK_SECONDS = 0.015
 
 

@@ -1,4 +1,4 @@
-"""The snapshot that a process answers from, kept near the shared store."""
+"""Keeps the snapshot from which a process answers flags, and follows the shared store with it."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from mina_ops.errors import StateUnavailable
 _log = logging.getLogger(__name__)
 
 _REREAD_SECONDS = 30.0
-"""A failover can give a version number twice; reading all now and then finds that out."""
+"""How often all flags are read although their version is unchanged: after a failover of Redis, two
+changes may have had the same version number."""
 
 
 class Cache:
-    """Holds the present snapshot; reading it never waits, refreshing it does.
+    """Holds the present snapshot: to read it never blocks, to refresh it asks the store.
 
     Args:
         store: where the flags are.
         place: the colour and release that flags are compiled for.
-        file: what is known at the start, and kept by `keep`.
+        file: the file of last known flags, read at the start and written by `keep`.
         stale_seconds: a snapshot that was not confirmed for this long is stale.
         on_change: called with each new snapshot.
     """
@@ -68,7 +69,7 @@ class Cache:
 
     @property
     def alert(self) -> str | None:
-        """How the store stopped continuing what this process knows; None: it did not."""
+        """In words, how the store lost flags that this process knows; None: it has lost none."""
         return self.snapshot.known.loss
 
     @property
@@ -83,8 +84,8 @@ class Cache:
         """Bring the snapshot up to date; True if it changed. Raises StateUnavailable.
 
         Args:
-            hinted: something did change, so that asking for the version first is one round
-                trip too many.
+            hinted: something did change, so the version is not asked first, which saves a round
+                trip.
             version: epoch and version in the store, if they were read just now.
         """
         with self._refreshing:
@@ -108,10 +109,10 @@ class Cache:
     ) -> None:
         """Let the snapshot follow a change that this process made; never fails.
 
-        What the store holds now is worked out, not read, if nobody else changed anything between.
+        If nobody else changed anything in between, what the store holds now is computed, not read.
 
         Args:
-            before: what was in the store when the change was thought out.
+            before: what was in the store when the change was computed.
             done: epoch and version that the change made.
             pairs: the entries that it changed, which need not be read.
         """
@@ -152,12 +153,12 @@ class Cache:
         asking.join(seconds)
 
     def keep(self) -> None:
-        """Write the file of last known flags if they changed since."""
+        """Write the file of last known flags, if the flags changed since it was written."""
         if self._file is not None:
             self._file.write(self.snapshot.known)
 
     def _lost(self, register: Register) -> Known | None:
-        """What peers know and this process does not, where the store has lost it."""
+        """What the store has lost, if peers know it and this process does not; else None."""
         if self.alert is not None or not self._store.shared:
             return None
         return self._peers.find(register)

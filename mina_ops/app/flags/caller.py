@@ -1,4 +1,4 @@
-"""Who is asking in the present request."""
+"""Finds out for whom a flag is asked in the present request: a user's id and attributes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Flags`: feature flags of one app, as the host asks them."""
+"""`Flags`, the host's interface to feature flags: ask, declare, override, watch."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Flags(Component):
         }
 
     def declare(self, key: str, *, on_unknown: str) -> None:
-        """Say what a flag that does not exist (yet, or in an emptied store) answers.
+        """Set the answer of a flag that does not exist (yet, or because the store was emptied).
 
         Args:
             on_unknown: `off`, `on` or `error`, which raises `Undecided`.
@@ -135,14 +135,14 @@ class Flags(Component):
         self._declared[key] = on_unknown
 
     def override(self, **answers: bool) -> AbstractContextManager[None]:
-        """For tests: ``with flags.override(dark_mode=True):`` these flags answer so, everywhere.
+        """For tests: within ``with flags.override(dark_mode=True):`` flags have these answers.
 
         Keys that are no Python names go in as ``override(**{"audio.replay": True})``.
         """
         return self._overrides.set(answers)
 
     def disable_for_release(self, release: str, *, actor: str = "code") -> list[str]:
-        """Turn off all that a release brought, in one step; the keys that were on.
+        """Turn off all flags that a release brought, in one step; returns the keys that were on.
 
         Raises:
             StateUnavailable: the store is away; nothing was changed.
@@ -154,7 +154,7 @@ class Flags(Component):
         return sorted(key for key in list(self._asked_in_vain) if key not in self._table)
 
     def watch(self, listener: Listener) -> None:
-        """Call `listener` from the heartbeat when flags change, get stale or are fresh again."""
+        """Call `listener` from the heartbeat when flags change, become stale or are fresh again."""
         self._events.add(listener)
 
     def unwatch(self, listener: Listener) -> None:
@@ -162,7 +162,7 @@ class Flags(Component):
         self._events.remove(listener)
 
     def beat(self, now: float) -> None:
-        """Look whether the flags changed, and keep the last known ones."""
+        """Refresh the flags if they changed, and write the file of last known ones."""
         try:
             self.cache.refresh(version=self._presence.version(keys.FLAGS))
             self.cache.keep()

@@ -1,4 +1,4 @@
-"""Waiting until every live process has applied a change.
+"""Waits until every live process has applied a change of flags.
 
 Who is alive is told by presence. What each has applied is told there too, once a beat, and on a
 roster of its own as soon as a hint was followed: a whole beat of every process for each change
@@ -73,8 +73,8 @@ class Confirmations:
             ended = time.monotonic()
             if found.complete or ended >= deadline:
                 return found
-            # A look at 2,000 processes keeps Redis busy for some 10 ms: it gets four times that
-            # for everybody else.
+            # A look at 2,000 processes keeps Redis busy for some 10 ms. Four times that long it is
+            # left free for everybody else.
             time.sleep(max(_PAUSE_SECONDS, 4 * (ended - began)))
 
     def _live(self) -> dict[str, list[Mapping[str, Any]]]:

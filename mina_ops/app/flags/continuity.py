@@ -1,4 +1,4 @@
-"""What a process believes when the store does not continue what it knew. Pure.
+"""Decides which flags a process uses when the store has lost some that it knew. Pure.
 
 A Redis that was emptied, or failed over to a replica that lagged behind, must not turn a killed
 flag on or a live one off. So a process keeps what it knew, says that it is stale, and applies on

@@ -1,7 +1,8 @@
 """Whether a flag is on for a caller. Pure: the snapshot's flags in, an answer out.
 
-`compile_flag` settles once what does not depend on the caller (colour, release, an empty or full
-percentage) and leaves a plain bool where it can, so that the common case costs one look-up.
+`compile_flag` decides once what does not depend on the caller (colour, release, a percentage of 0
+or 100), and returns a plain bool where that decides everything. So the common case costs one
+look-up.
 """
 
 from __future__ import annotations

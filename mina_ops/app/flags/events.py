@@ -1,4 +1,4 @@
-"""Telling others of this process what became of the flags."""
+"""Tells listeners in this process when flags change, become stale, or are fresh again."""
 
 from __future__ import annotations
 

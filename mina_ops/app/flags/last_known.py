@@ -21,7 +21,7 @@ _UNUSABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, Recursion
 
 
 class LastKnownFile:
-    """Keeps flags across restarts; a file that cannot be used is said once, never raised.
+    """Keeps flags across restarts; a file that cannot be used is logged once, never raised.
 
     Written as a temporary file, synced and renamed, mode 0600, so that a reader finds a whole
     one or none. Processes of one host share it: they write in turn, and one that was held up

@@ -1,4 +1,4 @@
-"""All flags at one moment, ready to be asked. Immutable."""
+"""All flags as of one moment, compiled for fast answers. Immutable."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What processes know that the store has lost, kept there for those that know nothing.
+"""Lets a new process learn flags that the store has lost, from peers that still know them.
 
-Example: Redis is emptied, then a host is added to the fleet, with an empty cache folder. It finds
-no flag. Were that the truth to it, it would turn all of them off, and a kill through it would leave
-a flag without its percentage, owner and lists. The processes that know better have left a copy in
-the store by then; it takes that, and shows the same alert as they do.
+Example: Redis is emptied, then a machine is added, whose cache folder is empty. Its processes find
+no flag in the store. If they believed that, they would answer "off" for all of them, and a kill
+through them would write a flag without its percentage, owner and lists. So processes that know the
+flags leave a copy in the store; the new ones take it, and show the same alert.
 """
 
 from __future__ import annotations

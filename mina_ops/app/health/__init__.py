@@ -1,4 +1,4 @@
-"""Is this process fit to serve? Checks beside requests, probes below Flask."""
+"""Health: checks that run beside requests, and probes that are answered below Flask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who looks at health: an admin sees detail, everyone else states and classes."""
+"""Finds out whether an admin asks for health: only admins see details of failures."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def in_child(attempt: Callable[[], Result], *, seconds: float) -> Result:
     """What `attempt()` returns, called in a child; only the calling green thread waits.
 
     Args:
-        seconds: the child is killed after so long; that is an result too.
+        seconds: the child is killed after this time; the result then says so.
     """
     began = time.monotonic()
     ours, theirs = socket.socketpair()

@@ -1,4 +1,4 @@
-"""Which class an exception belongs to: all that a client hears of it."""
+"""Sorts exceptions into a few classes; clients see the class, never the exception's text."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What the rest of the fleet knows of a dependency that all share. Pure.
+"""Compares a check's result with those of all other processes of both colours. Pure.
 
-Everyone fails it: taking everyone out helps nobody. Everyone is well: a few who ask are enough.
+If every process fails the same shared dependency, none is taken out of traffic, since that would
+help nobody. If every process is well, only a few have to ask at all.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The live state of one check: at most one run in flight, its last result, its turns."""
+"""Runs one check again and again, at most one run at a time, and keeps its state."""
 
 from __future__ import annotations
 

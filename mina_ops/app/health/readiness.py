@@ -1,4 +1,4 @@
-"""Should this process get traffic?"""
+"""Decides whether this process should get traffic, for `/api/health/ready` and handshakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All checks of one app: when they run, which fail, whether the first round is over."""
+"""Holds all checks of an app: runs those that are due, and says which fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the endpoints say: the playbook's bodies, and the form of the IETF's draft."""
+"""Bodies of the health endpoints, in our own form or in that of the IETF's draft."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A watchdog: does what this process serves its requests on still move?"""
+"""Notices when the threads, or the green loop, that serve this process's requests are stuck."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """Taking, renewing and freeing leases in the shared store; each step is atomic.
 
-A lease ends by the store's own clock when it is not renewed, so that nobody waits for a holder
-that died. Every step but the first compares the whole stored value. Example: A is paused for
-longer than its lease lasts and B takes it; A's late renewal and A's late release then find B's
-value, and change nothing.
+A lease that is not renewed expires by the store's own clock, so nobody waits for a holder that
+died. Renewing and freeing compare the whole stored value first. Example: A is paused for longer
+than its lease lasts, and B takes it; A's late renewal then finds B's value and changes nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from mina_ops.app.state import keys
 from mina_ops.app.state.base import Store
 from mina_ops.errors import Conflict
 
-# What was read may be replaced before it is changed; then it is read again.
+# How often to read again, when somebody changed the lease between our read and our write.
 _TRIES = 5
 
 
@@ -27,9 +26,9 @@ class LeaseStore:
         self._store = store
 
     def take(self, wanted: Lease) -> tuple[Lease, bool]:
-        """Who holds it now, and whether it was free until this call.
+        """Take a lease if it is free. Returns who holds it now, and whether it was free.
 
-        Idempotent: the holder's own `id` renews it. Whoever else holds it is returned unchanged.
+        Idempotent: the holder's own `id` renews it. If somebody else holds it, nothing changes.
         """
         key, value = keys.lease(wanted.name), wanted.to_bytes()
         for _ in range(_TRIES):
@@ -44,7 +43,7 @@ class LeaseStore:
         raise _unsteady(wanted.name)
 
     def renew(self, name: str, lease_id: str, ttl_seconds: float) -> Lease | None:
-        """The lease, held for `ttl_seconds` from now; None if `lease_id` does not hold it."""
+        """Hold a lease for `ttl_seconds` from now; None if `lease_id` does not hold it."""
         for _ in range(_TRIES):
             raw = self._store.get(keys.lease(name))
             held = _parsed(raw)
@@ -56,7 +55,7 @@ class LeaseStore:
         raise _unsteady(name)
 
     def free(self, name: str, lease_id: str) -> Lease | None:
-        """The lease that is free again; None if `lease_id` did not hold it."""
+        """Free a lease and return what it was; None if `lease_id` did not hold it."""
         for _ in range(_TRIES):
             raw = self._store.get(keys.lease(name))
             held = _parsed(raw)

@@ -16,10 +16,10 @@ class Lease:
     """Who holds what, as it is kept in the shared store.
 
     Attributes:
-        id: chosen by the holder, so that a repeated request is known to be the same one.
+        id: chosen by the holder, so that a repeated request is recognised.
         purpose, user, host, pid: what the holder says of itself, for people; pid 0: not told.
         ttl_seconds: how long it is held after it was taken or renewed last.
-        since: Unix time at which it was taken.
+        since: when it was taken, seconds since the epoch.
     """
 
     name: str

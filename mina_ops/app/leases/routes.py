@@ -65,7 +65,7 @@ class LeaseRoutes(Component):
         return Answer(200, self._told(held))
 
     def free(self, name: str) -> Answer:
-        """Let go of it; one that somebody else breaks goes on record."""
+        """Free it; with `break=true` (somebody else's lease) the audit log gets an entry."""
         actor = self._guard.require()
         asked = query_values(request.args, contract.QUERY)
         freed = self._leases.free(lease_name(name), lease_id(asked.get("id", "")))

@@ -1,1 +1,1 @@
-"""What an app serves, counted: rates, quantiles and outcomes of a whole colour."""
+"""Counts what an app serves, and answers with rates, quantiles and outcomes of a whole colour."""

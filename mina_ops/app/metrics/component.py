@@ -1,4 +1,4 @@
-"""The metrics of one app: what this process counts, and what it tells its peers."""
+"""The metrics component: counts what this process serves, and stores it on the heartbeat."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _NO_FAILURES = (fields.ACCEPTED, *fields.TURNED_AWAY)
 _log = logging.getLogger(__name__)
 
 MOST_FLUSH_BEATS = 5
-"""A process of the largest colour stores what it counted every so many beats."""
+"""In the largest colours a process stores what it counted only every fifth beat."""
 
 
 class Metrics(Component):
     """Counts what this process serves; `figures` answers for its whole colour.
 
     Args:
-        events: told of every outcome that the host records.
+        events: gets every outcome that the host records.
     """
 
     name = COMPONENT
@@ -66,7 +66,7 @@ class Metrics(Component):
         self.log = RequestLog() if context.settings.request_log else None
 
     def outcome(self, name: str) -> Outcome:
-        """One attempt at `name`, to be told as a success or a failure.
+        """One attempt at `name`, which the caller then marks as a success or a failure.
 
         Raises:
             ValueError: the name is not 1 to 64 letters, digits, `_`, `.` and `-`.
@@ -80,7 +80,7 @@ class Metrics(Component):
         self._events.tell(name, succeeded)
 
     def watch_events(self, server: Any) -> None:
-        """Let a Socket.IO server's events tell the outcomes that the settings name."""
+        """Count the outcomes that the settings define by Socket.IO events of this server."""
         outcome_events.watch(server, self._rules, self._count_outcome)
 
     def handshake(self, result: str, client: str = "") -> None:

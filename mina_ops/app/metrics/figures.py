@@ -1,4 +1,4 @@
-"""The figures of a colour: what all its processes counted, read from memory."""
+"""Figures of a colour, summed over its processes; answered from memory where possible."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Figures:
         return self.views.ask(subject, self._clock.now())
 
     def about(self, environment: str, window_seconds: int, view: View) -> dict[str, Any]:
-        """What every answer says: colour, window, live reporters, when it was read, staleness."""
+        """The fields of every answer: colour, window, live reporters, when read, staleness."""
         colour = self._presence.summary(environment)
         read_at = self._clock.now() if view.read_at is None else view.read_at
         return {

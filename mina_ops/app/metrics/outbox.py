@@ -1,4 +1,4 @@
-"""Amounts on their way to the shared store: kept while it is away, bounded, stored one time."""
+"""Counted amounts that wait to be stored: kept while the store is away, stored exactly once."""
 
 from __future__ import annotations
 

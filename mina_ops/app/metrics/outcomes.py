@@ -1,4 +1,4 @@
-"""Whether a thing that the host does succeeded: how it is told, and who hears of it."""
+"""Outcomes: successes and failures of something that the host does, and their listeners."""
 
 from __future__ import annotations
 

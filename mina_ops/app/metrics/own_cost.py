@@ -1,4 +1,4 @@
-"""What this process itself costs its shared store, as Prometheus sees it."""
+"""Shows what this process costs the shared store, as Prometheus counters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this process counts, from the request's thread to amounts that are ready to be stored.
+"""Collects what this process counts: from a request's thread to amounts that can be stored.
 
 The request's thread looks up a deque by what was served and appends its seconds, and does nothing
 else. Appending to a deque and taking from its other end are atomic (Python's library reference,
@@ -54,7 +54,7 @@ class Counted:
 
 
 class Durations(dict[_Served, deque[float]]):
-    """Requests that wait to be folded: what was served -> seconds; has an answer for any key."""
+    """Requests that are not folded yet: what was served -> seconds. Any key has a deque."""
 
     def __init__(self, admit: Callable[[_Served], deque[float]]) -> None:
         super().__init__()

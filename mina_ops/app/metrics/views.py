@@ -1,11 +1,10 @@
-"""What was read from the shared store, kept in memory and refreshed as long as somebody asks.
+"""Keeps figures that were read from the store in memory, fresh as long as somebody asks for them.
 
-The first question for a view reads the store at once and so waits for at most its timeout;
-while the store is away it does not even do that. Anybody may ask for 3,600 different windows, so
-first reads come one at a time and take a fifth of the time at most: who comes when four others wait
-already gets an empty, stale view, and asks again. Every later one is answered from memory: the
-heartbeat reads the view again, on each beat (a window of an hour: every 12 s), until nobody has
-asked for a minute.
+The first request for a view reads the store, so it waits for at most the store's timeout; while the
+store is away, it does not wait. Anybody may ask for 3,600 different windows. So first reads are
+made one at a time and take a fifth of the time at most; if four others wait already, the answer is
+an empty, stale view. Every later request is answered from memory: the heartbeat reads the view
+again on each beat (a window of an hour: every 12 s), until nobody has asked for a minute.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Connection state recovery over colours: rooms, session and missed events come back."""
+"""Socket.IO's connection state recovery, across colours: a client gets back what it missed."""

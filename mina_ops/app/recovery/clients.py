@@ -1,4 +1,4 @@
-"""Clients that may come back, and what is kept of each."""
+"""What is kept of a client that may come back: its ids, and what handlers put into its session."""
 
 from __future__ import annotations
 
@@ -11,38 +11,43 @@ from flask import Flask
 from flask.json.tag import TaggedJSONSerializer
 
 _JSON = TaggedJSONSerializer()
-# What `ws`, under socket.io-client in node, asks for; other clients without a name do not.
+# The websocket extensions that the `ws` package asks for, which socket.io-client uses in node. It
+# sends no user agent; other clients without one ask for other extensions.
 _NODE_EXTENSIONS = "permessage-deflate; client_max_window_bits"
 
 
 @dataclass
 class Client:
-    """One client's place in one namespace."""
+    """One client in one namespace, while it is connected to this process."""
 
     pid: str
+    """Its private id: whoever sends it gets the client's rooms, session and events."""
     eio_sid: str
     namespace: str
     since: float
+    """When it joined, seconds since the epoch; kept when it is recovered."""
     sid: str = ""
     cookie: frozenset[str] = frozenset()
-    """Keys of the session that the handshake's cookie brought: they are never restored."""
+    """Keys of the session that the handshake's cookie brought; these are never restored."""
     held: list[tuple[str, list[Any]]] | None = None
-    """Events that wait until those before them were sent again."""
+    """(event id, packets) that wait while missed events are sent; None: nothing has to wait."""
     replayed: set[str] = field(default_factory=set)
+    """Ids of missed events that it got, so that the message queue's copy is not sent, too."""
     saved: str = ""
-    """Its session when it was last written down."""
+    """Its session, see `session_text`, as it was last saved."""
 
 
 def new_pid() -> str:
-    """A name that nobody can guess: whoever knows it may take the client's place."""
+    """A private id that nobody can guess."""
     return secrets.token_urlsafe(16)
 
 
 def bears_marks(environ: Mapping[str, Any], auth: object) -> bool:
-    """Whether a client takes one more argument with each event.
+    """Whether a client may be sent a mark as one more argument of each event.
 
-    Browsers and node run stock socket.io-client, which does. A handler of python-socketio's client
-    would fail, so a client of any other kind has to ask for it: `auth={"recovery": True}`.
+    Browsers and node run stock socket.io-client, which takes it off. In other clients, such as
+    python-socketio's, a handler would fail with it, so they have to ask for it:
+    `auth={"recovery": True}`.
     """
     if isinstance(auth, Mapping) and ("recovery" in auth or "pid" in auth):
         return bool(auth.get("recovery", True))
@@ -55,7 +60,7 @@ def bears_marks(environ: Mapping[str, Any], auth: object) -> bool:
 
 
 def without_recovery(auth: object) -> object:
-    """What the host's connect handler gets: its own part of the auth."""
+    """The `auth` that the host's connect handler gets: without the keys of recovery."""
     if not isinstance(auth, Mapping):
         return auth
     rest = {k: v for k, v in auth.items() if k not in ("pid", "offset", "recovery")}
@@ -63,15 +68,19 @@ def without_recovery(auth: object) -> object:
 
 
 def cookie_keys(app: Flask, environ: Mapping[str, Any]) -> frozenset[str]:
-    """Keys of the session that a handshake brings along."""
+    """The keys of the Flask session that a handshake's cookie brings."""
     session = app.session_interface.open_session(app, app.request_class(dict(environ)))
     return frozenset(session or ())
 
 
 def session_text(client: Client, environ: Mapping[str, Any], own: Mapping[str, Any]) -> str:
-    """What handlers have put into a client's sessions, as text; "" if that is nothing.
+    """What handlers have put into a client's sessions, as JSON text; "" if that is nothing.
 
     A value that Flask's own session could not keep is left out.
+
+    Args:
+        environ: the handshake's, which holds Flask's session.
+        own: the Socket.IO session of the client in its namespace.
     """
     flask_session = environ.get("saved_session") or {}
     kept = {k: v for k, v in flask_session.items() if k not in client.cookie}

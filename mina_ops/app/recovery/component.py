@@ -1,9 +1,9 @@
-"""Lets clients of named namespaces come back as they were, on whichever server they come back.
+"""Connection state recovery for the namespaces that the host names, whichever process it is.
 
 A client gets a private id (`pid`) with its CONNECT answer, and a mark with each event. When it
-reconnects it sends both, as stock socket.io-client does by itself, and gets back its sid, rooms,
-what handlers put into its session, and the events that it missed; then `recovered` is true there.
-What cannot be brought back entirely is not brought back at all, and the client is told so.
+reconnects, it sends both; stock socket.io-client does so by itself. It then gets back its sid, its
+rooms, what handlers put into its session, and the events that it missed, and `socket.recovered` is
+true. If anything is missing, nothing is restored, and the client gets a new pid, by which it knows.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from mina_ops.errors import StateUnavailable
 
 _log = logging.getLogger(__name__)
 
-# The log's clock and an emitter's own may differ by so much.
+# How far the store's clock and an emitter's clock may differ.
 CLOCK_SECONDS = 5.0
 RECOVERING = "mina_ops.recovering"
-"""Key of a handshake's environ that a connect handler may look at: true while a state is found."""
+"""Key of a handshake's environ for connect handlers: True if the client may be recovered."""
 
 
 @dataclass
 class _Joining:
-    """A client on its way into a namespace."""
+    """A client whose connect handler runs; `mark` and `state` are set if it may be recovered."""
 
     client: Client
     mark: Mark | None = None
@@ -68,7 +68,7 @@ class Recovery(Component):
         self._seconds = settings.recovery_seconds
         self._events = Log(
             context.store,
-            # What is refreshed each third of the time is kept for that long after the last one.
+            # A state is saved again each third of the time, so it lives for that much longer.
             seconds=settings.recovery_seconds * 4 / 3,
             events=settings.recovery_events,
         )
@@ -86,7 +86,7 @@ class Recovery(Component):
             self._hearing.begin(self.sending.server)
 
     def beat(self, now: float) -> None:
-        """Keep the states of those who are here from fading."""
+        """Save the states of connected clients again, before they expire."""
         clock = self._context.clock
         if clock.monotonic() - self._refreshed_at < self._seconds / 3:
             return
@@ -153,20 +153,20 @@ class Recovery(Component):
             return _Joining(client)
         client.pid, client.sid, client.since = pid, state["sid"], state["since"]
         self._end_ghost(namespace, client.sid)
-        # From here on events for it wait: those that it missed come first.
+        # From here on new events for it wait in `held`: those that it missed come first.
         client.held = []
         self.sending.clients[namespace, client.sid] = client
         return _Joining(client, mark, state)
 
     def _end_ghost(self, namespace: str, sid: str) -> None:
-        """End the connection that the client had in this very process, if it is still there."""
+        """End the client's earlier connection, if that was to this process and is still open."""
         ghost = self.sending.clients.pop((namespace, sid), None)
         socket = None if ghost is None else self.sending.server.eio.sockets.get(ghost.eio_sid)
         if socket is not None and not socket.closed:
             socket.close(wait=False, abort=True)
 
     def _answer(self, eio_sid: str, packet: Any) -> Callable[[], None] | None:
-        """Add the pid to a CONNECT answer; what it returns is done once that is sent."""
+        """Add the pid to a CONNECT answer; returns what to do after the answer was sent."""
         namespace = packet.namespace or "/"
         joining = self._joining.get((eio_sid, namespace))
         if joining is None:
@@ -196,7 +196,7 @@ class Recovery(Component):
         return send_missed
 
     def _restore(self, client: Client, mark: Mark, state: dict[str, Any]) -> list[Entry] | None:
-        """Bring back rooms and session; the events that were missed. None: not all are there."""
+        """Restore rooms and session. Returns the missed events; None if some are gone."""
         server, namespace, sid = self.sending.server, client.namespace, client.sid
         rooms = [room for room in state["rooms"] if room != sid]
         for room in rooms:
@@ -242,7 +242,7 @@ class Recovery(Component):
         return session_text(client, environ, own)
 
     def _save(self, client: Client) -> None:
-        """Write down what a client is, unless another server has it by now."""
+        """Save a client's state, unless its session is leaving: another process may have it now."""
         session = self._connections.session(client.eio_sid)
         if session is not None and session.leaving:
             return
@@ -261,7 +261,7 @@ class Recovery(Component):
         )
 
     def forget(self, namespace: str, sid: str, *, for_good: bool) -> None:
-        """A client goes: for good, or to come back within the time."""
+        """Forget a client that disconnects; its saved state, too, if it does so `for_good`."""
         client = self.sending.clients.get((namespace, sid))
         if client is None:
             return
@@ -271,14 +271,14 @@ class Recovery(Component):
             self._events.save(client.pid, None)
 
     def changed(self, namespace: str, sid: str) -> None:
-        """A client entered or left a room."""
+        """Save the state of a client that entered or left a room."""
         client = self.sending.clients.get((namespace, sid))
         if client is not None and client.held is None:
             self._save(client)
 
     @contextmanager
     def _sid(self, sid: str | None) -> Iterator[None]:
-        """Let the client that joins now have this sid."""
+        """Give the client that joins within this block this sid; None: a new one."""
         token = self._next_sid.set(sid)
         try:
             yield

@@ -1,7 +1,7 @@
-"""Hears the message queue from a process's start on, and knows when that is too fresh to rely on.
+"""Subscribes to the message queue when a process starts, not when its first client connects.
 
-python-socketio subscribes with its first client, which is too late for that one: an event that
-another process emits just before is not heard here, and is not in the log yet.
+python-socketio subscribes with its first client. An event that another process emitted just before
+is then not received here, and may not be in the log yet either, so that client would miss it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-# So young is a process whose subscription may not have reached the queue yet, and so long it waits
-# for what was emitted before that: longer than a log gathers (`log.FLUSH_SECONDS`).
+# For this long after it began, a subscription may not have reached the queue yet.
 _YOUNG_SECONDS = 2.0
+# How long to wait then, until earlier events are in the log: more than `log.FLUSH_SECONDS`.
 _SETTLE_SECONDS = 0.25
 
 
@@ -22,7 +22,7 @@ class Hearing:
         self._since: float | None = None
 
     def begin(self, server: Any) -> None:
-        """Hear from now on; idempotent."""
+        """Subscribe now; idempotent."""
         if not server.manager_initialized:
             server.manager_initialized = True
             server.manager.initialize()
@@ -30,7 +30,7 @@ class Hearing:
             self._since = time.monotonic()
 
     def settle(self, server: Any) -> None:
-        """Where it began a moment ago, wait until what came before is in the log: 0.25 s."""
+        """Wait 0.25 s if the subscription is younger than 2 s, until the log has earlier events."""
         self.begin(server)
         if self._since is not None and time.monotonic() - self._since < _YOUNG_SECONDS:
             server.sleep(_SETTLE_SECONDS)

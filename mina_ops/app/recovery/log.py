@@ -1,4 +1,4 @@
-"""The shared log of events and of clients' states; whoever emits never waits for it."""
+"""Keeps events and clients' states in the shared store; emitting never waits for it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from mina_ops.errors import StateUnavailable
 
 _log = logging.getLogger(__name__)
 
-# How long what is to be written gathers.
+# How long entries are collected before they are written together.
 FLUSH_SECONDS = 0.02
 RETRY_SECONDS = 0.5
-# What may wait while the store is away; beyond, the oldest is lost, and whoever needs it is told.
+# How many events may wait while the store is away. Beyond, the oldest is lost, and no client is
+# recovered from before that moment.
 MOST_WAITING = 20_000
 MOST_IN_A_BATCH = 500
 
 
 class Log:
-    """Writes events and states in batches from a task of its own, and reads them.
+    """Writes events and clients' states in batches, from a thread of its own, and reads them.
 
     Args:
         seconds: how long both are kept.
@@ -36,7 +37,7 @@ class Log:
 
     def __init__(self, store: Store, *, seconds: float, events: int) -> None:
         self.epoch = secrets.token_hex(3)
-        """This life of the store; another one once it lost what it had."""
+        """Names what the store holds; a new name once it lost events, so older marks are void."""
         self._store = store
         self._seconds = seconds
         self._events = events
@@ -63,18 +64,18 @@ class Log:
             self._lines.append(LogLine(keys.room_log(namespace, entry.room), fields, once))
             if len(self._lines) > MOST_WAITING:
                 self._lines.popleft()
-                # Nobody can tell any more what was missed.
+                # An event is lost, so nobody can say any more what a client has missed.
                 self.epoch, self._is_broken = secrets.token_hex(3), True
         self._start()
 
     def save(self, pid: str, state: Mapping[str, Any] | None) -> None:
-        """Write a client's state soon, or (None) forget it; returns at once."""
+        """Write a client's state soon, or (None) delete it; returns at once."""
         with self._lock:
             self._states[pid] = None if state is None else json.dumps(state).encode()
         self._start()
 
     def state(self, pid: str) -> dict[str, Any] | None:
-        """A client's state; may raise `StateUnavailable`."""
+        """A client's state; None if there is none. May raise `StateUnavailable`."""
         raw = self._store.get(keys.recovery_state(pid))
         return None if raw is None else json.loads(raw)
 
@@ -95,7 +96,7 @@ class Log:
         return [entry for _, entry in entries]
 
     def close(self) -> None:
-        """End the task; what waits is written first, if the store takes it."""
+        """End the thread; what waits is written first, if the store takes it."""
         self._over = True
         self._wake.set()
 
@@ -141,9 +142,10 @@ class Log:
         return True
 
     def agree(self) -> str:
-        """Agree with the others on the store's life, which an emptied store begins anew.
+        """Take over the epoch that is in the store, or write ours if there is none; returns it.
 
-        May raise `StateUnavailable`.
+        An emptied store has none: the first process to notice writes its own, and all others take
+        that. May raise `StateUnavailable`.
         """
         key, epoch = keys.RECOVERY_EPOCH, self.epoch
         if self._is_broken:

@@ -1,14 +1,15 @@
-"""Which events a client has had, told from the mark that its last event bore.
+"""Finds out which events a client has missed, from the mark on the last event that it got. Pure.
 
 Every event of a recoverable namespace is numbered by the process that emitted it: `k3f9.12` is the
-twelfth of process `k3f9`. A process that serves clients hears the events of each emitter in order,
-so what it has sent so far is one number for each emitter. Each event that it sends says that too:
+twelfth of process `k3f9`. A process that serves clients receives the events of each emitter in
+order, so one number for each emitter says what it has sent so far. It adds these numbers, as a
+mark, to each event that it sends:
 
     ~mo1~k3f9.12@k3f9.12,q2zz.7@1f3a@1764460000.123
-         the event  what was sent so far  life of the store  when
+         event   sent so far    epoch seconds since 1970
 
-Such a mark outlives the process that made it: whoever reads the log of the events later knows
-which of them come after it.
+The mark says all that is needed, also after the process that wrote it has ended: events in the
+shared log that are beyond these numbers were missed.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 PREFIX = "~mo1~"
-# An emitter that was silent for so long before a mark is not named in it.
+# A mark leaves out emitters that sent nothing in the last 10 s before it.
 HEARD_SECONDS = 10.0
-# Of an emitter that no manager of ours numbers, by the hash of what it said: no order is known.
+# Begins the name of an emitter that does not number its events, such as a script that writes to the
+# message queue. Its name is a hash of the message, so the order of its events is not known.
 FOREIGN = "x"
 
 _MARK = re.compile(r"~mo1~([^@]*)@([^@]*)@([^@]*)@([0-9.]+)")
@@ -28,7 +30,7 @@ _MARK = re.compile(r"~mo1~([^@]*)@([^@]*)@([^@]*)@([0-9.]+)")
 
 @dataclass(frozen=True)
 class EventId:
-    """Number `number` of an emitter."""
+    """An event's id: the emitter, and the event's number there."""
 
     emitter: str
     number: int
@@ -39,14 +41,14 @@ class EventId:
 
 @dataclass(frozen=True)
 class Entry:
-    """An event as it lies in the log.
+    """An event as the log keeps it.
 
     Attributes:
-        event: its number.
-        at: seconds since the epoch, by the clock that all share.
-        room: to whom it was sent; "" is everybody in the namespace.
+        event: its id.
+        at: when it was emitted, seconds since the epoch by the store's clock.
+        room: the room that it was sent to; "" is everybody in the namespace.
         skip: sids that it was not sent to.
-        packet: what goes over the wire, its binary attachments after it.
+        packet: the encoded Socket.IO packet, then its binary attachments.
     """
 
     event: EventId
@@ -58,17 +60,20 @@ class Entry:
 
 @dataclass
 class Heard:
-    """How far a process is with one emitter: all up to `last`, and `beyond` it a few more."""
+    """Events of one emitter that a process has sent: all up to `last`, and those in `beyond`.
+
+    `at` is when it sent the last one, seconds since the epoch.
+    """
 
     last: int = 0
     beyond: set[int] = field(default_factory=set)
     at: float = 0.0
 
     def note(self, number: int, at: float) -> None:
-        """Event `number` was sent on."""
+        """Note that event `number` was sent to clients."""
         self.at = at
         if self.last == 0:
-            # What came before this process listened does not come any more.
+            # Events from before this process listened will not come any more.
             self.last = number
         elif number > self.last:
             self.beyond.add(number)
@@ -76,17 +81,24 @@ class Heard:
                 self.last += 1
                 self.beyond.discard(self.last)
             if len(self.beyond) > 64:
-                # One that the queue lost: it does not come any more either.
+                # The message queue lost one: it will not come any more either.
                 self.last = min(self.beyond)
 
     def has(self, number: int) -> bool:
-        """Whether an event was sent on."""
+        """Whether event `number` was sent to clients."""
         return number <= self.last or number in self.beyond
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What a client has had when its last event was sent."""
+    """What had been sent when a client got its last event.
+
+    Attributes:
+        event: id of that event; "" if it got none.
+        heard: emitter -> its events that had been sent.
+        epoch: that of the log then, see `Log.epoch`.
+        at: seconds since the epoch by the store's clock.
+    """
 
     event: str
     heard: Mapping[str, Heard]
@@ -94,7 +106,7 @@ class Mark:
     at: float
 
     def has(self, entry: Entry) -> bool:
-        """Whether the client has had an event."""
+        """Whether the client got an event."""
         event = entry.event
         if str(event) == self.event:
             return True
@@ -107,7 +119,7 @@ class Mark:
 
 
 def mark_text(event: EventId, heard: Mapping[str, Heard], epoch: str, at: float) -> str:
-    """The mark that an event bears."""
+    """The mark of an event as text, see the top of this file."""
     told = ",".join(
         "+".join([f"{name}.{one.last}", *map(str, sorted(one.beyond))])
         for name, one in heard.items()
@@ -117,7 +129,7 @@ def mark_text(event: EventId, heard: Mapping[str, Heard], epoch: str, at: float)
 
 
 def mark_from(text: object) -> Mark | None:
-    """The mark in what a client sent; None if it is none."""
+    """The mark that a client sent back; None if that is no mark."""
     found = _MARK.fullmatch(text) if isinstance(text, str) and len(text) < 4096 else None
     if found is None:
         return None
@@ -135,13 +147,13 @@ def mark_from(text: object) -> Mark | None:
 def missed(
     mark: Mark, sid: str, logged: Iterable[Entry], recent: Iterable[Entry]
 ) -> dict[str, Entry]:
-    """Events that a client has not had, in the order in which it shall get them.
+    """Events that a client missed, by id, in the order in which it shall get them.
 
     Args:
-        mark: what it has had.
+        mark: what it got.
         sid: its Socket.IO sid.
-        logged: from the shared log, by time; of one emitter in order.
-        recent: what this process heard of last, which may not be in the log yet.
+        logged: from the shared log, by time; those of one emitter in order.
+        recent: the last events that this process sent; they may not be in the log yet.
     """
     found: dict[str, Entry] = {}
     for entry in (*logged, *recent):

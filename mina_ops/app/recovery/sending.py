@@ -1,4 +1,4 @@
-"""Sends the events of recoverable namespaces: numbered, marked, and written to the log."""
+"""Sends the events of recoverable namespaces: numbers them, adds marks, and logs them."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from mina_ops.app.recovery.clients import Client
 from mina_ops.app.recovery.log import Log
 from mina_ops.app.recovery.model import FOREIGN, Entry, EventId, Heard, Mark, mark_text
 
-# Events of ours, which mean this connection and no other.
+# Events of ours that concern this connection only, so they are never sent again elsewhere.
 _OWN = {"session:handoff", "server:draining", "pong"}
 _FIELD = "mina_ops"
-# What this process heard of last: it covers what the log has not got yet.
+# The last events that this process sent are kept in memory, as they may not be in the log yet.
 RECENT_EVENTS = 5000
 RECENT_SECONDS = 10.0
 MOST_EMITTERS = 64
 
 
 class Sending:
-    """Numbers and sends events; knows which of them this process has sent."""
+    """Numbers and sends events, and keeps count of those that this process has sent."""
 
     def __init__(self, namespaces: Iterable[str], log: Log, clock: Clock) -> None:
         self.namespaces = frozenset(namespaces)
         self.clients: dict[tuple[str, str], Client] = {}
-        """(namespace, sid) -> a client that bears marks."""
+        """(namespace, sid) -> client, for clients that get marks."""
         self.lock = RLock()
-        """Held while an event is numbered and put into queues, so that it goes in order."""
+        """Held while an event is numbered and queued, so that all clients get the same order."""
         self.server: Any = None
         self._log = log
         self._clock = clock
@@ -50,13 +50,13 @@ class Sending:
         self._message: ContextVar[EventId | None] = ContextVar("mina_ops_message", default=None)
 
     def number(self, message: dict[str, Any]) -> None:
-        """Number a message of the queue before anybody gets it; again does nothing."""
+        """Number a message before it goes to the message queue; idempotent."""
         if _FIELD not in message and (message.get("namespace") or "/") in self.namespaces:
             message[_FIELD] = str(self._next())
 
     @contextmanager
     def heard(self, message: Mapping[str, Any]) -> Iterator[None]:
-        """While a message of the queue is sent to this process's clients."""
+        """Send events within this block under the number of a message from the queue."""
         token = self._message.set(self._event_of(message))
         try:
             yield
@@ -66,12 +66,12 @@ class Sending:
     def sends(
         self, event: str, data: Any, namespace: str, room: Any, skip: Any, callback: Any
     ) -> bool:
-        """Send an event to this process's clients; False: the server shall do it."""
+        """Send an event to this process's clients; False: python-socketio shall send it itself."""
         if namespace not in self.namespaces or event in _OWN:
             return False
         manager = self.server.manager
         if callback is not None and any(True for _ in _participants(manager, namespace, room)):
-            # Who is there gets it with its callback, which could not be called from elsewhere.
+            # The callback can only be called here, so such an event is never sent again elsewhere.
             return False
         skipped = tuple(skip) if isinstance(skip, list) else (skip,) if skip else ()
         arguments = list(data) if isinstance(data, tuple) else [] if data is None else [data]
@@ -91,7 +91,7 @@ class Sending:
         return True
 
     def recent(self, namespace: str, rooms: Iterable[str]) -> list[Entry]:
-        """What this process heard of last for these rooms, in its order."""
+        """The events that this process sent to these rooms in the last 10 s, in order."""
         wanted, since = set(rooms), self._clock.now() - RECENT_SECONDS
         return [
             entry
@@ -100,7 +100,7 @@ class Sending:
         ]
 
     def replay(self, client: Client, mark: Mark, entries: Iterable[Entry]) -> None:
-        """Send what a client missed, then what came meanwhile; `lock` is held."""
+        """Send what a client missed, then what was held back meanwhile; the caller holds `lock`."""
         heard = {name: replace(one, beyond=set(one.beyond)) for name, one in mark.heard.items()}
         for entry in entries:
             client.replayed.add(str(entry.event))
@@ -109,7 +109,7 @@ class Sending:
             for one in heard.values():
                 one.at = at
             data = adapter.decode_event(self.server, entry.packet)
-            # Its mark says what the client has with it, should the line break in the middle.
+            # A mark for what the client has by then, in case the connection breaks in the middle.
             data[-1] = mark_text(entry.event, heard, self._log.epoch, at)
             wire = adapter.encode_event(self.server, client.namespace, data)
             adapter.send_packets(self.server, client.eio_sid, adapter.as_packets(wire))
@@ -145,7 +145,7 @@ class Sending:
     def _next(self) -> EventId:
         with self.lock:
             if self._emitter[1] != os.getpid():
-                # Anew in each process: a fork must not go on with its parent's numbers.
+                # A forked child must not go on with its parent's name and numbers.
                 self._emitter, self._number = (secrets.token_hex(3) + "e", os.getpid()), 0
             self._number += 1
             return EventId(self._emitter[0], self._number)
@@ -156,7 +156,7 @@ class Sending:
             del self._heard[min(self._heard, key=lambda name: self._heard[name].at)]
 
     def _event_of(self, message: Mapping[str, Any]) -> EventId | None:
-        """The number that a message of the queue bears, or one that all processes find alike."""
+        """The id of a message from the queue, or one that all processes compute alike for it."""
         if (message.get("namespace") or "/") not in self.namespaces:
             return None
         emitter, _, number = str(message.get(_FIELD, "")).rpartition(".")
@@ -170,7 +170,7 @@ class Sending:
                 self._foreign_second = second
                 self._foreign.clear()
             self._foreign[name] += 1
-            # The second, then how often the same was said in it.
+            # The second, and how often the same message came within it.
             return EventId(name, second * 1000 + self._foreign[name])
 
 

@@ -1,4 +1,4 @@
-"""Hears from a server's manager what is emitted, and who enters and leaves rooms."""
+"""Connects recovery to a Socket.IO server's manager: emits, the message queue, rooms."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mina_ops.app.socketio_adapter import EmitWatcher
 
 
 class Watcher(EmitWatcher):
-    """Hands on what a manager tells.
+    """Passes each call of the manager on to the part of recovery that it concerns.
 
     Args:
-        sending: sends what is emitted.
-        changed: told (namespace, sid) of a client whose rooms changed.
-        leaves: told (namespace, sid, for_good=...) of a client that is about to go.
+        sending: gets events and messages of the queue.
+        changed: called with (namespace, sid) when a client entered or left a room.
+        leaves: called with (namespace, sid, for_good=...) when a client disconnects.
     """
 
     def __init__(

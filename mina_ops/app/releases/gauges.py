@@ -21,7 +21,7 @@ from mina_ops.app.state.drain_state import DrainState
 
 READ_SECONDS = 5.0
 KEEP_SECONDS = 600.0
-"""So long after its controller's last word a release is shown, with the phase it ended in."""
+"""How long after its controller's last report a release is still shown."""
 
 _FIELDS = ("version", "from", "to", "phase", "percent")
 

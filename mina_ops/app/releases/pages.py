@@ -1,4 +1,4 @@
-"""Tells an open page that another release serves now than the one that it is of.
+"""Tells an open page when another release serves now than the one that it came from.
 
 A page names its release in each request (header `X-Mina-Release`, or `mina_release` in the query of
 a Socket.IO handshake). It is told by a header, and over Socket.IO by an event, in two cases:

@@ -1,4 +1,4 @@
-"""What is known of each release, kept in the shared store for both colours.
+"""Keeps the reports of releases' controllers in the shared store, for both colours.
 
 A controller reports every few seconds; the moment of the last report is its heartbeat. Others
 leave requests (abort, pause, resume, promote), which the controller gets in its next answer, so

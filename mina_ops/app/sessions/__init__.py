@@ -1,1 +1,1 @@
-"""Who is connected to this process and its colour, and how new clients come in."""
+"""The Socket.IO sessions of this process: who is connected, and which handshakes are let in."""

@@ -1,4 +1,4 @@
-"""Who is asked whether a new session may come in."""
+"""Decides whether a new session may come in, by asking each feature that may refuse one."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ Refusal = tuple[str, Answer]
 """Why a handshake is turned away (a label of the metrics), and the answer that it gets."""
 
 Admission = Callable[[Mapping[str, Any]], Refusal | None]
-"""Sees a handshake's environ; None lets it in."""
+"""Takes a handshake's WSGI environ; returns a refusal, or None to let it in."""
 
 
 class Admissions:
-    """Asks one after the other; the first refusal counts."""
+    """Asks admissions in the order in which they were added; the first refusal counts."""
 
     def __init__(self) -> None:
         self._asked: list[Admission] = []
 
     def add(self, admission: Admission) -> None:
-        """Ask this one too, after those that were added before."""
+        """Ask this admission, too, after those that were added before."""
         self._asked.append(admission)
 
     def refusal(self, environ: Mapping[str, Any]) -> Refusal | None:

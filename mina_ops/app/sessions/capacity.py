@@ -1,4 +1,4 @@
-"""Room for the operator: new sessions are turned away before the worker is full."""
+"""Refuses new sessions before the worker is full, so that probes and admins still get in."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mina_ops.app.worker import connection_limit
 
 
 class Capacity:
-    """An admission that knows how many sessions this process takes.
+    """An admission that refuses sessions beyond the number that this process can hold.
 
     Args:
-        taken: sessions that there are now.
-        async_mode: of the Socket.IO server.
+        taken: returns how many places sessions take now.
+        async_mode: that of the Socket.IO server.
     """
 
     def __init__(self, settings: Settings, taken: Callable[[], int], async_mode: str) -> None:
@@ -29,7 +29,7 @@ class Capacity:
     def most(self) -> float:
         """Sessions that are let in; infinite where the server has no limit that we can read."""
         if self._most is None:
-            # Read late: what serves this process is known only after its fork.
+            # Not in the constructor: the worker that serves is known only after the fork.
             self._most = most_sessions(
                 self._settings.max_connections,
                 connection_limit(self._async_mode),
@@ -45,7 +45,7 @@ class Capacity:
 
 
 def most_sessions(chosen: int | None, limit: int | None, reserve: int) -> float:
-    """The chosen number, or a server's limit less the reserve, which takes at most half of it."""
+    """The chosen number, else the server's limit less the reserve (at most half the limit)."""
     if chosen is not None:
         return float(chosen)
     if limit is None:

@@ -1,4 +1,4 @@
-"""The connections of one app: its Socket.IO server's handshakes, its sessions, their count."""
+"""The component that watches an app's Socket.IO server: handshakes, live sessions, their count."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ class Connections(Component):
 
     Args:
         binding: finds the app's Socket.IO server.
-        admissions: asked whether a new session may come in.
-        drain_state: of this colour and the others.
-        count_handshake: told `accepted`, or why a handshake came to nothing, and the client.
+        admissions: decide whether a new session may come in.
+        drain_state: whether each colour drains.
+        count_handshake: called with `accepted`, or why a handshake failed, and the client's
+            address.
     """
 
     name = "connections"
@@ -89,7 +90,10 @@ class Connections(Component):
         return Count() if self.sessions is None else self.sessions.count()
 
     def figures(self, colour: str) -> dict[str, Any]:
-        """Live sessions of a colour over all its processes, from memory."""
+        """The body of `GET /api/metrics/connections`: live sessions of a colour, all processes.
+
+        May read the store, see `Presence.peers`.
+        """
         context = self._context
         peers = context.presence.peers(colour)
         counts = {name: count_from(r.get(self.name)) for name, r in peers.reports.items()}
@@ -112,7 +116,7 @@ class Connections(Component):
         }
 
     def _hears_others(self) -> bool | None:
-        """Whether there is a message queue; None: there is none, and the host needs none."""
+        """Whether there is a message queue; None: none, and `MINA_OPS_QUEUE_NEEDED` is off."""
         has_queue = self._binding.has_queue
         return True if has_queue else False if self._context.settings.queue_needed else None
 
@@ -144,11 +148,15 @@ class Connections(Component):
         return total(count_from(report) for report in reports).as_json()
 
     def close(self) -> None:
-        """Watch the host's Socket.IO object no longer; its server goes with the app."""
+        """Stop watching the host's Socket.IO object; its server stays wrapped, as the app's own."""
         self._binding.close()
 
     def _bind(self, server: Any) -> None:
-        """Wrap the app's server, in place of one before; one that we cannot wrap is left alone."""
+        """Wrap a server that the app got, instead of an earlier one.
+
+        A server whose private parts have other names than we know is left alone, and the log says
+        so.
+        """
         if missing := missing_names(server):
             _log.error(
                 "Live sessions are neither counted nor drained: this release of python-socketio "
@@ -170,5 +178,5 @@ class Connections(Component):
         answer_pings(server)
 
     def admit(self, environ: Mapping[str, Any]) -> Refusal | None:
-        """Turn new sessions away before the worker is full; an `Admission`."""
+        """Refuse new sessions before the worker is full; an `Admission`."""
         return None if self._capacity is None else self._capacity.admit(environ)

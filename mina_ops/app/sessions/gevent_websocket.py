@@ -1,7 +1,8 @@
-"""gevent-websocket answers 101 before any WSGI code runs; a refused handshake needs its 503 first.
+"""Refuses websocket handshakes under gevent-websocket, which answers 101 before WSGI code runs.
 
-Its handler class is patched once for all apps of the process, as there is no seam for one of them:
-a stock client whose handshake is upgraded and then dropped hangs until its timeout of 20 s.
+A stock client whose handshake is upgraded and then dropped waits for its timeout of 20 s, so the
+refusal must come instead of the 101. The package offers no hook for that, so its handler class is
+patched, once for all apps of the process.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ def _patch(handler_class: Any, known: WeakSet[Any]) -> None:
 
 
 def _serves(handshakes: Any, handler: Any) -> bool:
-    """Whether a request comes to the app of these handshakes, as far as is seen before WSGI."""
+    """Whether a request may be for the app of these handshakes.
+
+    A host may wrap its app in WSGI middleware; then nobody can tell yet, and the answer is True.
+    """
     app = handler.application
     return handshakes.app is app or not isinstance(app, Flask)

@@ -1,7 +1,7 @@
-"""Every HTTP request of the Socket.IO protocol passes here, since it wraps `handle_request`.
+"""Wraps `handle_request` of the Socket.IO server: every HTTP request of the protocol passes here.
 
-A request that bears a session id always goes through to the server; a new handshake is shown to
-each admission in turn, and the first that refuses it has turned it away.
+A request that names a session always goes through to the server. A new handshake is shown to each
+admission in turn, and the first refusal is its answer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Environ = dict[str, Any]
 REASON_HEADER = "X-Mina-Refused"
 """Says why a handshake was turned away: draining, leaving, full, unready, ..."""
 
-# As other Engine.IO servers say it.
+# The body that Engine.IO's own servers send, so clients know it.
 SESSION_UNKNOWN = {"code": 1, "message": "Session ID unknown"}
 
 
@@ -32,10 +32,10 @@ class Handshakes:
     """Wraps `socketio.Server.handle_request`; each request starts the heartbeat if need be.
 
     Args:
-        path: below which the server answers.
-        sessions: those of the same server; they count each refusal, ours or the server's.
-        raw_pings: take over websockets that name no Engine.IO version.
-        admissions: asked whether a new session may come in.
+        path: the URL path below which the server answers.
+        sessions: the sessions of the same server; they count each refusal, ours or the server's.
+        raw_pings: serve websockets that name no Engine.IO version.
+        admissions: decide whether a new session may come in.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Handshakes:
         return self._pass_in(environ, start)
 
     def refusal(self, environ: Mapping[str, Any]) -> Answer | None:
-        """How a handshake is turned away now, CORS headers included; None: it may come in."""
+        """The answer that refuses a handshake, CORS headers included; None: it may come in."""
         refused = self._admissions.refusal(environ)
         if refused is None and self._raw_pings.wants(environ):
             refused = self._raw_pings.refusal(environ)
@@ -87,7 +87,7 @@ class Handshakes:
         return Answer(answer.status, answer.body, headers, answer.content_type)
 
     def refusal_of_upgrade(self, environ: Mapping[str, Any]) -> Answer | None:
-        """`refusal` for a server that upgrades first: None too for what is no handshake here."""
+        """`refusal` before an upgrade; None also for requests that are no handshake of ours."""
         if not environ.get("PATH_INFO", "").startswith(self._path):
             return None
         return None if "sid" in parse_qs(environ.get("QUERY_STRING", "")) else self.refusal(environ)
@@ -122,7 +122,7 @@ class Handshakes:
     def _hold_link(
         self, environ: Environ, start: StartResponse, sid: str | None
     ) -> Iterable[bytes]:
-        """Serve a websocket; whoever drains finds its socket until it ends."""
+        """Serve a websocket; its session knows the socket until then, so a drain can cut it."""
         environ["mina_ops.link"] = link_of(environ)
         if sid is not None:
             self._sessions.attach_link(sid, environ["mina_ops.link"])
@@ -135,10 +135,10 @@ class Handshakes:
                 self._sessions.attach_link(own, None)
 
     def _poll(self, environ: Environ, start: StartResponse, sid: str) -> Iterable[bytes]:
-        """Serve a long poll; one whose session ended meanwhile is answered 400.
+        """Serve a long poll; answer 400 if its session ended meanwhile.
 
-        Engine.IO would answer it 200 without a packet. A status that is no success makes clients
-        of every language reconnect at once.
+        Engine.IO would answer 200 without a packet. After a 400, clients of every language
+        reconnect at once.
         """
         session = self._sessions.get(sid)
         if session is None:
@@ -159,7 +159,10 @@ class Handshakes:
         return body
 
     def _post(self, environ: Environ, start: StartResponse, sid: str) -> Iterable[bytes]:
-        """Take what a polling client sends; Engine.IO raises if its session has just ended."""
+        """Take what a polling client sends; answer 400 if its session ended just before.
+
+        Engine.IO raises KeyError then.
+        """
         try:
             return self._pass_in(environ, start)
         except KeyError:

@@ -1,4 +1,4 @@
-"""The TCP connections below websockets, so that a stalled peer's can be cut."""
+"""Finds the TCP socket below a websocket, so that the connection of a stalled peer can be cut."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 
 def link_of(environ: Mapping[str, Any]) -> Any | None:
-    """The socket that a request came over, under any server that we support; else None.
+    """The socket that a request came over; None under a server that we do not know.
 
-    A server hides it where simple-websocket, which needs it as well, looks for it.
+    Werkzeug, gunicorn, eventlet and gevent each keep it in another place of the environ.
     """
     for key in ("werkzeug.socket", "gunicorn.socket"):
         if environ.get(key) is not None:
@@ -26,12 +26,15 @@ def link_of(environ: Mapping[str, Any]) -> Any | None:
 
 
 def stop_reading(link: Any) -> None:
-    """Wake whoever reads from a socket: what was sent still goes out; idempotent."""
+    """End all reading from a socket, so that a blocked `recv` returns; idempotent.
+
+    Data that was sent before still goes out.
+    """
     with suppress(OSError, AttributeError):
         link.shutdown(socket.SHUT_RD)
 
 
 def cut(link: Any) -> None:
-    """End a connection in both directions now, whatever waits in it; idempotent."""
+    """Shut a connection down in both directions at once; unsent data is lost; idempotent."""
     with suppress(OSError, AttributeError):
         link.shutdown(socket.SHUT_RDWR)

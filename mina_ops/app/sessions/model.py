@@ -1,4 +1,4 @@
-"""Counts of live sessions: of one process, and summed over the processes of a colour."""
+"""The prefix of session ids, and counts of live sessions by process and by colour. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from typing import Any
 def sid_prefix(environment: str, instance: str) -> str:
     """What every Engine.IO session id of an instance begins with, as `blue.0~`.
 
-    A load balancer routes whoever bears such an id by what stands before the `~`.
+    A load balancer sends a request with such an id to the instance that is named before the `~`.
     """
     return f"{environment}.{instance}~"
 
 
 @dataclass(frozen=True)
 class Count:
-    """Live sessions: each client once, whatever its namespaces; by transport; by namespace."""
+    """Live sessions: each client once, by transport, and by namespace.
+
+    A client in two namespaces counts in both, so `by_namespace` may sum to more than `total`.
+    """
 
     total: int = 0
     by_transport: Mapping[str, int] = field(default_factory=dict)
@@ -30,7 +33,7 @@ class Count:
 
 
 def count_from(report: object) -> Count:
-    """The count in a process's report; nothing is 0 sessions."""
+    """The count in a process's report; 0 sessions if it reported nothing."""
     if not isinstance(report, Mapping):
         return Count()
     return Count(

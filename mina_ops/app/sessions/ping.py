@@ -1,4 +1,4 @@
-"""A Socket.IO event `ping` is answered by an event `pong`, unless the host answers it itself."""
+"""Answers the Socket.IO event `ping` with an event `pong`, unless the host has a handler for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from mina_ops.app.socketio_adapter import Call, wrap_trigger
 
 
 def answer_pings(server: Any) -> None:
-    """Emit `pong` with `{"type", "timestamp"}` (milliseconds) for a `ping` that nobody handles."""
+    """Emit `pong` for each `ping` that no handler of the host takes.
+
+    The payload is `{"type": "pong", "timestamp": <milliseconds since the epoch>}`.
+    """
 
     def with_pong(trigger: Call) -> Call:
         def triggered(event: str, namespace: str, *arguments: Any) -> Any:

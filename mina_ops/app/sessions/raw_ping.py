@@ -3,8 +3,9 @@
     > {"type": "ping"}
     < {"type":"pong","timestamp":1698123456789}
 
-Served by the websocket class of the server that runs, so it proves the whole way from the load
-balancer to the worker. Anybody may use it, so its size, rate, number and time are limited.
+The websocket class of the running server serves it, so an answer proves the whole way from the load
+balancer to the worker. Anybody may connect, so the size, rate, number and duration of raw pings are
+limited.
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ MESSAGES_PER_SECOND = 10.0
 MOST_OPEN = 16
 LONGEST_SECONDS = 300.0
 IDLE_SECONDS = 5.0
-"""One that said nothing for so long goes when there is no room for another."""
+"""A raw ping that sent nothing for this long is closed when the place is needed."""
 
 
 @dataclass
 class OpenPing:
-    """One that is open: the socket below it, and when it last said something."""
+    """An open raw ping: the socket below it, and when it last sent something (monotonic)."""
 
     link: Any
     seen_at: float = field(default_factory=time.monotonic)
 
 
 class RawPings:
-    """Answers the raw pings that come through one server's door."""
+    """Answers the raw pings that come to one Socket.IO server."""
 
     def __init__(self, server: Any, settings: Settings) -> None:
         self._server = server
@@ -61,7 +62,7 @@ class RawPings:
         return "EIO" not in parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
 
     def refusal(self, environ: Mapping[str, Any]) -> tuple[str, Answer] | None:
-        """(reason, answer) if it may not come in: a foreign origin, or too many are open."""
+        """(reason, answer) if it is refused: a foreign origin, or too many are open; else None."""
         if not self._is_allowed(environ):
             return "bad_origin", Answer(403, {"error": "This origin may not use the raw ping."})
         if len(self._open) >= self._most() and not self._made_room():
@@ -70,7 +71,7 @@ class RawPings:
         return None
 
     def serve(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
-        """Upgrade the request and answer pings until either side has had enough."""
+        """Upgrade the request and answer pings; blocks until it is closed, 5 minutes at most."""
         link = link_of(environ)
         socket_class = websocket_class(self._server)
         mine = self._open[id(environ)] = OpenPing(link)
@@ -93,12 +94,12 @@ class RawPings:
             self._open.pop(id(environ), None)
 
     def close_all(self) -> None:
-        """End all that are open, as a drain does."""
+        """Close all that are open; called when a drain begins."""
         for one in list(self._open.values()):
             cut(one.link)
 
     def _most(self) -> int:
-        """A quarter of the worker's places at the most: each holds one, as a session does."""
+        """How many may be open: at most a quarter of the worker's places, since each takes one."""
         chosen, limit = (
             self._settings.max_connections,
             connection_limit(self._server.eio.async_mode),
@@ -107,7 +108,10 @@ class RawPings:
         return int(max(1, min(MOST_OPEN, places // 4)))
 
     def _made_room(self) -> bool:
-        """Whether one that is idle was ended; else sixteen idle ones would keep everybody out."""
+        """Close the one that is idle longest; False if none is idle long enough.
+
+        Otherwise sixteen idle ones would keep everybody out.
+        """
         key, idle = min(self._open.items(), key=lambda item: item[1].seen_at)
         if time.monotonic() - idle.seen_at < IDLE_SECONDS:
             return False

@@ -37,14 +37,14 @@ class ConnectionRoutes(Component):
     def _count(self, request: ProbeRequest) -> Answer:
         identity = self._connections.identity
         known = query(identity.colours, identity.environment)
-        # The window is that of the other metrics, so that one request line fits all of them;
-        # a count of connections is that of now.
+        # `window` is accepted as by the other metrics, so that one query string fits all of
+        # them; it has no meaning here, since connections are counted as of now.
         colour = query_values(request.query, known)["environment"]
         return Answer(200, self._connections.figures(colour))
 
 
 def _script(request: ProbeRequest) -> Answer:
-    """The browsers' half of lossless streams; revalidated, so that a release replaces it."""
+    """The client script; browsers revalidate it each time, so a release replaces it at once."""
     source = _SCRIPT.read_bytes()
     headers = {"Cache-Control": "no-cache", "ETag": f'"{hashlib.sha256(source).hexdigest()[:32]}"'}
     if request.header("If-None-Match") == headers["ETag"]:

@@ -1,7 +1,7 @@
-"""The live sessions of one Socket.IO server: who is there and what is being done for them.
+"""The live sessions of one Socket.IO server, and the handlers that run for them.
 
-Engine.IO keeps closed sockets in its table until its next sweep, so a session counts from its
-handshake until its socket is closed, however long the entry stays.
+Engine.IO keeps closed sockets in its table until its next sweep. So a session counts as live from
+its handshake until its socket is closed, not for as long as the table holds it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from mina_ops.app.socketio_adapter import Call, wrap_arrival, wrap_connect, wrap
 from mina_ops.app.web.client import agent_of, client_of
 
 MOVING = "session:moving"
-"""Event by which a client says that it connects elsewhere, so that it gets time for that."""
+"""Event by which a client says that it is connecting elsewhere; a drain then waits longer."""
 MOST_REMEMBERED = 20_000
+"""Entries of `newcomers` and of `sent_away`; beyond, the oldest are dropped."""
 
 CountHandshake = Callable[[str, str], None]
 
@@ -31,18 +32,18 @@ class Sessions:
     """Watches a `socketio.Server` by wrapping what it calls on each connect and event.
 
     Args:
-        server: the server.
-        count_handshake: told `accepted`, or why a client that shook hands did not get in, and
-            the client's address.
+        server: the `socketio.Server`.
+        count_handshake: called with `accepted`, or why a client did not get in after its
+            handshake, and the client's address.
     """
 
     def __init__(self, server: Any, count_handshake: CountHandshake) -> None:
         self.server = server
         self.count_handshake = count_handshake
         self.newcomers: deque[Session] = deque(maxlen=MOST_REMEMBERED)
-        """Those that joined a namespace, until somebody takes them out."""
+        """Sessions that joined their first namespace; `drain/arrivals.py` takes them out."""
         self.sent_away: deque[Session] = deque(maxlen=MOST_REMEMBERED)
-        """Those that a drain closed, until somebody takes them out."""
+        """Sessions that a drain closed; `drain/arrivals.py` takes them out."""
         self._known: dict[str, Session] = {}
         self._waiting: Waiting[Session] = Waiting()
         self._wrap_handshakes(server.eio)
@@ -51,20 +52,20 @@ class Sessions:
         wrap_connect(server, self._with_joining)
 
     def live(self) -> list[Session]:
-        """Sessions whose socket is open, in the order in which they came."""
+        """Sessions whose socket is open, the oldest first."""
         known = self._known
         return [known.get(s.sid) or self._add(s.sid) for s in self._open_sockets()]
 
     def any_live(self) -> bool:
-        """Whether anybody is there, without a look at everybody."""
+        """Whether any session is live; stops at the first one."""
         return any(s.connected and not s.closed for s in list(self.server.eio.sockets.values()))
 
     def total(self) -> int:
-        """How many are live, and nothing else about them."""
+        """How many sessions are live; cheaper than `count`."""
         return len(self._open_sockets())
 
     def count(self) -> Count:
-        """How many are live."""
+        """How many sessions are live: in all, by transport, by namespace."""
         sockets = self._open_sockets()
         websockets = sum([bool(socket.upgraded) for socket in sockets])
         transports = {"websocket": websockets, "polling": len(sockets) - websockets}
@@ -74,20 +75,23 @@ class Sessions:
         return Count(len(sockets), {name: n for name, n in transports.items() if n}, present)
 
     def __len__(self) -> int:
-        """About how many are live, without looking at each: those that are just ending too."""
+        """About how many are live, in constant time: counts those that are just ending, too."""
         return len(self._known)
 
     def held(self) -> int:
-        """About how many hold a place of the worker: not who only shook hands, over polling."""
+        """About how many take a place of the worker.
+
+        A polling client that has joined no namespace and has no poll open takes none.
+        """
         idle = sum(one.link is None and not one.polls for one in self._waiting.all())
         return len(self._known) - idle
 
     def in_flight(self) -> int:
-        """Handlers that run now, those of sessions that have ended among them."""
+        """How many handlers run now, also for sessions that have ended."""
         return sum(session.in_flight for session in list(self._known.values()))
 
     def get(self, sid: str) -> Session | None:
-        """A session that is live, or of which something is still in flight."""
+        """A session that is live, or for which a handler still runs; else None."""
         return self._known.get(sid)
 
     def socket(self, sid: str) -> Any | None:
@@ -110,12 +114,12 @@ class Sessions:
         return None if eio_sid is None else self._known.get(eio_sid)
 
     def held_by(self, namespace: str, own: str) -> str | None:
-        """The Engine.IO session of a Socket.IO sid."""
+        """The Engine.IO sid of a Socket.IO sid; None if there is no such client."""
         found: str | None = self.server.manager.eio_sid_from_sid(own, namespace)
         return found
 
     def attach_link(self, sid: str, link: Any) -> None:
-        """Remember the socket below a session's websocket; None forgets it."""
+        """Remember the socket below a session's websocket; None: it is closed."""
         session = self._known.get(sid)
         if session is not None:
             session.link = link
@@ -125,7 +129,11 @@ class Sessions:
         return [s for s in list(self.server.eio.sockets.values()) if s.connected and not s.closed]
 
     def sweep(self) -> None:
-        """Forget what a race left behind, and end who joined no namespace in time."""
+        """Forget sessions that are over, and end those that joined no namespace in time.
+
+        Sessions are forgotten when they end; this catches those where a race kept one. Example:
+        an event arrives while its session is being closed, and remembers it again.
+        """
         for session in self._waiting.late():
             self._turn_out(session)
         for session in list(self._known.values()):
@@ -135,7 +143,7 @@ class Sessions:
         return self._known.setdefault(sid, Session(sid))
 
     def _touch(self, sid: str) -> Session:
-        """A session that just sent something; one that has ended meanwhile is not kept."""
+        """The session that just sent something; it is not remembered if it has ended meanwhile."""
         session = self._known.get(sid) or Session(sid)
         if self.socket(sid) is not None:
             session = self._known.setdefault(sid, session)
@@ -147,7 +155,7 @@ class Sessions:
             self._known.pop(session.sid, None)
 
     def _turn_out(self, session: Session) -> None:
-        """End a session that joined nothing; whoever comes back with its id gets 400."""
+        """End a session that joined no namespace; requests with its id get 400 from now on."""
         self._waiting.remove(session.sid)
         socket, link = self.socket(session.sid), session.link
         if socket is not None:
@@ -155,7 +163,7 @@ class Sessions:
         if link is not None:
             cut(link)
         else:
-            # Engine.IO would keep it until its next look at all of them.
+            # Engine.IO would keep it in its table until its next sweep.
             self.server.eio.sockets.pop(session.sid, None)
         self._forget_if_over(session)
 
@@ -188,13 +196,13 @@ class Sessions:
                 if not session.joined:
                     self.count_handshake("no_connect", session.client)
                 self._finish(session, id(reason))
-                # Its socket is marked as closed only after this handler.
+                # Not `_forget_if_over`: Engine.IO marks the socket as closed after this handler.
                 if not session.in_flight and session.link is None:
                     self._known.pop(sid, None)
 
         def said(sid: str, data: Any) -> Any:
-            # The rest of what a client had sent when its session ended. The server would raise for
-            # a binary event whose namespace is gone.
+            # Packets that a client had sent before its session ended are dropped. For a binary
+            # event whose namespace is gone, the server would raise.
             found = eio.sockets.get(sid)
             return None if found is None or found.closed else message(sid, data)
 
@@ -215,7 +223,7 @@ class Sessions:
             session.note_run(data)
             name = namespace or "/"
             if manager.is_connected(manager.sid_from_eio_sid(eio_sid, name), name):
-                # From here on, since the handler may start much later in its own thread.
+                # It counts as running from here on: its own thread may start much later.
                 session.running.add(id(data))
             return handle(eio_sid, namespace, number, data, *rest)
 

@@ -18,7 +18,8 @@ __all__ = ["Change", "MemoryStore", "Register", "Store", "Subscription", "open_s
 def open_store(settings: Settings) -> Store:
     """The store that `REDIS_URL` names, not yet connected; without it, this process's memory.
 
-    A URL that cannot be used may serve the host well: the store is away then, and says why.
+    A URL that cannot be used must not stop the host: every call of the store then raises
+    `StateUnavailable`, and the log says why.
     """
     if settings.redis_url is None:
         return MemoryStore()
@@ -34,7 +35,7 @@ def _redis(settings: Settings, url: str) -> Store:
     try:
         return RedisStore.from_url(url, timeout_seconds=limit)
     except (ConfigurationError, ValueError) as exc:
-        # Not the exception's text where it may hold the password.
+        # Another exception's text may hold the password.
         reason = str(exc) if isinstance(exc, ConfigurationError) else "it is no URL"
         _log.error("REDIS_URL cannot be used, so nothing is shared: %s", reason)
         return RedisStore(unusable(f"REDIS_URL cannot be used: {reason}"))

@@ -1,4 +1,4 @@
-"""The port: what any shared store must do for the features above it.
+"""The port of the shared state: what a store must do for the features above it.
 
 Keys are text that begins with `mina:` (see `keys.py`), values are bytes. Every call may raise
 `StateUnavailable` within the store's own timeout (0.2 s by default) and never retries: the
@@ -65,13 +65,13 @@ class Reading:
 
 @dataclass(frozen=True)
 class LogLine:
-    """A line of a log that fades.
+    """A line of a log that expires when nothing is appended to it any more.
 
     Args:
         log: the log's key.
-        fields: what it holds.
-        once: a name for the line; others may write the same, and only the first counts. The
-            log's key then has a hash tag.
+        fields: what the line holds.
+        once: a name for the line. When several processes append a line of the same name, only
+            the first is kept. The log's key must then have a hash tag.
     """
 
     log: str
@@ -100,7 +100,7 @@ class Store(Protocol):
     """Whether other processes see it."""
 
     cost: Cost
-    """What this process costs it."""
+    """What this process has cost the store so far."""
 
     def ping(self) -> float:
         """Seconds that a round trip took."""
@@ -142,19 +142,22 @@ class Store(Protocol):
         read: Sequence[str] = (),
         versions: Sequence[str] = (),
     ) -> Reading:
-        """Put a member on a roster for `ttl_seconds`; say it again to stay.
+        """Put a member on a roster for `ttl_seconds`; call again within that time to stay on it.
 
         Args:
-            unchanged: the value is what was announced last, so it need not travel again.
+            unchanged: the value is the one that was announced last, so it need not be sent again.
             read: keys to read in the same round trip.
-            versions: registers whose epoch and version to read in it.
+            versions: registers whose epoch and version to read in the same round trip.
+
+        Returns:
+            What was read; keys that do not exist are left out.
         """
 
     def withdraw(self, roster: str, member: str) -> None:
         """Take a member off a roster at once; idempotent."""
 
     def members(self, roster: str) -> dict[str, bytes]:
-        """Who is on a roster now: member -> value. Forgets the names of those who expired."""
+        """Who is on a roster now: member -> value. Removes the names of members that expired."""
 
     def add(
         self,
@@ -165,10 +168,14 @@ class Store(Protocol):
     ) -> None:
         """Add amounts to fields of tallies (key -> field -> amount), in one round trip.
 
-        Additions commute, so no process loses another's. The expiry of each tally is set anew.
-        With `once`, a name for these additions, they are made all together, and one time however
-        often the call is repeated within the expiry: a server that was too slow to answer may
-        have made them all the same. The keys then share one hash tag.
+        Additions commute, so no process loses another's. Each tally then expires `ttl_seconds`
+        from now.
+
+        Args:
+            once: a name for these additions, which are then atomic and made once, however often
+                the call is repeated within `ttl_seconds`. Example: a server answered too late, so
+                nobody knows whether it added; the caller repeats the call with the same name. The
+                keys must then share one hash tag.
         """
 
     def totals(self, keys: Sequence[str]) -> dict[str, float]:
@@ -207,7 +214,8 @@ class Store(Protocol):
     def append_lines(self, lines: Sequence[LogLine], *, keep: int, ttl_seconds: float) -> None:
         """Append lines, in order, in one round trip.
 
-        Each log keeps at least its last `keep` lines, and fades when it got none for so long.
+        Each log keeps at least its last `keep` lines, and is deleted when it got no line for
+        `ttl_seconds` or somewhat longer.
         """
 
     def lines_since(self, logs: Sequence[str], since: float) -> dict[str, list[Line]]:
@@ -227,4 +235,4 @@ class Store(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of connections; idempotent."""
+        """Close all connections; idempotent."""

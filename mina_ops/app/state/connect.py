@@ -50,7 +50,7 @@ def connect(url: str, *, timeout_seconds: float) -> Any:
 
 
 def unusable(reason: str) -> Any:
-    """A client that answers every command with the reason, as a server that is away would."""
+    """A client whose every command raises `redis.ConnectionError` with this reason."""
 
     def refuse() -> Any:
         raise redis.ConnectionError(reason)
@@ -59,7 +59,7 @@ def unusable(reason: str) -> Any:
 
 
 def _plain(url: str) -> str:
-    """The URL without the options that are not about where and as whom."""
+    """The URL with only those options that say where to connect and as whom."""
     parts = urlsplit(url)
     options = [(k, v) for k, v in parse_qsl(parts.query) if k.startswith(_KEPT)]
     scheme = _OURS.get(parts.scheme, parts.scheme)
@@ -67,9 +67,10 @@ def _plain(url: str) -> str:
 
 
 class LateCluster:
-    """A client that is made at its first command, and again until that succeeds.
+    """A client that is made at its first command; if that fails, at the next one.
 
-    The cluster's asks its nodes as soon as it is made, but a host must start while they are away.
+    redis-py's cluster client asks its nodes while it is constructed, but a host must be able to
+    start while they are away.
     """
 
     def __init__(self, make: Callable[[], Any]) -> None:
@@ -84,11 +85,11 @@ class LateCluster:
         return getattr(self._client, name)
 
     def register_script(self, script: str) -> Callable[..., Any]:
-        """The script, whose client is made when it runs."""
+        """A function that runs the script; the client is made at its first call."""
         return lambda **arguments: self.__getattr__("register_script")(script)(**arguments)
 
     def close(self) -> None:
-        """Let go of connections, if there are any."""
+        """Close all connections, if there are any."""
         if self._client is not None:
             self._client.close()
 

@@ -12,14 +12,14 @@ _FRAME = 5
 
 @dataclass
 class Cost:
-    """Since the process began.
+    """What one process has cost its Redis since it began.
 
     Attributes:
-        connections: that it has, each of which is opened anew when it was lost.
-        commands: that were sent.
-        sent_bytes: as they were put on the wire.
-        received_bytes: of the values in the answers, with some bytes for the frame of each, so
-            that they are right within a tenth.
+        connections: connections in its pool; one that was lost and opened again counts once.
+        commands: commands sent.
+        sent_bytes: bytes written to the connections.
+        received_bytes: bytes of the values in the answers, with an estimate for the protocol's
+            frame around each: right within a tenth.
     """
 
     connections: int = 0
@@ -38,7 +38,7 @@ def count(client: Any) -> Cost:
 
 
 def _is_plain(client: Any) -> bool:
-    """Whether asking for its pool makes nothing: a cluster's client begins to ask its nodes."""
+    """Whether the client has its pool already. `LateCluster` would connect when asked for one."""
     return "connection_pool" in vars(client)
 
 

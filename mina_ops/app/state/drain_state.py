@@ -19,12 +19,12 @@ LEAVING = "leaving"
 
 
 class State(StrEnum):
-    """What a process or a colour does with conversations."""
+    """What a process or a colour does with Socket.IO sessions."""
 
     SERVING = "serving"
-    """New ones come in."""
+    """New sessions come in."""
     DRAINING = "draining"
-    """No new ones; live ones are handed off."""
+    """No new sessions; live ones are handed over to the other colour."""
     DRAINED = "drained"
     """No live session, no handler in flight, no hold."""
 
@@ -34,8 +34,8 @@ class DrainState:
 
     Attributes:
         process: what this process does.
-        is_replaced: whether it drains only since its server is about to put another process in
-            its place, as after `max_requests`; the port that it serves goes on.
+        is_replaced: whether it drains only because its server will put another process in its
+            place, as gunicorn does after `max_requests`. Its port then goes on being served.
     """
 
     def __init__(self, presence: Presence) -> None:
@@ -45,7 +45,7 @@ class DrainState:
         self._orders: dict[str, str | None] = {}
 
     def ordered(self, colour: str, order_id: str | None) -> None:
-        """A colour is under this drain order now; None: under none."""
+        """Note the drain order that a colour is under; None: it is under none."""
         self._orders[colour] = order_id
 
     def is_ordered(self, colour: str) -> bool:

@@ -1,4 +1,4 @@
-"""The listener of a process: one thread and one connection for all channels that it follows."""
+"""Hears the hints of other processes: one thread and one connection for all channels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between attempts; the last one repeats
 _FORBIDDEN_SECONDS = 60.0
 _LOOK_SECONDS = 0.25
-"""A channel that is added later is followed after so long at most."""
+"""A channel that is added while the thread listens is heard after at most this long."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +33,13 @@ class _Follower:
 
 
 class Hints:
-    """Tells followers of hints, and after each new line too, since hints were lost meanwhile.
+    """Calls its followers for each hint, and after each reconnect, since hints may have been lost.
 
     A hint that is lost or forbidden costs a beat and nothing else.
 
     Args:
-        client: of redis-py.
-        faults: what its calls may raise while Redis is away.
+        client: a redis-py client.
+        faults: what the client's calls may raise while Redis is away.
     """
 
     def __init__(self, client: Any, faults: tuple[type[Exception], ...]) -> None:
@@ -74,7 +74,7 @@ class Hints:
         self._stop.set()
 
     def _begin(self) -> None:
-        # A forked child has no listening thread, and its components ask for one anew.
+        # A forked child inherits no thread; its components call `follow` again.
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -92,7 +92,8 @@ class Hints:
                 pause = _FORBIDDEN_SECONDS
                 self._tell_once(exc)
             except Exception as exc:
-                # A client closed under us raises anything; so may a follower's own callback.
+                # Any exception: a client that another thread closes raises various ones, and a
+                # follower's callback may raise, too.
                 if not isinstance(exc, self._faults) and not stop.is_set():
                     _log.exception("A listener on hints failed")
             failures += 1
@@ -113,7 +114,8 @@ class Hints:
                 if not followed:
                     stop.wait(_LOOK_SECONDS)
                 if message is not None and message["type"] != "unsubscribe":
-                    # A `subscribe` message marks a new line: hints before it may be lost.
+                    # A `subscribe` message says that the connection is new: hints that were sent
+                    # before it may be lost, so it counts as one.
                     failures = 0
                     self._pass_on(message["channel"].decode())
         finally:

@@ -1,4 +1,6 @@
-"""Names of everything that is shared. All begin `mina:`; a colour's own, `mina:env:<colour>:`.
+"""The keys of everything that is shared.
+
+All begin with `mina:`, those of one colour with `mina:env:<colour>:`.
 
 Braces are Redis Cluster hash tags: keys that one command reads together share a tag.
 """
@@ -9,17 +11,17 @@ FLAGS = "mina:{flags}"
 FLAGS_LOG = "mina:{flags}:log"
 FLAGS_HINT = "mina:hint:flags"
 FLAGS_KEPT = "mina:{flags}:kept"
-"""What processes know of the flags while the register has lost it; fades after a minute."""
+"""The flags as processes remember them, after the store lost the register; expires in a minute."""
 FLAGS_KEPT_LEASE = "mina:{flags}:kept:lease"
 FLAGS_APPLIED = "mina:{flags}:applied"
-"""Roster of who applied which version; a beat's presence says it too, but later."""
+"""Roster of the processes with the version of the flags that each has applied."""
 AUDIT_LOG = "mina:audit"
 REFUSED_LOG = "mina:audit:refused"
-"""Who was refused: apart, so that a flood of them pushes no change out of the audit log."""
+"""Log of refused callers. Apart, so that a flood of them pushes no change out of `AUDIT_LOG`."""
 TOKENS = "mina:tokens"
 """The bearer tokens that admins made: id -> what it may do, with the digest of its secret."""
 SITES = "mina:sites"
-"""Roster of the sites that use these names: one, if all is well."""
+"""Roster of the sites that use this product's name; more than one is a mistake that is told."""
 
 
 def presence(environment: str) -> str:
@@ -28,12 +30,12 @@ def presence(environment: str) -> str:
 
 
 def summary(environment: str) -> str:
-    """What the live processes of a colour say, merged into one small document."""
+    """The reports of a colour's live processes, merged into one small document."""
     return f"mina:env:{environment}:summary:{{{environment}}}"
 
 
 def summary_lease(environment: str) -> str:
-    """The process of a colour that makes the summary at present."""
+    """Which process of a colour makes the summary at present."""
     return f"mina:env:{environment}:summary:{{{environment}}}:lease"
 
 
@@ -48,7 +50,7 @@ def drain_order(environment: str) -> str:
 
 
 def drain_clients(environment: str, order_id: str) -> str:
-    """Tally of whom a drain sent away, and of who came to another colour meanwhile."""
+    """Tally of the clients that a drain closed, and of those that came to another colour since."""
     return f"mina:env:{environment}:drain:{{{environment}}}:{order_id}:clients"
 
 
@@ -68,12 +70,12 @@ def metrics_total(environment: str, version: str) -> str:
 
 
 def minute(environment: str, start: int) -> str:
-    """What one process of a colour left of a minute that metrics do not keep."""
+    """Figures of one minute of a colour, for the console's hour, which metrics do not keep."""
     return f"mina:env:{environment}:minute:{{{environment}}}:{start}"
 
 
 def health_mark(environment: str) -> str:
-    """What the redis check writes, to see that the store takes writes."""
+    """A key that the redis check writes, to see whether the store accepts writes."""
     return f"mina:env:{environment}:health"
 
 
@@ -95,12 +97,12 @@ FREEZE = "mina:freeze"
 
 
 def release(release_id: str) -> str:
-    """What its controller reported last of a release."""
+    """A release as its controller reported it last."""
     return f"mina:release:{release_id}"
 
 
 def release_requests(release_id: str) -> str:
-    """Log of what others ask of a release's controller."""
+    """Log of what others ask the controller of a release to do."""
     return f"mina:release:{release_id}:requests"
 
 
@@ -110,21 +112,21 @@ def lease(name: str) -> str:
 
 
 def run_of(mark: str) -> str:
-    """Which life of a client sends the stream of this mark."""
+    """Which run of a client (a page load, say) sends the stream whose mark is this key."""
     return f"{mark}:run"
 
 
 def keeper_of(mark: str) -> str:
-    """The process in which the stream of this mark is still in work."""
+    """The process that still handles chunks of the stream whose mark is this key."""
     return f"{mark}:kept"
 
 
 RECOVERY_EPOCH = "mina:recovery:epoch"
-"""Names this life of what recovery keeps: it is gone with the rest when a store is emptied."""
+"""Changes when the store was emptied: recovery then knows that its logs and states are gone."""
 
 
 def recovery_state(pid: str) -> str:
-    """Rooms and session of a client that may come back."""
+    """Rooms and session data of a client that may come back."""
     return f"mina:recovery:state:{pid}"
 
 
@@ -139,5 +141,5 @@ def token_use(token_id: str) -> str:
 
 
 def of_member(roster: str, member: str) -> str:
-    """What a member of a roster wrote, beside the roster itself."""
+    """The value of one member of a roster, which expires by itself."""
     return f"{roster}:{member}"

@@ -1,4 +1,4 @@
-"""The store of a single process: the same contract without a server."""
+"""A store in the memory of one process: the contract of `base.py` without a server."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Which processes of each colour are alive, and what each says of itself.
 
-One key for each process, which expires: a killed process vanishes with its figures, where a
-shared counter would keep them. On each beat a process announces its own report and reads the small
-summary of each colour (see `summary.py`). The whole reports of everybody are read only when
-somebody asks for them.
+Each process has one key, which expires: a killed process vanishes with its figures, where a shared
+counter would keep them. On each beat a process announces its own report and reads the small summary
+of each colour (see `summary.py`). The whole reports of all processes are read only when somebody
+asks for them.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ class _View:
 
 
 class Presence:
-    """Publishes this process and knows the others: a summary always, their reports on demand.
+    """Announces this process and knows its peers: a summary at once, whole reports on demand.
 
     Args:
         store: where the rosters are.
         identity: names this process.
-        ttl_seconds: a process that is silent for this long is gone.
+        ttl_seconds: a process that is silent for this long counts as gone.
         beat_seconds: how often `beat` is called.
-        process: one that serves no requests is on a roster of its own, since drains, readiness
-            and figures do not count it.
+        process: a process that serves no requests is on a roster of its own, since drains,
+            readiness and figures do not count it.
     """
 
     def __init__(
@@ -89,11 +89,12 @@ class Presence:
         self._left = False
 
     def contribute(self, name: str, say: Callable[[], Any], merge: Merge | None = None) -> None:
-        """Say `say()`, a JSON value or None, under `name` in this process's report.
+        """Put what `say()` returns, a JSON value, under `name` into this process's report.
 
         Args:
-            merge: puts what several processes say into one value, for the colour's summary;
-                None: the summary holds nothing of it.
+            say: called on each beat; None leaves the name out.
+            merge: makes one value of what several processes say, for the colour's summary; None:
+                the summary holds nothing under this name.
         """
         self._components[name] = say
         if merge is not None:
@@ -102,8 +103,8 @@ class Presence:
     def watch(self, *, keys: Sequence[str] = (), registers: Sequence[str] = ()) -> None:
         """Read these keys, and the versions of these registers, on each beat as well.
 
-        They come in the round trip in which this process announces itself: with 2,000 processes
-        it is round trips that keep Redis busy.
+        They are read in the round trip that announces this process: with 2,000 processes it is
+        the number of round trips that keeps Redis busy.
         """
         self._watched_keys += keys
         self._watched_registers += registers
@@ -116,8 +117,9 @@ class Presence:
         """Those of the watched keys that exist, as of this beat.
 
         Args:
-            asked_after: monotonic seconds; None is the answer if the beat asked before that, as
-                who changed a key since must not take the earlier value for news.
+            asked_after: monotonic seconds. Returns None if this beat read before that moment.
+                Example: a request changed a key after the beat had read it, so the value here is
+                older than the change.
         """
         if self._reading is None or self._asked_at < asked_after:
             return None
@@ -232,7 +234,7 @@ class Presence:
         return found
 
     def _read_if_old(self, colour: str) -> None:
-        # One thread reads; who comes meanwhile is content with the last view, if there is one.
+        # One thread reads at a time; others take the last view meanwhile, if there is one.
         first = colour not in self._views
         if not self._is_old(colour) or not self._one_reads.acquire(blocking=first):
             return

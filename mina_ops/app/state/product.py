@@ -1,4 +1,4 @@
-"""A store under the name of one product, so that several share a Redis unharmed."""
+"""A store whose keys begin with the name of a product, so that several can share one Redis."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULT = "mina"
 
 
 class ProductStore:
-    """Passes every call on with `mina:` at the beginning of each key replaced by the product."""
+    """Passes every call on; each key's `mina:` at the beginning is replaced by the product's."""
 
     def __init__(self, inner: Store, product: str) -> None:
         self._inner = inner

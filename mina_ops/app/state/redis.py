@@ -72,7 +72,7 @@ class RedisStore:
     def time(self) -> float:
         start = time.monotonic()
         told = self._client.time()
-        # A cluster's nodes answer each for itself.
+        # A cluster answers with one time for each node.
         seconds, micros = next(iter(told.values())) if isinstance(told, dict) else told
         return int(seconds) + int(micros) / 1e6 + (time.monotonic() - start) / 2
 
@@ -144,8 +144,8 @@ class RedisStore:
         pipe.sadd(roster, member)
         for register in versions:
             pipe.hmget(register, [_EPOCH, _VERSION])
-        # At once, since a command costs Redis more than what it reads; but the keys of a cluster
-        # lie on several nodes.
+        # One MGET costs Redis less than many GETs. In a cluster the keys lie on several nodes, of
+        # which no command can read.
         if self._is_cluster:
             for wanted in read:
                 pipe.get(wanted)
@@ -153,7 +153,7 @@ class RedisStore:
             pipe.mget(read)
         kept, _, *found = pipe.execute()
         if not kept:
-            # It expired meanwhile, or Redis was emptied.
+            # The key had expired, or Redis was emptied: PEXPIRE found nothing.
             self._client.set(key, value, px=ttl)
         told, values = found[: len(versions)], found[len(versions) :]
         if read and not self._is_cluster:
@@ -179,7 +179,7 @@ class RedisStore:
         found = dict(zip(names, values, strict=True))
         gone = [name for name, value in found.items() if value is None]
         if gone:
-            # Whoever of them comes back just now is on the roster again with its next beat.
+            # One that comes back at this moment is on the roster again with its next beat.
             self._client.srem(roster, *gone)
         return {name: value for name, value in found.items() if value is not None}
 
@@ -275,7 +275,7 @@ class RedisStore:
 
     @_guarded
     def publish(self, channel: str, message: str) -> None:
-        # A hint that is forbidden costs a beat; the write that it tells of is done.
+        # Redis may forbid the channel; what the hint tells of is written all the same.
         with suppress(redis.exceptions.NoPermissionError):
             self._client.publish(channel, message)
 

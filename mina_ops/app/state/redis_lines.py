@@ -1,4 +1,4 @@
-"""Logs that fade, as Redis streams."""
+"""Logs that expire (`Store.append_lines`, `Store.lines_since`) as Redis streams."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mina_ops.app.state.base import Line, LogLine
 
 
 def append(client: Any, lines: Sequence[LogLine], *, keep: int, ttl_ms: int) -> None:
-    """`Store.append_lines`."""
+    """See `Store.append_lines`; raises what redis-py raises."""
     if not lines:
         return
     pipe = client.pipeline(transaction=False)
@@ -27,7 +27,7 @@ def append(client: Any, lines: Sequence[LogLine], *, keep: int, ttl_ms: int) -> 
 
 
 def since(client: Any, logs: Sequence[str], moment: float) -> dict[str, list[Line]]:
-    """`Store.lines_since`."""
+    """See `Store.lines_since`; raises what redis-py raises."""
     pipe = client.pipeline(transaction=False)
     for log in logs:
         pipe.xrange(log, min=f"{max(0, int(moment * 1000))}-0")

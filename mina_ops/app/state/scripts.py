@@ -1,4 +1,4 @@
-"""Lua that makes a store's compound steps atomic, and the arguments it takes."""
+"""Lua scripts that make a store's steps of several commands atomic, and their arguments."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ end
 local removals, writings = {}, {}
 for number = 1, tonumber(take()) do removals[number] = take() end
 for number = 1, tonumber(take()) do writings[number] = {take(), take()} end
--- Nothing that a step did is undone when a later one fails, so what may fail comes first: the log,
--- whose commands a user may be denied.
+-- Redis undoes nothing when a later command fails, so the one that may fail comes first: the Redis
+-- user may be denied XADD.
 local version = tonumber(redis.call('HGET', KEYS[1], ':version') or 0) + 1
 if KEYS[2] then
   local record = {'version', tostring(version)}
@@ -88,7 +88,7 @@ def add_arguments(
 
 
 def change_arguments(change: Change, epoch: str) -> list[bytes | str | int]:
-    """The arguments of CHANGE; `epoch` is used only where a new life of the register begins."""
+    """The arguments of CHANGE; `epoch` is used only if the register has none or shall get one."""
     arguments: list[bytes | str | int] = [epoch, int(change.new_epoch)]
     arguments += [change.keep, change.hint or ""]
     arguments.append(len(change.expect))

@@ -1,4 +1,4 @@
-"""Keeps a process's clock by the store's, which everybody shares."""
+"""Keeps the clock of a process in step with the store's clock, which all processes share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ASK_SECONDS = 10.0
 
 
 class SharedTime:
-    """Asks the store for the time now and then; between, the monotonic clock goes on."""
+    """Asks the store for the time every 10 s; in between, the monotonic clock counts on."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -21,7 +21,7 @@ class SharedTime:
         self._asked_at = -math.inf
 
     def beat(self, now: float) -> None:
-        """Ask again if it is due; a store that is away, or may not be asked, changes nothing."""
+        """Ask again if that is due; a store that is away, or forbids TIME, changes nothing."""
         at = self._clock.monotonic()
         if at - self._asked_at < ASK_SECONDS:
             return

@@ -8,8 +8,8 @@ the others read that key. Which process does it is decided by a lease of two bea
     beat 2   A is killed; B and C still read summary 1
     beat 3   the lease expires; B has seen nothing new for 1.5 beats, takes the lease, writes
 
-Two processes that believe to hold the lease do no harm: both summarise the same reports, and the
-later summary stands.
+Two processes that both believe they hold the lease do no harm: they summarise the same reports, and
+the later summary stands.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Summaries:
         """Make the summary if it is this process's turn; raises `StateUnavailable`.
 
         Args:
-            ttl_seconds: how long a summary outlives its maker, when all of the colour died.
+            ttl_seconds: when the summary expires, if all processes of the colour have died.
         """
         if not self._has_lease():
             return
@@ -110,7 +110,7 @@ class Summaries:
         self.take({**{keys.summary(c): s.raw for c, s in self._seen.items()}, key: raw})
 
     def leave(self) -> None:
-        """Give the lease back, so that another process goes on without a pause."""
+        """Give the lease back, so that another process takes it on its next beat."""
         if self.leads:
             self.leads = False
             self._store.replace(keys.summary_lease(self._environment), self._owner, None)
@@ -140,7 +140,7 @@ class Summaries:
         return float("inf") if changed_at is None else time.monotonic() - changed_at
 
     def _document(self, members: Mapping[str, bytes]) -> dict[str, Any]:
-        self._number += 1  # makes each summary differ from the one before, which says "I live"
+        self._number += 1  # each summary differs from the last one, so others see that we live
         reports = [json.loads(raw) for raw in members.values()]
         return {
             "number": self._number,

@@ -1,1 +1,1 @@
-"""Numbered streams from clients: each number handled once, in order."""
+"""Streams of numbered chunks from clients: each chunk is handled once, in order."""

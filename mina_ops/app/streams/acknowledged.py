@@ -1,9 +1,9 @@
-"""Last acknowledged numbers in the shared store, read and written in batches.
+"""The marks of streams (last acknowledged numbers) in the shared store, in batches.
 
-While one batch is on its way, what comes meanwhile gathers in the next: an idle process asks the
+While one batch is on its way, later calls are collected for the next one: an idle process asks the
 store at once, a busy one sends few large batches. No lock is held while the store is asked: under
-gevent each hand-over of a contended lock takes a turn of the loop, and a few hundred waiters
-would keep each other waiting for minutes.
+gevent, each hand-over of a contended lock takes a turn of the loop, and a few hundred waiters would
+keep each other waiting for minutes.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from mina_ops.app.state.base import Store
 from mina_ops.errors import StateUnavailable
 
 MARK_TTL_SECONDS = 86_400.0
-# After a failure the store is left alone for so long: not every chunk shall wait for its timeout.
+# After a failure the store is not asked for this long, so that not every chunk waits for a timeout.
 STORE_PAUSE_SECONDS = 1.0
-# Longer than any store's timeout: whoever sends a batch has ended or was killed by then.
+# How long to wait for a batch: longer than any store's timeout, so it has ended or its task died.
 _BATCH_SECONDS = 10.0
 
 _Answer = TypeVar("_Answer")
@@ -32,8 +32,11 @@ Send = Callable[[Mapping[str, int]], Mapping[str, _Answer]]
 class Found:
     """What the store knows of a stream.
 
-    `mark` is 0 if there is none, `run` says which life of a client it is of, and `keeper` is the
-    process that still works on it although its client leaves.
+    Attributes:
+        mark: the last acknowledged number; 0: none.
+        run: which run of a client sent it, see `Stream.check_run`; None: not known.
+        keeper: id of the process that still handles a chunk although its client leaves, see
+            `kept.py`.
     """
 
     mark: int = 0
@@ -49,7 +52,7 @@ class _Batch(Generic[_Answer]):
 
 
 class Marks:
-    """Reads and raises marks; a store that fails is left alone for a second."""
+    """Reads and raises marks in the store; after a failure, not for a second."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -59,16 +62,16 @@ class Marks:
         self._runs = _Batches(self._try(self._write_runs))
 
     def read(self, key: str) -> int | None:
-        """The shared mark, 0 if there is none; None if the store does not answer."""
+        """A stream's mark in the store, 0 if there is none; None if the store does not answer."""
         found = self._reads.ask(key, 0)
         return None if found is None else found.mark
 
     def look(self, key: str) -> Found | None:
-        """What is known of a stream; None if the store does not answer."""
+        """What the store knows of a stream; None if it does not answer."""
         return self._reads.ask(key, 0)
 
     def save_run(self, key: str, run: str) -> bool:
-        """Write whose mark this is; True once that is in the store."""
+        """Write which run sends the stream; True once that is in the store."""
         return self._runs.ask(f"{key} {run}", 0) is not None
 
     def save(self, key: str, number: int) -> bool:
@@ -112,7 +115,7 @@ class Marks:
 
 
 class _Batches(Generic[_Answer]):
-    """Gathers what many ask and sends it together; one batch is on its way at a time."""
+    """Collects the questions of many threads and sends them together, one batch at a time."""
 
     def __init__(self, send: Send[_Answer]) -> None:
         self._send = send
@@ -123,7 +126,7 @@ class _Batches(Generic[_Answer]):
         self._last.over.set()
 
     def ask(self, key: str, number: int) -> _Answer | None:
-        """The answer for a key; None if there is none."""
+        """The answer for a key, blocks until its batch is answered; None if it was not."""
         with self._lock:
             batch, previous = self._gathering, self._last
             is_first = not batch.asked

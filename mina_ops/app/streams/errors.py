@@ -1,4 +1,4 @@
-"""Why a chunk is not handled, and what its client is told."""
+"""The reasons for which a chunk is not handled, each with the answer that its client gets."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ class OutOfOrder(StreamRefused):
     retry_after_ms = 200
 
     def tell(self) -> None:
-        """Answer it, since its sender knows what that means."""
+        """Let the client get the answer at once, since it understands it."""
         self.answer = {"code": self.code, "error": str(self), "retry_after_ms": self.retry_after_ms}
 
 
 class StreamKept(OutOfOrder):
-    """The process that the client left still works on this stream; its sender shall try again."""
+    """The process that the client left still handles a chunk; the client shall try again soon."""
 
     retry_after_ms = 30
 
 
 class SessionLeaves(StreamRefused):
-    """The session is about to end here; its client sends the chunk again where it goes on."""
+    """The session ends in this process; its client sends the chunk again from its next session."""
 
     code = "session_leaves"
 
 
 class StreamTaken(StreamRefused):
-    """Another client's life sent this stream meanwhile, or an earlier one of the same page did.
+    """Another run of a client has sent this stream: another tab, or the page before a reload.
 
     `answer` is `{"error", "code": "stream_taken", "stream", "mark"}`: numbers up to `mark` were
-    handled, so whoever goes on with the stream begins at `mark + 1`.
+    handled, so a client that goes on with the stream begins at `mark + 1`.
     """
 
     code = "stream_taken"

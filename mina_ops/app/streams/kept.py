@@ -1,9 +1,10 @@
-"""Says in the store which streams are still in work here although their clients are leaving.
+"""Tells the other colour, in the store, which streams are still handled here while clients leave.
 
-Example: blue asks a session to leave, and is so busy that a chunk's body runs for 20 s. Its client
-gave up on blue after 15 s and sends the chunk to green. Green finds the stream kept by blue, does
-not take the chunk, and tells the client to come again shortly, until blue has let go: else both
-would handle it. Only clients that say their run understand that, so only theirs are kept.
+Example: blue asks a session to leave, and is so busy that a chunk's body runs for 20 s. The client
+gave up on blue after 15 s and sends the same chunk to green. Green finds that blue keeps the
+stream, refuses the chunk, and tells the client to try again shortly, until blue has let go:
+otherwise both would handle it. Only clients that send their run understand that, so only their
+streams are kept.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from mina_ops.app.state.base import Store
 from mina_ops.app.streams.stream import Session
 from mina_ops.errors import StateUnavailable
 
-# A process that is killed keeps nothing for longer than this.
+# What a killed process kept is free again after this time.
 KEPT_SECONDS = 5.0
 
 
 class Kept:
-    """What one process keeps; says so again on each beat until the last body has ended."""
+    """The streams that this process keeps; written again on each beat, until they are let go."""
 
     def __init__(self, store: Store, process_id: str) -> None:
         self.process_id = process_id
@@ -38,14 +39,14 @@ class Kept:
         self._write(dict.fromkeys(fresh, self.process_id.encode()))
 
     def let_go(self, sessions: Iterable[Session]) -> None:
-        """Let go of what is no longer in work; the rest is let go once it has ended."""
+        """Let go of the streams of sessions that have no chunk running; the rest stay kept."""
         over = {stream for session in sessions if not session.receiving for stream in session.runs}
         with self._lock:
             own = [stream for stream in over if self._kept.pop(stream, None) is not None]
         self._write(dict.fromkeys(own))
 
     def beat(self) -> None:
-        """Let go of what has ended meanwhile, and keep the rest."""
+        """Let go of the streams of sessions that have ended, and keep the rest."""
         with self._lock:
             sessions = list(self._kept.values())
         self.let_go(session for session in sessions if session.ended)
@@ -62,5 +63,5 @@ class Kept:
         try:
             self._store.put_many(named, ttl_seconds=KEPT_SECONDS)
         except StateUnavailable:
-            # Said again on the next beat, and what is not said fades.
+            # The next beat writes what is kept again, and what was let go expires by itself.
             return

@@ -1,8 +1,9 @@
-"""Keeps a chunk that was not handled from being acknowledged, whatever the host's handlers do.
+"""Prevents that a chunk which was not handled is acknowledged, whatever the host's handlers do.
 
 A refusal is raised inside the host's event handler. A host with `@socketio.on_error_default` turns
-every exception into a result, and Socket.IO acknowledges the event with that: the client would
-think that its chunk is safe. So what was refused is written down here and decides in the end.
+every exception into a result, and Socket.IO acknowledges the event with it: the client would think
+that its chunk is safe. So each refusal is noted here, and the note decides about the
+acknowledgement.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 class Refusals:
-    """What was refused within the event that this task handles."""
+    """Notes the refusals within the event that the present thread or green thread handles."""
 
     def __init__(self) -> None:
         self._of_this_event: ContextVar[list[StreamRefused | None] | None] = ContextVar(
@@ -26,13 +27,13 @@ class Refusals:
         )
 
     def note(self, refusal: StreamRefused | None) -> None:
-        """Write down a refusal, or (None) that the host's own code failed to handle a chunk."""
+        """Note a refusal, or (None) that the host's own code failed to handle a chunk."""
         noted = self._of_this_event.get()
         if noted is not None:
             noted.append(refusal)
 
     def wrap(self, server: Any) -> None:
-        """Let refusals decide what a `socketio.Server` acknowledges."""
+        """Let the notes decide what a `socketio.Server` acknowledges."""
         if missing_names(server):
             return
         wrap_trigger(server, lambda trigger: self._judge(server, trigger))
@@ -52,7 +53,8 @@ class Refusals:
                 return result
             refusal = noted[-1]
             if refusal is None:
-                # The host may answer a failure in its own words, but not by silence.
+                # The host may answer a failure with a result of its own. Without one the event is
+                # not acknowledged, so that the client sends the chunk again.
                 return server.not_handled if result is None else result
             return server.not_handled if refusal.answer is None else refusal.answer
 

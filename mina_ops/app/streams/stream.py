@@ -1,4 +1,4 @@
-"""One stream as a process knows it, and the rules by which its chunks take their turns."""
+"""What a process knows of one stream, and the rules by which its chunks are handled in turn."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import Protocol
 
 from mina_ops.app.streams.errors import OutOfOrder, SessionLeaves, StreamTaken
 
-# How long a chunk waits for the one before it, which may be with another thread by now.
+# How long a chunk waits for the one before it, which another thread may have received already.
 GAP_SECONDS = 1.0
-# Where the mark may be behind, longer: going on past a chunk that was only slow would lose it.
+# How long it waits where the mark may be behind: to skip a chunk that was only slow would lose it.
 UNSURE_GAP_SECONDS = 5.0
-# A chunk so far beyond the next one is refused at once, and so is one when so many wait: each
-# holds a thread. Clients of ours have 8 under way.
+# A chunk is refused at once if it is this far ahead of the next one, or if this many wait: each
+# holds a thread. Our own clients have at most 8 on the way.
 MOST_AHEAD = 64
 MOST_WAITING = 32
-# A client repeats what was not acknowledged, at most so many; one that goes back further is
+# A client repeats what was not acknowledged, at most this many. One that goes back further is
 # another client, which counts from 1 again.
 MOST_BACK = 64
-# Where the shared mark may be behind the real one, by no more than this.
+# How far the mark in the store may be behind the real one, if the store lost writes.
 MOST_LOST = 1000
-# A chunk that waits is woken when its turn may have come. This only bounds what a bug would cost:
-# thousands of chunks that looked four times a second once kept a full worker from ever getting on.
+# A chunk that waits is woken when its turn may have come; it also looks this often, in case a wake-
+# up is missed. Not more often: thousands of waiting chunks once kept a full worker busy with that.
 LOOK_SECONDS = 5.0
 
 
 class Session(Protocol):
-    """What streams ask of a session."""
+    """The attributes of a session that streams read and change, see `sessions/session.py`."""
 
     sid: str
     leaving: bool
@@ -38,7 +38,7 @@ class Session(Protocol):
     receiving: int
     runs: dict[str, str]
     waiting: set[Condition]
-    """What to notify when it leaves or ends."""
+    """Conditions to notify when it leaves or ends."""
 
 
 @dataclass
@@ -46,35 +46,51 @@ class Stream:
     """What this process knows of one stream."""
 
     lock: RLock = field(default_factory=RLock)
-    """Held by whoever reads or changes what follows; chunks that wait let it go meanwhile."""
+    """Held to read or change the other attributes; chunks that wait for their turn release it."""
     turns: dict[Condition, int] = field(default_factory=dict)
-    """What wakes each chunk that waits, over `lock`, and its number."""
+    """The condition on which each waiting chunk waits -> the chunk's number."""
     mark: int = 0
+    """The last acknowledged number; 0: none."""
     owner: str | None = None
-    """Session that the mark was last heard from: no other colour got its chunks meanwhile."""
+    """Sid of the session that sent the last chunk."""
     sure: bool = False
-    """Whether `mark` cannot be behind: it is of a chunk that `owner` sent here."""
+    """Whether `mark` cannot be behind: `owner` sends here, so no other process gets its chunks."""
     failed: bool = False
     """Whether the last body raised: its effect may have been kept all the same."""
     running: bool = False
+    """Whether a body runs now."""
     arrived: list[int] = field(default_factory=list)
-    """Numbers that wait for their turn, those whose mark is still being read among them."""
+    """Numbers of chunks that wait for their turn, or for the mark to be read from the store."""
     used_at: float = 0.0
+    """When a chunk came or was done last, on the monotonic clock."""
     run: str | None = None
-    """Which life of a client sends it, where clients say so."""
+    """Which run of a client sends it, see `check_run`; None: its client does not say."""
     is_run_unsaved: bool = False
+    """Whether the store does not know `run` yet."""
     is_known: bool = False
     """Whether any mark of it was ever found, here or in the store."""
 
     def wait_for_turn(
         self, name: str, seq: int, session: Session | None, *, may_jump: bool
     ) -> None:
-        """Return when the chunk is next, or a duplicate; `lock` is held, and let go in waits."""
+        """Return when the chunk is next or a duplicate; the caller holds `lock`.
+
+        Args:
+            name: the stream's id, for messages.
+            seq: the chunk's number.
+            session: the session that sent it.
+            may_jump: whether, if the chunks before it never come, it counts as next where the mark
+                may be behind.
+
+        Raises:
+            OutOfOrder: the chunk before it is missing.
+            SessionLeaves: its session has ended, or leaves.
+        """
         if self._is_early(seq):
             with self._turn(seq, session) as turn:
                 self._wait(turn, name, seq, session, may_jump=may_jump)
         if seq > self.mark and _is_over(session):
-            # Its client sends it elsewhere by now. A busy process may look at it that late.
+            # A busy process may come to it so late that its client sends it elsewhere already.
             raise SessionLeaves(f"Stream {name}: its session ends here.")
 
     def _wait(
@@ -95,8 +111,8 @@ class Stream:
             elif self.sure or not may_jump:
                 raise self._missing(name, seq)
             else:
-                # The shared marks were lost, or are behind: the sender keeps what is not
-                # acknowledged, so this is next.
+                # The store has lost the mark or is behind. The client still has every chunk that
+                # was not acknowledged, and sends the oldest first, so this one is next.
                 self.mark = seq - 1
 
     def _is_early(self, seq: int) -> bool:
@@ -104,7 +120,7 @@ class Stream:
 
     @contextmanager
     def _turn(self, seq: int, session: Session | None) -> Iterator[Condition]:
-        """What is notified when a chunk's turn may have come, or its session leaves."""
+        """A condition that is notified when the chunk's turn may have come, or its session ends."""
         turn = Condition(self.lock)
         self.turns[turn] = seq
         if session is not None:
@@ -117,10 +133,10 @@ class Stream:
                 session.waiting.discard(turn)
 
     def pass_on(self) -> None:
-        """Wake the chunks whose turn may have come; `lock` is held.
+        """Wake the chunks whose turn may have come; the caller holds `lock`.
 
-        Those are the next one, duplicates of what is done, and the first that waits: it begins to
-        count the time for which it waits for the one before it. Example: 5 is done, and 7, 8 and 9
+        These are the next one, duplicates of what is done, and the first that waits, which then
+        begins to count how long the one before it is missing. Example: 5 is done, and 7, 8 and 9
         wait: 7 is woken, 8 and 9 are not.
         """
         last = self.mark
@@ -131,7 +147,7 @@ class Stream:
                 turn.notify()
 
     def _refuse_what_is_far(self, name: str, seq: int, *, may_jump: bool) -> None:
-        """Refuse at once what could only hold a thread in vain, or silence the self."""
+        """Refuse at once a chunk that would only hold a thread: too far ahead, or too many wait."""
         ahead = seq - self.mark - 1
         is_crowded = len(self.arrived) > MOST_WAITING and seq > min(self.arrived)
         most = MOST_AHEAD
@@ -143,8 +159,12 @@ class Stream:
     def check_run(self, name: str, seq: int, run: str | None) -> None:
         """Refuse a client that counts from 1 again, and one whose stream another took over.
 
-        A run is `<any text>@<mark>`: the mark that this life of the client began at. A page that
-        was reloaded, or a second tab, begins at 0, is told the mark, and begins again there.
+        A run names one start of a client, such as a page load: `<any text>@<mark>`, with the mark
+        that it began at. A page that was reloaded, or a second tab, begins at 0, is refused with
+        the present mark, and begins again there.
+
+        Raises:
+            StreamTaken: another run sends this stream.
         """
         if run is None:
             if seq <= self.mark - MOST_BACK:

@@ -1,7 +1,7 @@
-"""Numbered streams from clients: each number handled once, in order, whichever colour gets it.
+"""Handles each chunk of a client's stream once and in order, whichever colour it comes to.
 
 A client numbers its chunks 1, 2, 3 ... within a stream, keeps each until it is acknowledged, and
-sends what it kept again after a reconnect. The last acknowledged number is shared by all colours.
+after a reconnect sends again what it kept. All colours share the last acknowledged number.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from mina_ops.app.streams.stream import UNSURE_GAP_SECONDS, Session, Stream
 from mina_ops.errors import InvalidRequest
 
 IDLE_SECONDS = 600.0
-# How often idle ones are looked for: not on each beat, where a process has thousands.
+# How often idle streams are looked for; not on each beat, since a process may have thousands.
 TIDY_SECONDS = 30.0
-# How often a store that is away is asked again, where a chunk may be a duplicate.
+# How often a store that is away is asked again for a chunk that may be a duplicate.
 ASK_SECONDS = 0.25
 
 CurrentSession = Callable[[], Session | None]
 
 Stored = Callable[[], int]
-"""The last number whose effect a host has kept, read from where the effect itself lies."""
+"""The last number whose effect the host has stored, read from where it stores the effect."""
 
 _STREAM = re.compile(r"[!-~]{1,200}")
 
@@ -42,7 +42,7 @@ class Streams(Component):
     """Accepts the chunks of all streams of this process's clients.
 
     Args:
-        session: the session whose event is being handled; None outside of Socket.IO.
+        session: returns the session whose event is being handled; None outside of Socket.IO.
         process_id: names this process among all.
     """
 
@@ -70,16 +70,18 @@ class Streams(Component):
         The number counts as acknowledged only if the body of a fresh chunk ends without an
         exception; else the same number may come again. Chunks of a stream are handled one at a
         time and in order, also with `async_handlers`: one that is early waits up to 1 s for the
-        one before it to arrive, and as long as that runs, but never longer than its session is
-        there. Waits for the store up to its timeout when a session sends its first chunk, and
-        once after each body; without the store this process's memory decides, and the mark is
-        saved when the store is back.
+        one before it to arrive (5 s where a mark may be lost), and as long as that runs, but not
+        once its session ends. Waits for the store up to its timeout when a session sends its first
+        chunk, and once after each body; without the store this process's memory decides, and the
+        mark is saved when the store is back.
 
         Args:
             stream_id: up to 200 visible ASCII characters, unique to the stream.
             seq: 1 for the stream's first chunk, then one more each time.
-            user: whose stream it is. Streams of two users never meet, whatever their ids; without
-                it, whoever knows or guesses an id can send to that stream.
+            stored: returns the last number whose effect the host has stored. Give it if the effect
+                can be there although the body raised, or although the store lost the mark.
+            user: whose stream it is. Streams of two users are never the same, whatever their ids;
+                without it, whoever knows or guesses an id can send to that stream.
 
         Raises:
             InvalidRequest: the id or the number cannot be used.
@@ -127,7 +129,7 @@ class Streams(Component):
         if unsaved:
             marks = {name: one.mark for name, one in unsaved.items()}
             self._marks.save_now({keys.stream_mark(name): mark for name, mark in marks.items()})
-            # One that went on meanwhile is saved by its next chunk, or on the next beat.
+            # A stream whose mark grew meanwhile is saved by its next chunk, or on the next beat.
             self._unsaved -= {name for name, mark in marks.items() if unsaved[name].mark == mark}
         if time.monotonic() >= self._tidy_at:
             self._tidy_at = time.monotonic() + TIDY_SECONDS
@@ -135,7 +137,7 @@ class Streams(Component):
 
     def _forget_idle(self, since: float) -> None:
         for name, stream in list(self._streams.items()):
-            # Most are in use, and are let be without a lock.
+            # A look without the lock first: most streams are in use and need none.
             if stream.used_at < since:
                 with self._lock:
                     idle = not stream.running and not stream.arrived and name not in self._unsaved
@@ -185,9 +187,9 @@ class Streams(Component):
         stored: Stored | None,
         session: Session | None,
     ) -> int:
-        """The mark that others know if this process's own may be behind, else 0."""
-        # Not Socket.IO's sid, which a client that is recovered brings along: from blue to green and
-        # back to blue it is the same, and blue's mark is behind.
+        """The mark that the store or the host knows, if this process's may be behind, else 0."""
+        # The Engine.IO sid, not Socket.IO's, which a recovered client keeps: from blue to green and
+        # back to blue it would be the same, although blue's mark is behind.
         owner = _session() if session is None else session.sid
         if stream.owner == owner and stream.sure and not stream.failed:
             return 0
@@ -195,7 +197,7 @@ class Streams(Component):
         found = self._marks.look(key)
         until = time.monotonic() + UNSURE_GAP_SECONDS
         while found is None and seq > 1 and time.monotonic() < until:
-            # Others may have handled this one. A store that is away for long is not waited for.
+            # Another process may have handled this chunk. After 5 s the memory decides.
             if session is not None and (session.leaving or session.ended):
                 raise SessionLeaves(f"Stream {name}: its session ends here.")
             time.sleep(ASK_SECONDS)
@@ -231,9 +233,10 @@ class Streams(Component):
 
 @contextmanager
 def _receiving(session: Session | None, lock: Lock) -> Iterator[Session | None]:
-    """Count a chunk from before it is looked at until its mark is saved.
+    """Count a chunk in `session.receiving`, from before it is looked at until its mark is saved.
 
-    Its session does not end meanwhile; else the other colour would not know of it and take it too.
+    A drain does not close the session meanwhile; otherwise the client would send the chunk to the
+    other colour, which could not know that it was handled here.
     """
     if session is None:
         yield None

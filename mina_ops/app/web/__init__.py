@@ -1,1 +1,1 @@
-"""What a request meets first: the WSGI middleware, routes and answers in our form."""
+"""The WSGI middleware, our Flask routes, and the form of our answers."""

@@ -1,4 +1,4 @@
-"""Which client a handshake comes from, so that one that fails for ever counts once."""
+"""Tells clients apart by address, so that one whose handshakes always fail counts once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _LONGEST_AGENT = 120
 
 
 def client_of(environ: Mapping[str, Any]) -> str:
-    """The client's address; of IPv6 its network, which one machine may have all to itself.
+    """The client's address; of an IPv6 address its /64 network, which one machine may have alone.
 
     Behind a proxy it is the last address of `X-Forwarded-For`: that one the proxy saw itself,
-    while those before it are what the client likes to say. A peer with a public address is no
+    while the client can send anything as those before it. A peer with a public address is no
     proxy of ours, unless the host's own `ProxyFix` says so.
     """
     peer = str(environ.get("REMOTE_ADDR") or "")
@@ -26,7 +26,7 @@ def client_of(environ: Mapping[str, Any]) -> str:
 
 
 def agent_of(environ: Mapping[str, Any]) -> str:
-    """What a client calls itself, as it may be shown; "" if it does not say."""
+    """The client's user agent, its printable characters; "" if it sends none."""
     told = str(environ.get("HTTP_USER_AGENT") or "")[:_LONGEST_AGENT]
     # One object for all the sessions of one browser.
     return sys.intern("".join(c for c in told if c.isprintable()))

@@ -1,4 +1,4 @@
-"""Other extensions of the host that would stand in the way of our admin routes."""
+"""Exempts our routes from other extensions of the host: CSRFProtect and Flask-Limiter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests of the host that have begun and are not over: their responses are not closed yet."""
+"""Counts the host's requests that have begun, until their responses are closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our Flask routes without the host's app around them, for whoever bears a token of ours.
+"""Serves our Flask routes without the host's app around them, for requests with a token of ours.
 
 A login wall, a redirect to https, a maintenance page, `TRUSTED_HOSTS` or a route of the host at
 the same path would each stand before `/admin/drain` in the very emergency that it is for. A token

@@ -1,4 +1,4 @@
-"""What the middleware is told: which paths are ours, and where the host's requests are recorded."""
+"""What the middleware needs to know: which paths are ours, and where requests are recorded."""
 
 from __future__ import annotations
 

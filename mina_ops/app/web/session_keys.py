@@ -1,4 +1,4 @@
-"""Session cookies that an earlier key signed stay good where Flask itself knows one key only."""
+"""Keeps session cookies of an earlier key valid under versions of Flask that know one key only."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ POLL_SECONDS = 0.5
 MARGIN_SECONDS = 10.0
 # Stock clients come back within some 1.5 s; those that sleep, or were closed, do not.
 ARRIVAL_SECONDS = 5.0
-# Whom the last process sent away is told with its next beat.
+# The last process tells whom it sent away with its next beat.
 _TOLD_SECONDS = 1.5
 _SILENT_POLLS = 6
 # A process that has not heard of the order yet calls its colour serving; two beats, and a margin.

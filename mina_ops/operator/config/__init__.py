@@ -1,1 +1,1 @@
-"""`mina-ops.toml`: found, read, checked."""
+"""Finds, reads and checks `mina-ops.toml`."""

@@ -1,4 +1,4 @@
-"""Where the console can be looked at."""
+"""Finds an address at which the app's console answers."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""`mina-ops doctor`: is everything what mina-ops.toml says it is?"""
+"""`mina-ops doctor`: compares the whole set-up with what mina-ops.toml says."""

@@ -1,4 +1,4 @@
-"""Both colours and each of their instances: do they answer, and as who they should be?"""
+"""Examines every colour and instance: whether it answers, and as the one that it should be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is written to: lines or rows with an address and a name. A bad one harms nobody else.
+"""Reads the recipients of a letter from lines or rows; a bad one is set aside, the rest goes on.
 
 What holds no address is set aside with its line and the reason; everyone else is told.
 """

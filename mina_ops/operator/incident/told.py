@@ -1,4 +1,4 @@
-"""Who was told: one line for each step of each letter, by the digest of its address."""
+"""The file of who got a letter: one line for each step, by the digest of the address."""
 
 from __future__ import annotations
 

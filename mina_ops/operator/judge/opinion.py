@@ -1,4 +1,4 @@
-"""What an engine of others is told of one look: pass, fail or inconclusive, and why. Pure."""
+"""The answer to Argo Rollouts or Flagger: pass, fail or inconclusive, and why. Pure."""
 
 from __future__ import annotations
 

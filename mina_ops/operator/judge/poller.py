@@ -1,4 +1,4 @@
-"""Looks at both colours, again and again, and tells whoever asks what the look says.
+"""Looks at both colours again and again, and keeps the last judgement for whoever asks.
 
 A thread of its own looks every few seconds, since a state (an unhealthy database, say) must stay
 bad for some looks before it counts. Who asks is answered from a look that began after the

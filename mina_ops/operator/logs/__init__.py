@@ -1,1 +1,1 @@
-"""Access logs reviewed."""
+"""Access logs: reads their formats, follows them, and looks for suspicious patterns."""

@@ -1,1 +1,1 @@
-"""People are told."""
+"""Notifications to people, over the channels of mina-ops.toml."""

@@ -1,4 +1,4 @@
-"""What must hold before a release touches anything, and what it remembers for its way back."""
+"""The phase `checks`: what must hold before a release changes anything."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mina_ops.operator.release.verdicts.model import Figures, Response, Streak
 from mina_ops.operator.system import programs
 from mina_ops.operator.traffic import gate
 
-# Such a state is judged by this one look.
+# A state that counts only after several looks is to count at this single one.
 _SEEN = Streak(100)
 _LATELY_SECONDS = 60
 
@@ -79,7 +79,7 @@ def _figures(release: Release) -> None:
 
 
 def _remember(release: Release) -> None:
-    """Note what the old colour is like before anything changes, and say what is to be expected."""
+    """Journal the old colour's figures, and say which triggers will lack samples."""
     before = baseline(release.old_app, release.wanted)
     health = release.old_app.health()
     release.note(

@@ -1,7 +1,7 @@
 """Requests to a running release: pause, resume, promote, abort. Abort outranks everything.
 
-They are lines of a file beside the journal, so they reach a controller in another process and
-are there when a dead one is resumed.
+They are lines of a file beside the journal: a controller in another process reads them, and they
+are still there when a release whose controller died is resumed.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Control:
         files.append(self._path, json.dumps(record))
 
     def skip_old(self, kind: str | None = None) -> None:
-        """Take nothing of this kind that was asked so far, of any kind by default; but an abort."""
+        """Drop the requests of this kind (default: of any) that were made so far, but no abort."""
         self._taken |= {
             request.number
             for request in self._pending()
@@ -65,7 +65,7 @@ class Control:
         }
 
     def forget(self) -> None:
-        """Take nothing of what was asked so far, aborts included: they are being obeyed."""
+        """Drop all requests that were made so far, aborts too, since they are being obeyed."""
         self._taken |= {request.number for request in self._pending()}
 
     def take(self, *kinds: str) -> Request | None:

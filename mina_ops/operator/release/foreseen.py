@@ -1,4 +1,4 @@
-"""What a way back would do, found out without touching anything."""
+"""Says what a rollback would do, without changing anything."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mina_ops.operator.release.release import Site
 from mina_ops.operator.release.way_back import Wish
 from mina_ops.operator.traffic import gate
 
-# A way back calls the old colour's drain off, so it is no reason against one.
+# A rollback cancels the old colour's drain, so a drain is no reason against it.
 _CALLED_OFF = ("draining", "drained")
 
 

@@ -1,4 +1,4 @@
-"""A freeze: no release starts until it is lifted. What runs goes on, what is bad is taken back."""
+"""A freeze: no release starts until it is lifted. Running ones go on, and can be taken back."""
 
 from __future__ import annotations
 

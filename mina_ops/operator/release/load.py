@@ -22,7 +22,7 @@ from mina_ops.operator.release.plan import Load
 from mina_ops.operator.system.patience import patient
 
 _ANSWER_SECONDS = 10.0
-# One lane sends one request after the other; a slow colour so gets fewer, never a heap of them.
+# A lane sends one request after the other, so a slow colour gets fewer, never many at once.
 _LANE_PER_SECOND = 2.0
 _MOST_LANES = 16
 _END_SECONDS = 2.0

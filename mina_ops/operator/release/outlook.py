@@ -1,4 +1,4 @@
-"""What triggers will need at a site's present traffic, told in numbers before a release starts."""
+"""Says before a release which triggers will lack samples at the site's present traffic."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mina_ops.operator.release.verdicts.latency import TO_PASS
 from mina_ops.operator.release.verdicts.model import Figures, Tally
 from mina_ops.operator.release.verdicts.statistics import samples, trials_to_pass
 
-# The last minute tells the present traffic where it counts so many; else a longer window does.
+# With so many requests the last minute shows the present traffic; else a longer window does.
 _ENOUGH = 30
 
 

@@ -1,4 +1,4 @@
-"""Page somebody once for each change of state, again after a while, and once when it is over."""
+"""Pages people once for each change of state, again after 15 minutes, and once when it is over."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mina_ops.operator.release.model import Phase
 from mina_ops.operator.release.release import Release
 
 AGAIN_SECONDS = 900.0
-"""A state that lasts is told again after so long: who was paged may have gone to sleep."""
+"""A state that lasts is told again after this time: the first page may have been missed."""
 
 
 class Pages:

@@ -17,7 +17,7 @@ from mina_ops.operator.release.verdicts.model import Response
 from mina_ops.operator.release.watching import Bad, Watch, aborted, stop_if_aborted
 from mina_ops.operator.traffic import gate
 
-# One answer that is late, of a process that is busy for a moment, takes nothing back.
+# A single late answer, of a process that is busy for a moment, must not take a release back.
 _SILENCE_SECONDS = 5.0
 
 T = TypeVar("T")
@@ -280,7 +280,7 @@ def _require_public(release: Release) -> None:
 
 
 def until(release: Release, seconds: float, step: Callable[[], T]) -> T:
-    """What the step gives at last; it is tried for so long, and at least once."""
+    """What the step returns; it is tried again while it raises, for `seconds`, at least once."""
     deadline = release.clock() + seconds
     while True:
         stop_if_aborted(release)

@@ -1,4 +1,4 @@
-"""What one release acts on: two colours, the load balancer, its journal, people, the clock."""
+"""`Release`: one release, with all that it acts on (colours, load balancer, journal, people)."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ class Release:
         return self.apply(pins.pinned(self.settings, before, split))
 
     def forget_pages(self) -> None:
-        """Let no page of what the new colour ran before find it there any more."""
+        """Send open pages of the release that the new colour ran before to the old colour."""
         split = self.driver.read().split
         if self.new.name in split.releases:
             self.apply(pins.forgetting(split, self.new.name))

@@ -1,4 +1,4 @@
-"""A release tells how it stands: to a file for other terminals, and to the app for everybody."""
+"""Reports how a release stands: to a file for other terminals, and to the app for everybody."""
 
 from __future__ import annotations
 

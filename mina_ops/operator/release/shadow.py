@@ -1,4 +1,4 @@
-"""The phase `shadow`: the new colour is judged by copies of visitors' requests, before its first.
+"""The phase `shadow`: judges the new colour by copies of requests, before it gets visitors.
 
 The load balancer mirrors GETs to it. What it answers reaches nobody, and both colours are looked at
 as at a share of traffic. A mirror is applied for a minute and renewed while it is watched, so that
@@ -47,7 +47,7 @@ def steps_of(release: Release) -> Sequence[Step]:
 
 
 def end(release: Release) -> None:
-    """Let nothing be mirrored any more; without the load balancer's answer it ends by itself."""
+    """End the mirror; if the load balancer does not answer, the mirror ends by itself."""
     try:
         split = release.driver.read().split
         if split.mirror is not None:

@@ -1,4 +1,4 @@
-"""The ways back: they need the load balancer, and nothing else that may be broken.
+"""Finds what a rollback takes back; needs the load balancer, and nothing else that may be broken.
 
 A typo in the plan, a notify channel without its address, a full disk, a controller that is
 stopped or runs on another machine, an app that does not answer: each is told, and none of them
@@ -37,7 +37,7 @@ REACTS_SECONDS = 15.0
 """A controller takes an abort within a second, or after the requests of one look."""
 
 BY_HAND = "by-hand"
-"""What a way back is called that no release tells of, as `rollback --to blue`."""
+"""The version in the journal of a rollback without a release, as `rollback --to blue`."""
 
 _POLL_SECONDS = 0.2
 
@@ -45,12 +45,12 @@ Say = Callable[[str], None]
 
 
 class Taken(StrEnum):
-    """What became of an abort that a running controller was asked for."""
+    """How a running controller reacted to an abort."""
 
     BY_CONTROLLER = "by_controller"
     """It took it, and ended."""
     NOT_HEARD = "not_heard"
-    """It is stopped, dead or stuck; whoever aborts does it."""
+    """It is stopped, dead or stuck, so this command takes the release back itself."""
 
 
 @dataclass(frozen=True)

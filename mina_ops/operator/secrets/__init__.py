@@ -1,1 +1,1 @@
-"""Secrets rotated while the app goes on serving."""
+"""Rotates the app's secrets while it goes on serving."""

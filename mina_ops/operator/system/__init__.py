@@ -1,1 +1,1 @@
-"""This machine: its programs, its user, its clock."""
+"""What the operator's half needs of its machine: programs, the user's name, times, output."""

@@ -1,7 +1,7 @@
 """The traffic port: what every load balancer's driver promises.
 
-Drivers never believe: what `apply` was told and what `read` returns are two things, and the
-second comes from the load balancer itself.
+No driver assumes that the load balancer did what it was told: `read` asks it, and `apply` returns
+only when the load balancer's own answer shows the new split.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who answers where? Each address must be who mina-ops.toml takes it for, before traffic moves.
+"""Checks that each address of mina-ops.toml is answered by the colour that the file says.
 
 Swapped addresses of blue and green look healthy in every other way: both answer, both are ready,
 and then every session's id leads to the wrong process.

@@ -1,4 +1,4 @@
-"""Which release each colour's open pages are of, so that such a page can stay with it.
+"""Notes which release each colour's open pages are of, so that they can stay with that colour.
 
 A page that was loaded from blue's v1 names v1 in its requests. The split holds "blue: v1" from the
 moment that blue has visitors until blue runs something else:

@@ -1,4 +1,4 @@
-"""The share that a colour really gets, and whether that can be the share that it was given.
+"""Compares the share that a colour really gets with the share that it was given.
 
 Experiments know this test as the sample ratio: when one percent of requests arrives where ten were
 meant, the comparison of the colours is worth nothing, however good the figures are.

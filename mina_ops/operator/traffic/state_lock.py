@@ -1,4 +1,4 @@
-"""Who may move traffic, written beside the load balancer's state: works while the app is away.
+"""The lock beside the load balancer's state: who may move traffic, also while the app is away.
 
 The file names the holder until its time runs out. That is measured by this machine's monotonic
 clock and its boot, so that a wall clock that steps frees nothing and keeps nothing.

@@ -43,7 +43,7 @@ def render(
 
 
 def fingerprint_of(text: str) -> str:
-    """What tells one configuration from another: 16 hexadecimal digits."""
+    """16 hexadecimal digits that differ for different configurations."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""Testers reach a colour before it has a share: by a signed value that only they know.
+"""Lets testers reach a colour before it has visitors, by a signed value that only they know.
 
 The value is a signature of the colour's name under a secret of the site. The load balancer
 compares it with the two that it was rendered with, so that a new secret (and `install`) takes the

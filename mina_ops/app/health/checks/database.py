@@ -1,4 +1,4 @@
-"""Is the app's database reachable, and does it take writes?"""
+"""The check `database`: whether the app's database answers, and whether it takes writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is there room left on the disk?"""
+"""The check `disk_space`: how much room is left on the disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the database's revision fit this code?"""
+"""The check `migrations`: whether the database's revision fits this code."""
 
 from __future__ import annotations
 

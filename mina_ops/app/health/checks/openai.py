@@ -1,4 +1,4 @@
-"""Does the AI service serve us? Never asked in a way that is billed."""
+"""The check `openai`: whether the AI service serves us; it never makes a call that is billed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 DEADLINE_SECONDS = 3.0
 TTL_FACTOR = 3.0
-"""Of the interval: this question leaves the house."""
+"""The check runs every third interval, since it asks a service of somebody else."""
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 _CLASSES = {401: "auth", 408: "timeout", 504: "timeout"}

@@ -1,4 +1,4 @@
-"""Does the shared state answer, does it take writes, and is it ours alone?"""
+"""The check `redis`: whether the store answers, takes writes, and belongs to this site alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is a Socket.IO server attached, and does its way in work?"""
+"""The check `websockets`: whether the app has a Socket.IO server that answers handshakes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Backups that were proven, and restores."""
+"""Backups that are proven by a restore, and restores of them."""

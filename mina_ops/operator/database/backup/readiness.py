@@ -1,4 +1,4 @@
-"""Can this server take that backup? Asked before anything is touched."""
+"""Checks before a restore whether the server can take the backup."""
 
 from __future__ import annotations
 

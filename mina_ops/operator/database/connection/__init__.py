@@ -1,1 +1,1 @@
-"""A database by its URL: engines, identity, access."""
+"""Connections to a database by its URL: engines, identity, access rights, catalogue."""

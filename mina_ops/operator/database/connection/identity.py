@@ -1,4 +1,4 @@
-"""Is one database another one, reached by a different name? The servers are asked."""
+"""Finds out from the servers whether two URLs lead to the same database."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Is the new colour fit for traffic? Figures of both colours in, verdicts with reasons out."""
+"""Judges whether the new colour is fit for traffic, from the figures of both colours."""

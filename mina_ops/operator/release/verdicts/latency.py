@@ -34,7 +34,7 @@ TO_PASS = 45
 """Requests that the new colour needs at least for a pass: 0.95 ** 45 < `PASS_CHANCE`."""
 
 AN_HOUR = 3600.0
-"""A site may become twice as slow in it without anybody's fault, as in a morning's rush."""
+"""Within an hour a site may become twice as slow without any fault, as in the morning."""
 
 _Q = 0.95
 # Durations must surely be longer by so much of the limit, so that a release which is 20 % slower

@@ -115,7 +115,7 @@ def _windows(look: Look) -> list[tuple[Figures, Figures]]:
 
 
 def _floor(rate: Rate, look: Look, read: Read) -> float:
-    """The rate that is no news: the tolerated one, or what the old colour had before anyway."""
+    """The rate that is tolerated: the limit's, or what the old colour had before the release."""
     return max(rate.limit * look.rules.tolerated, min(rate.limit, read(look.before).rate))
 
 
