@@ -105,7 +105,9 @@ class Coordinator:
                 self.goal = goal
                 if self._drain_state.process is not State.DRAINED or self._is_left_over():
                     self._drain_state.process = State.DRAINING
-                    self._start()
+                    if not self._running:
+                        self._running = True
+                        Thread(target=self._run, name="mina_ops-drain", daemon=True).start()
             is_news = before != (self.goal, self._drain_state.process)
         if is_news:
             self._context.heartbeat.poke()
@@ -132,11 +134,6 @@ class Coordinator:
             ack_seconds=self._settings.drain_ack_seconds,
             cut_seconds=self._settings.drain_cut_seconds,
         )
-
-    def _start(self) -> None:
-        if not self._running:
-            self._running = True
-            Thread(target=self._run, name="mina_ops-drain", daemon=True).start()
 
     def _run(self) -> None:
         try:

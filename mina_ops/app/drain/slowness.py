@@ -7,6 +7,7 @@ usual moment would lose work, so the time limits grow with the delay of the drai
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 # Up to this long after the last tick, a tick is not late.
 USUAL_SECONDS = 0.1
@@ -17,21 +18,23 @@ MOST_SECONDS = 30.0
 _FADES = 0.95
 
 
+@dataclass
 class Slowness:
     """Measures how late the ticks of the drain's task come."""
 
-    def __init__(self) -> None:
-        self._last: float | None = None
-        self._late = 0.0
+    late_seconds: float = 0.0
+    """How late they came recently; a delay fades with each tick that is on time."""
+    last_at: float | None = None
+    """When the last one began, on the monotonic clock; None: there was none."""
 
     def tick(self) -> None:
         """A tick begins now."""
         now = time.monotonic()
-        late = 0.0 if self._last is None else now - self._last - USUAL_SECONDS
-        self._last = now
-        self._late = max(late, self._late * _FADES, 0.0)
+        late = 0.0 if self.last_at is None else now - self.last_at - USUAL_SECONDS
+        self.last_at = now
+        self.late_seconds = max(late, self.late_seconds * _FADES, 0.0)
 
     @property
     def extra_seconds(self) -> float:
         """How much longer than usual to wait: 0 to 30 s; 0 where ticks come on time."""
-        return min(MOST_SECONDS, TIMES * self._late)
+        return min(MOST_SECONDS, TIMES * self.late_seconds)

@@ -27,6 +27,7 @@ from typing import Any
 
 from mina_ops.app.health.model import Result
 from mina_ops.app.native import green_library
+from mina_ops.waiting import wait_until
 
 _MOST_BYTES = 60_000
 _TO_DEFAULT = (
@@ -89,10 +90,8 @@ def _read(ours: socket.socket) -> dict[str, Any] | None:
 
 def _bury(pid: int) -> None:
     """Take the child's exit status, unless the loop's own watcher was quicker."""
-    end = time.monotonic() + 1.0
     with suppress(ChildProcessError):
-        while posix.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < end:
-            time.sleep(0.005)
+        wait_until(lambda: posix.waitpid(pid, os.WNOHANG)[0], 1.0, pause=0.005)
 
 
 def _be_the_child(attempt: Callable[[], Result], answer: int, seconds: float) -> None:

@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from mina_ops.app.state.base import Change, Line, LogLine, Message, Reading, Register, Subscription
 from mina_ops.app.state.cost import Cost
 
+_FEW_VALUES = 1000
+"""Up to this many values nobody looks for expired ones."""
+
 
 class _Listener:
     def __init__(self, store: MemoryStore, channels: Sequence[str], on_message: Message) -> None:
@@ -32,6 +35,7 @@ class MemoryStore:
         self.cost = Cost()
         self._lock = threading.RLock()
         self._values: dict[str, tuple[bytes, float]] = {}
+        self._sweep_beyond = _FEW_VALUES
         self._rosters: dict[str, dict[str, tuple[bytes, float]]] = defaultdict(dict)
         self._tallies: dict[str, tuple[dict[str, float], float]] = {}
         self._registers: dict[str, Register] = {}
@@ -61,6 +65,8 @@ class MemoryStore:
     def put(self, key: str, value: bytes, *, ttl_seconds: float | None = None) -> None:
         with self._lock:
             self._values[key] = (value, _expiry(ttl_seconds))
+            if len(self._values) > self._sweep_beyond:
+                self._forget_expired()
 
     def put_new(self, key: str, value: bytes, *, ttl_seconds: float | None = None) -> bool:
         with self._lock:
@@ -233,6 +239,16 @@ class MemoryStore:
 
     def close(self) -> None:
         self._listeners.clear()
+
+    def _forget_expired(self) -> None:
+        """Drop expired values; again when twice as many as are left now have been written.
+
+        Example: recovery writes one for each client. Each is written under a name of its own, so
+        nobody would ever read, and so notice, those that expired.
+        """
+        now = time.monotonic()
+        self._values = {key: held for key, held in self._values.items() if held[1] > now}
+        self._sweep_beyond = max(_FEW_VALUES, 2 * len(self._values))
 
 
 def _expiry(ttl_seconds: float | None) -> float:

@@ -7,7 +7,6 @@ first step that is not. The database in use is never overwritten: the backup goe
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +33,7 @@ from mina_ops.operator.traffic import gate
 from mina_ops.operator.traffic.base import TrafficDriver
 from mina_ops.operator.traffic.model import Split
 from mina_ops.operator.traffic.site_lock import Places, SiteLock
+from mina_ops.waiting import wait_until
 
 KIND = "recovery"
 _HOOK_SECONDS = 1800.0
@@ -145,20 +145,16 @@ class Recovery:
 
     def _health(self) -> str:
         colour = self.settings.colour(self.colour)
-        deadline = time.monotonic() + self.healthy_seconds
         with AppClient(colour.name, colour.url) as client:
-            while True:
-                try:
-                    found = client.health()
-                    if found.healthy:
-                        gate.require_ready(colour)
-                        return f"{colour.name} runs {found.version}"
-                    why = f"{found.status}: {', '.join(found.failing())}"
-                except MinaOpsError as exc:
-                    why = str(exc)
-                if time.monotonic() > deadline:
-                    raise OperatorError(f"{colour.name} is not ready: {why}")
-                time.sleep(_POLL_SECONDS)
+            version, trouble = wait_until(
+                lambda: _readiness(client, colour),
+                self.healthy_seconds,
+                pause=_POLL_SECONDS,
+                enough=lambda found: not found[1],
+            )
+        if trouble:
+            raise OperatorError(f"{colour.name} is not ready: {trouble}")
+        return f"{colour.name} runs {version}"
 
     def _traffic(self) -> str:
         shares = {name: 100 if name == self.colour else 0 for name in self.settings.colours}
@@ -177,6 +173,18 @@ class Recovery:
 
 def _alias(colour: Colour) -> str:
     return colour.aliases[0] if colour.aliases else colour.name
+
+
+def _readiness(client: AppClient, colour: Colour) -> tuple[str, str]:
+    """The version that the colour runs, and why it is not ready; "" if it is."""
+    try:
+        found = client.health()
+        if not found.healthy:
+            return "", f"{found.status}: {', '.join(found.failing())}"
+        gate.require_ready(colour)
+    except MinaOpsError as exc:
+        return "", str(exc)
+    return str(found.version), ""
 
 
 def released(settings: OperatorSettings) -> Released | None:

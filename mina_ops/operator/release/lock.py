@@ -29,6 +29,7 @@ TTL_SECONDS = 30.0
 _OWNER = "owner.json"
 _BEATS_PER_TTL = 3
 _INTRODUCTION_SECONDS = 2.0
+_LOOK_SECONDS = 0.1
 # Whoever moves traffic once, such as a switch, is done by then.
 _SITE_SECONDS = 2.0
 
@@ -187,15 +188,15 @@ def is_held(folder: Path) -> bool:
 
 
 def _flock(descriptor: int, kind: int) -> bool:
-    # Someone who only looks holds it for an instant, so one refusal is no answer yet.
-    for _ in range(5):
+    def is_taken() -> bool:
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except OSError:
-            time.sleep(0.02)
-        else:
-            return True
-    return False
+            return False
+        return True
+
+    # A process that only looks holds it for an instant, so one refusal is no answer yet.
+    return wait_until(is_taken, _LOOK_SECONDS, pause=0.02)
 
 
 def _holder(folder: Path) -> dict[str, Any] | None:

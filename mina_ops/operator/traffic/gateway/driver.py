@@ -28,6 +28,7 @@ from mina_ops.operator.traffic.gateway.route import (
 )
 from mina_ops.operator.traffic.gateway.services import Services
 from mina_ops.operator.traffic.model import Split
+from mina_ops.waiting import wait_until
 
 _READ_SECONDS = 1.0
 # Controllers of Gateways gather changes: Traefik for two seconds.
@@ -173,17 +174,20 @@ class GatewayDriver(TrafficDriver):
 
         Somebody else may have changed it a moment ago, so it is waited for so long.
         """
-        deadline = time.monotonic() + patient(seconds)
-        while True:
+
+        def look() -> tuple[Json, Split, bool]:
             route, split = self._found()
-            if self._proof.serves(route):
-                return route, Reading(split, route["metadata"]["generation"])
-            if time.monotonic() > deadline:
-                raise TrafficError(
-                    f"The Gateway at {self._proof.url} does not serve HTTPRoute "
-                    f"{self._options.route} as it is. {self._troubles(route)}"
-                )
-            time.sleep(_POLL_SECONDS)
+            return route, split, self._proof.serves(route)
+
+        route, split, is_served = wait_until(
+            look, patient(seconds), pause=_POLL_SECONDS, enough=lambda found: found[2]
+        )
+        if not is_served:
+            raise TrafficError(
+                f"The Gateway at {self._proof.url} does not serve HTTPRoute "
+                f"{self._options.route} as it is. {self._troubles(route)}"
+            )
+        return route, Reading(split, route["metadata"]["generation"])
 
     def _install(self, *, force: bool) -> list[str]:
         route = self._api.get(ROUTE, self._options.route)
@@ -200,22 +204,27 @@ class GatewayDriver(TrafficDriver):
 
     def _follow(self, patched: Json, earlier: Json) -> None:
         """Wait until the Gateway serves the patched route; put the earlier one back if not."""
-        deadline = time.monotonic() + patient(_SERVED_SECONDS)
-        while not self._serves(patched):
+
+        def not_served() -> Json | None:
+            if self._serves(patched):
+                return None
             found = self._api.get(ROUTE, self._options.route) or patched
             if found["metadata"]["generation"] != patched["metadata"]["generation"]:
                 raise TrafficError(
                     f"Somebody else is changing HTTPRoute {self._options.route}, too; apply the "
                     "split again."
                 )
-            if time.monotonic() > deadline:
-                why = self._troubles(found)
-                self._api.apply(ROUTE, earlier)
-                raise TrafficError(
-                    f"The Gateway did not serve the new split within "
-                    f"{patient(_SERVED_SECONDS):g} s; the earlier one is back. {why}"
-                )
-            time.sleep(_POLL_SECONDS)
+            return found
+
+        seconds = patient(_SERVED_SECONDS)
+        found = wait_until(not_served, seconds, pause=_POLL_SECONDS, enough=lambda f: f is None)
+        if found is not None:
+            why = self._troubles(found)
+            self._api.apply(ROUTE, earlier)
+            raise TrafficError(
+                f"The Gateway did not serve the new split within {seconds:g} s; the earlier one is "
+                f"back. {why}"
+            )
 
     def _serves(self, route: Json) -> bool:
         try:
