@@ -11,6 +11,8 @@ from tests.docs.site import COLOURS, Site
 from tests.support.hosts import REPOSITORY
 from tests.support.pages import blocks
 from tests.support.stock import StockClients
+from tests.support.wait import eventually
+from tests.support.webhook import receiving
 
 Given = Mapping[str, Callable[[Site], None]]
 
@@ -31,6 +33,12 @@ def _start_all(site: Site) -> None:
 def _blue_takes_the_next(site: Site) -> None:
     site.type("mina-ops drain blue --cancel")
     site.restart("blue", "v2.5.0")
+
+
+def _a_channel(site: Site) -> None:
+    site.add("apprise")
+    webhook = site.running.enter_context(receiving())
+    site.append(f'[notify.channels.oncall]\nurl = "{webhook.url}"\n')
 
 
 def _people(site: Site) -> None:
@@ -75,6 +83,24 @@ def _a_quarter(site: Site) -> None:
     site.type("mina-ops drain blue --cancel; mina-ops switch blue green --canary 25")
 
 
+def _a_judge_is_configured(site: Site) -> None:
+    site.environment["MINA_OPS_JUDGE_TOKEN"] = "of-the-engine-" + "x" * 32
+
+
+def _a_release_runs(site: Site) -> None:
+    """Blue serves v1, green has v2, which somebody has just begun to release."""
+    site.type("mina-ops drain green --cancel; mina-ops drain blue --cancel")
+    for colour, version in zip(COLOURS, ("v1", "v2"), strict=True):
+        site.restart(colour, version)
+    site.type("mina-ops switch green blue --instant; rm -r releases", None)
+    assert site.serving() == "blue"
+    site.type("mina-ops release start v3", 1)
+    site.edit("mina-ops.toml", "step_seconds = 1", "step_seconds = 60")
+    site.begin("mina-ops release start v2")
+    status = "mina-ops release status"
+    eventually(lambda: "10 % on green" in site.type(status, None), 30, "no release runs")
+
+
 ROUTE: Mapping[str, Given] = {
     "docs/quickstart.md": {
         "mina-ops init": _app,
@@ -82,6 +108,7 @@ ROUTE: Mapping[str, Given] = {
         "mina-ops release start v2.5.0 --dry-run": _blue_takes_the_next,
     },
     "docs/emergency.md": {
+        "mina-ops notify drill": _a_channel,
         "./scripts/notify_users.sh": _people,
         "./scripts/rotate_secrets.sh": _secrets,
         "git push": _hotfix,
@@ -96,4 +123,6 @@ ROUTE: Mapping[str, Given] = {
     "docs/security.md": {},
     "docs/playbook.md": {},
     "nginx/README.md": {"curl -s -H": _a_quarter},
+    "docs/guests.md": {"mina-ops judge": _a_judge_is_configured},
+    "docs/releases.md": {"mina-ops release status": _a_release_runs},
 }

@@ -26,6 +26,8 @@ import psutil
 from mina_ops.demo.processes import HOST, Server, free_port
 from mina_ops.demo.servers import nginx_configuration, start_nginx
 from tests.support.hosts import REPOSITORY
+from tests.support.packages import UV, run
+from tests.support.packages import install as install_packages
 from tests.support.pages import Block
 from tests.support.wait import eventually
 
@@ -60,7 +62,7 @@ class Site:
     environment: dict[str, str] = field(default_factory=dict)
     ports: dict[str, int] = field(
         default_factory=lambda: {
-            name: free_port() for name in (*COLOURS, "public", "control", "other")
+            name: free_port() for name in (*COLOURS, "public", "control", "other", "judge")
         }
     )
     running: ExitStack = field(default_factory=ExitStack)
@@ -93,17 +95,22 @@ class Site:
         assert code in (None, done.returncode), f"ended with {done.returncode}: {done.stdout}"
         return done.stdout
 
-    def begin(self, line: str) -> subprocess.Popen[str]:
-        """A line that goes on while others are typed; it must have ended when the test does."""
-        return subprocess.Popen(
-            shlex.split(line),
+    def begin(self, line: str) -> None:
+        """A line that goes on while others are typed; what still runs at the end is ended."""
+        process = subprocess.Popen(
+            shlex.split(line, comments=True),
             cwd=self.folder,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
+        self.running.callback(process.wait, 30)
+        self.running.callback(process.terminate)
+
+    def add(self, *packages: str) -> None:
+        """Install more into the environment, as the page tells for what is an extra."""
+        install_packages(self.bin / "python", *packages)
 
     def write(self, name: str, text: str, mode: int = 0o644) -> None:
         """A file in the folder."""
@@ -164,18 +171,17 @@ class Site:
 def install(site: Site, line: str) -> None:
     """`pip install mina-ops ...` as the page has it, with the wheel in the place of the name.
 
-    No constraints: what a stranger gets today. uv takes 3 s where pip takes 40.
+    No constraints: what a stranger gets today.
     """
     folder = site.bin.parent
-    _run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation",
-         "-w", str(folder.parent), str(REPOSITORY))  # fmt: skip
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation",
+        "-w", str(folder.parent), str(REPOSITORY))  # fmt: skip
     site.wheel = next(folder.parent.glob("*.whl"))
     names = shlex.split(line)[2:]
     assert "mina-ops" in re.sub(r"\[.*?\]", "", " ".join(names)).split()
     wanted = [name.replace("mina-ops", str(site.wheel)) for name in names]
-    uv = Path(sys.executable).with_name("uv")
-    _run(str(uv), "venv", "-q", "--python", sys.executable, str(folder))
-    _run(str(uv), "pip", "install", "-q", "--python", str(site.bin / "python"), *wanted)
+    run(str(UV), "venv", "-q", "--python", sys.executable, str(folder))
+    site.add(*wanted)
 
 
 def initialise(site: Site, line: str) -> None:
@@ -201,6 +207,11 @@ def replaced(site: Site, line: str) -> str:
         ("https://mina.production.com", site.url("public")),
         ("http://127.0.0.1:5000", site.url("blue")),
         ("http://127.0.0.1:9180", site.url("control")),
+        ("http://mina-judge:8090", site.url("judge")),
+        (
+            "judge canary --listen 0.0.0.0:8090",
+            f"judge green --listen {HOST}:{site.ports['judge']}",
+        ),
         ("/etc/mina-ops/", f"{site.folder}/"),
         ("--grace 30", "--grace 2"),
         ("mina-ops watch ", "mina-ops watch --rounds 1 "),
@@ -221,6 +232,10 @@ def type_block(site: Site, block: Block, given: Mapping[str, Callable[[Site], No
             continue
         if typed.line.startswith("mina-ops init "):
             initialise(site, typed.line)
+            continue
+        if typed.line.startswith("mina-ops judge "):
+            site.begin(replaced(site, typed.line))
+            eventually(lambda: _answers(site.url("judge")), 20, "no judge answers")
             continue
         refused = bool(typed.shown) and typed.shown[-1].startswith(("mina-ops: ", "Nothing to"))
         try:
@@ -245,6 +260,7 @@ _CHANGES = (
     (r"\b\d+ live connections?", "N live connections"),
     (r"of \d+ sent away \d+ have", "of N sent away N have"),
     (r"\b(\w+) on [\w.-]+, process", "SOMEBODY, process"),
+    (r"\baborted by \w+", "aborted by SOMEBODY"),
     (r"[ \t]+", " "),
 )
 
@@ -262,6 +278,7 @@ def comparable(text: str) -> list[str]:
     return [line for n, line in enumerate(lines) if n == 0 or line != lines[n - 1]]
 
 
-def _run(*argv: str) -> None:
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, f"{shlex.join(argv)}\n{done.stdout}{done.stderr}"
+def _answers(url: str) -> bool:
+    with suppress(httpx.TransportError):
+        return bool(httpx.get(url).status_code)
+    return False

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
-import json
 import os
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import pytest
 
 from tests.operator.balancers import Balancer
 from tests.operator.stand_in import TOKEN, StandIns
+from tests.support.webhook import Webhook, receiving
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 OURS = ("switch_traffic.sh", "admin_drain.sh", "health_check_loop.sh", "send_alert.sh")
@@ -272,58 +270,33 @@ def test_the_health_loop_takes_a_colour_out(run: Run, nginx: Balancer, apps: Sta
     assert green(nginx) == 100
 
 
-class Webhook(http.server.BaseHTTPRequestHandler):
-    """Takes messages like a chat does."""
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.told.append(json.loads(body))  # type: ignore[attr-defined]
-        self.send_response(self.server.status)  # type: ignore[attr-defined]
-        self.end_headers()
-
-    def log_message(self, *arguments: object) -> None:  # type: ignore[override]
-        """Say nothing."""
-
-
 @pytest.fixture
-def webhook() -> Iterator[http.server.HTTPServer]:
-    server = http.server.HTTPServer(("127.0.0.1", 0), Webhook)
-    server.told, server.status = [], 200  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def webhook() -> Iterator[Webhook]:
+    with receiving() as server:
+        yield server
 
 
-def test_an_alert_reaches_the_channels(
-    run: Run, nginx: Balancer, webhook: http.server.HTTPServer
-) -> None:
-    url = f"json://127.0.0.1:{webhook.server_port}/"
+def test_an_alert_reaches_the_channels(run: Run, nginx: Balancer, webhook: Webhook) -> None:
     nginx.toml.write_text(
         nginx.toml.read_text()
         + '\n[notify]\ndeadline_seconds = 60\n[notify.channels.chat]\nurl_env = "CHAT_URL"\n'
     )
-    dry = run("send_alert.sh", "Blue is sick", "--dry-run", CHAT_URL=url)
+    dry = run("send_alert.sh", "Blue is sick", "--dry-run", CHAT_URL=webhook.url)
     assert (dry.returncode, dry.stdout, dry.stderr) == (0, "Would tell chat.\n", "")
-    assert webhook.told == []  # type: ignore[attr-defined]
-    done = run("send_alert.sh", 'It\'s "blue"', CHAT_URL=url)
+    assert webhook.messages == []
+    done = run("send_alert.sh", 'It\'s "blue"', CHAT_URL=webhook.url)
     assert done.returncode == 0, done.stderr
     assert 'ALERT: It\'s "blue"' in done.stderr
-    assert 'It\'s "blue"' in json.dumps(webhook.told).replace('\\"', '"')  # type: ignore[attr-defined]
+    assert 'It\'s "blue"' in webhook.messages[0]["message"]
 
 
-def test_an_alert_that_nobody_takes_is_exit_1(
-    run: Run, nginx: Balancer, webhook: http.server.HTTPServer
-) -> None:
-    webhook.status = 500  # type: ignore[attr-defined]
+def test_an_alert_that_nobody_takes_is_exit_1(run: Run, nginx: Balancer, webhook: Webhook) -> None:
+    webhook.failures = 100
     nginx.toml.write_text(
         nginx.toml.read_text()
         + '\n[notify]\ntries = 1\n[notify.channels.chat]\nurl_env = "CHAT_URL"\n'
     )
-    url = f"json://127.0.0.1:{webhook.server_port}/"
-    done = run("send_alert.sh", "Blue is sick", "--deadline", "3", CHAT_URL=url)
+    done = run("send_alert.sh", "Blue is sick", "--deadline", "3", CHAT_URL=webhook.url)
     assert done.returncode == 1
     assert "Not told: chat" in done.stderr
-    assert url not in done.stdout + done.stderr
+    assert webhook.url not in done.stdout + done.stderr

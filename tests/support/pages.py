@@ -21,10 +21,8 @@ SHELLS = ("sh", "bash", "console")
 REASONS = {
     "root": "changes the machine: packages, units, certificates below /etc",
     "another shell": "is for a shell that Debian does not install",
-    "channels": "calls people, who are not there; tests/operator/notify calls them on real sockets",
     "checkout": "builds or tests this project, which is what runs the page's test",
     "tests/operator/judge": "is for a cluster's pods; that folder's tests ask a judge of real apps",
-    "tests/operator/release": "steers a release of hours; that folder's tests do so in seconds",
     "tests/operator/traffic": "is for another balancer than the site's; that folder's tests run it",
     "scripts/dev/http_api.py": "that script made the block of a real answer",
     "scripts/dev/screens.py": "that script made the block, of a real release in tmux",

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,49 +13,16 @@ from mina_ops.cli import main
 from mina_ops.errors import ConfigurationError
 from mina_ops.operator.config.tables import Table
 from mina_ops.operator.notify.channels import Channel, Notifier, from_table
+from tests.support.webhook import Webhook, receiving
 
 # apprise imports a module that Python 3.13 drops, behind a shim of its own.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
 
-class Webhook(ThreadingHTTPServer):
-    """A real HTTP channel; answers 503 to the first `failures` messages."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.messages: list[dict[str, str]] = []
-        self.failures = 0
-        self.tries = 0
-
-    @property
-    def url(self) -> str:
-        return f"json://127.0.0.1:{self.server_port}/?rto=30&cto=30"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Webhook
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.tries += 1
-        failed = self.server.tries <= self.server.failures
-        if not failed:
-            self.server.messages.append(body)
-        self.send_response(503 if failed else 200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def webhook() -> Iterator[Webhook]:
-    with Webhook() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with receiving() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

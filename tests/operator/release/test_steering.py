@@ -8,10 +8,8 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -33,6 +31,7 @@ from mina_ops.operator.traffic.model import Split
 from tests.operator.release.stand import QUICK, TOKEN, Stand, ended, traffic
 from tests.support.command import MINA_OPS
 from tests.support.wait import eventually
+from tests.support.webhook import receiving
 
 SLOW = QUICK.replace("step_seconds = 0.3", "step_seconds = 40")
 
@@ -303,46 +302,13 @@ def test_the_history_shows_a_damaged_journal_beside_the_others(
     assert "line 4, is damaged" in outcome.out
 
 
-class _Receiver(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.titles.append(body["title"])
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class Receiver(ThreadingHTTPServer):
-    """A channel that takes every message."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Receiver)
-        self.titles: list[str] = []
-
-
-@contextmanager
-def receiving() -> Iterator[Receiver]:
-    with Receiver() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 def test_people_are_told_and_a_hung_or_dead_channel_delays_no_rollback(
     stand: Stand, tmp_path: Path
 ) -> None:
     with receiving() as good, socket.create_server(("127.0.0.1", 0)) as hung:
         hung_port = hung.getsockname()[1]
         channels = {
-            "good": f"json://127.0.0.1:{good.server_port}",
+            "good": good.url,
             "dead": f"json://127.0.0.1:{free_port()}",
             # Connects, and is never answered; apprise would wait for a minute.
             "hung": f"json://127.0.0.1:{hung_port}?rto=60&cto=60",
