@@ -22,6 +22,7 @@ from mina_ops.demo.switching import SWITCH_SECONDS, Switcher
 from mina_ops.demo.watching import Watching
 from mina_ops.errors import AppUnhealthy, DrainTimedOut, MinaOpsError
 from mina_ops.operator.api.client import AppClient
+from mina_ops.operator.api.flags import FlagsClient
 from mina_ops.operator.traffic import open_driver
 
 OLD, NEW = "blue", "green"
@@ -129,7 +130,8 @@ class Play:
 
     def _set_flags(self) -> None:
         self.show.act("Feature flags: on for everybody who runs the new release")
-        self.watching.persist(lambda: self.clients[NEW].set_flag(REPLAY_FLAG, enabled=True))
+        flags = FlagsClient(self.clients[NEW])
+        self.watching.persist(lambda: flags.set(REPLAY_FLAG, {"enabled": True}))
         self.show.step(f'POST /admin/flags {{"key": "{REPLAY_FLAG}", "enabled": true}}')
 
         def is_on() -> bool:

@@ -19,7 +19,6 @@ from mina_ops.app.web.client import client_of
 from mina_ops.errors import TooManyRequests
 
 UNKNOWN = "unknown_token"
-REASONS = (UNKNOWN, "expired_token", "revoked_token", "token_scope", "user", "cross_site", "login")
 MOST_A_MINUTE = 10
 _MINUTE = 60.0
 _MOST_ADDRESSES = 1_000
@@ -57,7 +56,12 @@ class Refusals:
         self._tale = Tale()
 
     def note(self, reason: str, environ: Mapping[str, Any]) -> None:
-        """Count a refusal for one of REASONS."""
+        """Count a refusal.
+
+        Args:
+            reason: a label of the metrics: `unknown_token`, `expired_token`, `revoked_token`,
+                `token_scope`, `user`, `cross_site` or `login`.
+        """
         address = client_of(environ)
         self._waiting.append((reason, address))
         if reason == UNKNOWN:

@@ -21,7 +21,6 @@ class Health:
     version: str
     environment: str
     checks: Mapping[str, Any] = field(default_factory=dict)
-    uptime_seconds: float | None = None
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -34,7 +33,6 @@ class Health:
             version=str(body.get("version", "unknown")),
             environment=str(body.get("environment", "unknown")),
             checks=checks if isinstance(checks, Mapping) else {},
-            uptime_seconds=_number(body.get("uptime_seconds")),
             body=body,
         )
 

@@ -132,14 +132,6 @@ class AppClient:
         """Take the drain order back; the colour serves again. Idempotent."""
         return DrainStatus.from_body(self.admin("DELETE", "/admin/drain"))
 
-    def flags(self) -> Mapping[str, Any]:
-        """All flags as the admin sees them."""
-        return self.admin("GET", "/admin/flags")
-
-    def set_flag(self, key: str, *, enabled: bool, **fields: Any) -> Mapping[str, Any]:
-        """Write a flag; `fields` are the contract's others, such as `rollout_percent`."""
-        return self.admin("POST", "/admin/flags", {"key": key, "enabled": enabled, **fields})
-
     def request(
         self, method: str, path: str, *, body: Any = None, admin: bool = False
     ) -> tuple[int, Any]:

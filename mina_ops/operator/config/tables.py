@@ -20,7 +20,7 @@ from typing import Any, TypeVar, overload
 
 from mina_ops import fields
 from mina_ops.errors import ConfigurationError
-from mina_ops.fields import FLAG, NUMBER, PATH, TABLE, TEXT, TEXTS, WHOLE, WHOLES, Kind, Rules
+from mina_ops.fields import FLAG, NUMBER, PATH, TABLE, TEXT, TEXTS, WHOLES, Kind, Rules
 
 _T = TypeVar("_T")
 
@@ -100,12 +100,6 @@ class Table:
     def flag(self, key: str, default: bool) -> bool:
         """True or false."""
         return bool(self._get(key, FLAG, default))
-
-    def integer(
-        self, key: str, default: int, *, least: int | None = None, most: int | None = None
-    ) -> int:
-        """A whole number between `least` and `most`, both allowed."""
-        return int(self._get(key, WHOLE, default, least=least, most=most))
 
     def number(
         self, key: str, default: float, *, least: float | None = None, most: float | None = None

@@ -223,12 +223,9 @@ def test_relative_paths_start_at_the_files_folder(file: Path) -> None:
 
 def test_numbers_have_ranges(file: Path) -> None:
     table = load(file, "", "[demo]\nn = 7\nf = 2\nb = true\n").section("demo")
-    assert (table.integer("n", 1, most=7), table.number("f", 1.0), table.flag("b", False)) == (
-        7,
-        2.0,
-        True,
-    )
+    assert table.number("n", 1.0, most=7) == 7.0
+    assert (table.number("f", 1.0), table.flag("b", False)) == (2.0, True)
     with pytest.raises(ConfigurationError, match=r"demo.n: 7 is out of range; give at least 8"):
-        table.integer("n", 1, least=8)
-    with pytest.raises(ConfigurationError, match=r"demo.b: True must be a whole number"):
-        table.integer("b", 1)
+        table.number("n", 1.0, least=8)
+    with pytest.raises(ConfigurationError, match=r"demo.b: True must be a number"):
+        table.number("b", 1.0)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mina_ops.operator.api.client import AppClient
+from mina_ops.operator.api.flags import FlagsClient
 from tests.operator.release.stand import QUICK, TOKEN, Stand, ended
 from tests.support.command import MINA_OPS
 
@@ -19,21 +20,22 @@ BEFORE = {
 }
 
 
-def _blue(stand: Stand) -> AppClient:
-    return AppClient("blue", stand.colours["blue"].url, token=TOKEN)
+def _blue(stand: Stand) -> FlagsClient:
+    return FlagsClient(AppClient("blue", stand.colours["blue"].url, token=TOKEN))
 
 
 def _flags(stand: Stand) -> Mapping[str, Any]:
     with _blue(stand) as blue:
-        return {flag["key"]: flag for flag in blue.flags()["flags"]}
+        return {flag["key"]: flag for flag in blue.all()["flags"]}
 
 
 def _prepare(stand: Stand) -> Mapping[str, Any]:
     """A flag of another release with rules, and one that this release owns."""
     with _blue(stand) as blue:
         rules = [{"conditions": BEFORE["rules"]}]
-        blue.set_flag("search", enabled=True, rollout_percent=25, rules=rules, release="v1")
-        blue.set_flag("own", enabled=True, release="v2")
+        on = {"enabled": True, "rollout_percent": 25}
+        blue.set("search", {**on, "rules": rules, "release": "v1"})
+        blue.set("own", {"enabled": True, "release": "v2"})
     return _flags(stand)
 
 
@@ -43,8 +45,8 @@ def test_a_rollback_sets_flags_back_that_others_changed_meanwhile(stand: Stand) 
     release = stand.start("release", "start", "v2")
     stand.until_given(50)
     with _blue(stand) as blue:
-        blue.set_flag("search", enabled=True, rollout_percent=100, rules=[])
-        blue.set_flag("brand-new", enabled=True)
+        blue.set("search", {"enabled": True, "rollout_percent": 100, "rules": []})
+        blue.set("brand-new", {"enabled": True})
     outcome = stand.run("rollback", "--flags")
     assert outcome.code == 0, outcome.err
     assert ended(release).code == 5
