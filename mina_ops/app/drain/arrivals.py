@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from mina_ops.app.component import Component
@@ -28,7 +29,8 @@ _HEARSAY_SECONDS = 5.0
 _FRESH_SECONDS = 0.4
 MOST_NAMES = 50
 _AWAY, _HERE = "away ", "here "
-UNKNOWN: dict[str, Any] = {"sent_away": None, "arrived": None, "not_arrived": []}
+UNKNOWN: Mapping[str, Any] = {"sent_away": None, "arrived": None, "not_arrived": []}
+NOBODY: Mapping[str, Any] = {"sent_away": 0, "arrived": 0, "not_arrived": []}
 
 _Tallies = dict[str, Counter[str]]
 
@@ -44,7 +46,7 @@ class Arrivals(Component):
         self._drain = drain
         self._waiting: _Tallies = {}
         self._unsure: tuple[str, _Tallies] | None = None
-        self._last: tuple[str, float, dict[str, Any]] | None = None
+        self._last: tuple[str, float, Mapping[str, Any]] | None = None
 
     def beat(self, now: float) -> None:
         """Add the counts to the store.
@@ -63,7 +65,7 @@ class Arrivals(Component):
         self._take_in(now)
         self._save()
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Mapping[str, Any]:
         """`sent_away`, `arrived` (counts), `not_arrived` (the 50 clients with most sessions).
 
         Reads the store, at most every 0.4 s. The counts are None without an order, and when the
@@ -112,7 +114,7 @@ class Arrivals(Component):
             self._unsure = None
 
 
-def summed(tally: dict[str, float]) -> dict[str, Any]:
+def summed(tally: Mapping[str, float]) -> dict[str, Any]:
     """The body of `Arrivals.status` from the tally of one order. Pure."""
     away = {n.removeprefix(_AWAY): round(v) for n, v in tally.items() if n.startswith(_AWAY)}
     missing = {name: sent - round(tally.get(_HERE + name, 0)) for name, sent in away.items()}

@@ -10,7 +10,7 @@ from mina_ops.app.admin.model import Scope
 from mina_ops.app.component import Component
 from mina_ops.app.context import Context
 from mina_ops.app.drain import contract
-from mina_ops.app.drain.arrivals import Arrivals
+from mina_ops.app.drain.arrivals import NOBODY, Arrivals
 from mina_ops.app.drain.component import Drain
 from mina_ops.app.web.answers import Answer
 from mina_ops.app.web.openapi.operations import Contract
@@ -43,7 +43,10 @@ class DrainRoutes(Component):
         new = self._drain.begin(
             author, grace_seconds=body.get("grace_seconds"), force=body.get("force", False)
         )
-        return Answer(202 if new else 200, self._status())
+        if new:
+            # Nobody was sent away yet, so the store is not asked for arrivals.
+            return Answer(202, {**self._drain.status(), **NOBODY})
+        return Answer(200, self._status())
 
     def _watch(self) -> Answer:
         self._guard.require(Scope.DRAIN)
@@ -54,4 +57,4 @@ class DrainRoutes(Component):
         return Answer(200, self._status())
 
     def _status(self) -> dict[str, Any]:
-        return self._drain.status() | self._arrivals.status()
+        return {**self._drain.status(), **self._arrivals.status()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
 from mina_ops.app.drain.yielding import Yielder
@@ -18,47 +19,48 @@ TOLD_A_SECOND = 1000.0
 SHORTEST_PAUSE_SECONDS = 0.01
 
 
+@dataclass
 class Telling:
     """Sends `server:draining` to all sessions over a while, and any event to one session."""
 
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
-        self._server = sessions.server
-        self._notice: dict[str, Any] = {}
-        self._untold: dict[str, Session] = {}
+    sessions: Sessions
+    notice: dict[str, Any] = field(default_factory=dict)
+    """The payload of `server:draining`."""
+    untold: dict[str, Session] = field(default_factory=dict)
+    """Sid -> session, for those that did not get it yet."""
 
     def announce(self, payload: dict[str, Any]) -> None:
         """Send `server:draining` to each session, at most 1,000 a second, in a task of its own."""
-        self._notice = payload
-        self._untold = {session.sid: session for session in self._sessions.live()}
+        self.notice = payload
+        self.untold = {session.sid: session for session in self.sessions.live()}
 
         def tell_all() -> None:
-            yielder, began = Yielder(self._server), time.monotonic()
-            for number, session in enumerate(list(self._untold.values())):
+            yielder, began = Yielder(self.sessions.server), time.monotonic()
+            for number, session in enumerate(list(self.untold.values())):
                 early = number / TOLD_A_SECOND - (time.monotonic() - began)
                 if early > SHORTEST_PAUSE_SECONDS:
-                    self._server.sleep(early)
+                    self.sessions.server.sleep(early)
                 self.tell(session)
                 yielder.yield_if_due()
 
-        self._server.start_background_task(tell_all)
+        self.sessions.server.start_background_task(tell_all)
 
     def stop(self) -> None:
         """Send `server:draining` to nobody else; idempotent."""
-        self._untold = {}
+        self.untold = {}
 
     def tell(self, session: Session) -> None:
         """Send `server:draining` to one session now, unless it had it before."""
-        if self._untold.pop(session.sid, None) is not None:
-            for namespace, own in self._sessions.addresses(session.sid):
-                self.emit("server:draining", self._notice, own, namespace)
+        if self.untold.pop(session.sid, None) is not None:
+            for namespace, own in self.sessions.addresses(session.sid):
+                self.emit("server:draining", self.notice, own, namespace)
 
     def emit(
         self, event: str, payload: dict[str, Any], own: str, namespace: str, callback: Any = None
     ) -> None:
         """Send an event to one client of this process; never raises."""
         try:
-            self._server.emit(
+            self.sessions.server.emit(
                 event, payload, to=own, namespace=namespace, callback=callback, ignore_queue=True
             )
         except Exception:

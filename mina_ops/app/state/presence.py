@@ -240,7 +240,7 @@ class Presence:
             return
         try:
             found = self._store.members(self._rosters.get(colour) or keys.presence(colour))
-            reports = {name: json.loads(raw) for name, raw in found.items()}
+            reports = dict(zip(found, map(json.loads, found.values()), strict=True))
             self._views[colour] = _View(reports, time.monotonic())
         except StateUnavailable:
             self._away = True
