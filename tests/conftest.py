@@ -22,9 +22,10 @@ import redis
 from mina_ops.app import extension
 from mina_ops.app.runtime import Runtime
 from mina_ops.demo import programs
-from mina_ops.demo.processes import Server, ending_on_signals
+from mina_ops.demo.processes import Server
 from mina_ops.demo.servers import start_redis
 from mina_ops.operator.system import patience
+from mina_ops.operator.system.signals import unwinding
 from tests.support import order
 from tests.support.hosts import Hosts, running_hosts
 from tests.support.mariadb import MariaDB, mariadb_program, running_mariadb
@@ -131,7 +132,7 @@ def _apps_end_with_their_test() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_process_is_left_over() -> Iterator[None]:
-    with ending_on_signals():
+    with unwinding():
         yield
     eventually(lambda: not _left_over(), 5, f"tests must stop what they start: {_left_over()}")
 

@@ -14,6 +14,7 @@ from mina_ops.cli.db_access import offline, online
 from mina_ops.cli.db_migrations import check, failure, mapped, verdict
 from mina_ops.cli.db_restore import restore
 from mina_ops.cli.session import Session
+from mina_ops.operator.system.signals import unwinding
 
 if TYPE_CHECKING:
     from mina_ops.operator.database.connection.connect import Database
@@ -99,7 +100,7 @@ def backup(
         output.data(value, text, as_json=as_json)
         return
     warn_of_superuser(database)
-    with optional.unwinding():
+    with unwinding():
         made = backups.make(
             database,
             target,

@@ -10,6 +10,7 @@ import click
 
 from mina_ops.cli import optional, output
 from mina_ops.cli.session import Session
+from mina_ops.operator.system.signals import unwinding
 
 if TYPE_CHECKING:
     from mina_ops.operator.database.backup.restore import Restored
@@ -68,7 +69,7 @@ def restore(
         value = {"dry_run": True, "file": str(file), "target": target.name, "table": table}
         output.data(value, f"Would restore {what} into {target.name}.", as_json=as_json)
         return
-    with optional.unwinding():
+    with unwinding():
         if table:
             done = tables.restore_table(file, table, target, exact=exact, trust_code=trust_code)
             _tell_table(file, table, target, done, as_json=as_json)

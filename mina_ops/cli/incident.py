@@ -11,6 +11,7 @@ import click
 
 from mina_ops.cli import optional, output
 from mina_ops.cli.session import Session
+from mina_ops.operator.system.signals import unwinding
 
 if TYPE_CHECKING:
     from mina_ops.operator.config.incident import IncidentOptions
@@ -231,7 +232,7 @@ def notify_users(
         text = "\n".join([text, *_named(people.aside), "", letter.body])
         output.data(value, text, as_json=as_json)
         return
-    with optional.unwinding():
+    with unwinding():
         done = letters.post(
             letter,
             people.recipients,

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from mina_ops.cli.session import Session
 from mina_ops.operator.config.settings import CONFIG_VARIABLE, FILE_NAME, OperatorSettings
@@ -38,18 +34,3 @@ def table(session: Session, *names: str) -> Table:
     if found is None:
         return Table(Path(FILE_NAME).absolute(), ".".join(names), {})
     return found.section(*names)
-
-
-@contextmanager
-def unwinding() -> Iterator[None]:
-    """Within it, TERM and HUP end the command as Ctrl-C does, so what it began is cleaned up."""
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

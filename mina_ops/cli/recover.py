@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mina_ops.cli import optional, output
+from mina_ops.cli import output
 from mina_ops.cli.session import Session
+from mina_ops.operator.system.signals import unwinding
 
 if TYPE_CHECKING:
     from mina_ops.operator.checklist.recovery import Begun, Recovery
@@ -65,7 +66,7 @@ def command(
         return
     if anew:
         recovery.forget(session.settings)
-    with optional.unwinding():
+    with unwinding():
         recovery.play(
             plan,
             lambda step: yes or click.confirm(f"{step.sentence}?", err=True),

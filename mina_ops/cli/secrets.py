@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mina_ops.cli import optional, output
+from mina_ops.cli import output
 from mina_ops.cli.session import Session
+from mina_ops.operator.system.signals import unwinding
 
 if TYPE_CHECKING:
     from mina_ops.operator.secrets.rotation import Rotation
@@ -67,7 +68,7 @@ def rotate(
     if dry_run:
         _say_what_would_be(rotation, kinds, undo=undo, as_json=as_json)
         return
-    with optional.unwinding(), rotation.alone():
+    with unwinding(), rotation.alone():
         if undo:
             remarks = rotation.undo()
             text = "\n".join(["Everything is as it was.", *remarks])

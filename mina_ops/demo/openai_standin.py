@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 HOST = "127.0.0.1"
 MODEL = "gpt-4o"
@@ -244,7 +244,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     standin = OpenAIStandIn(parser.parse_args().port)
 
-    def leave(number: int, frame: FrameType | None) -> None:
+    def leave(number: int, frame: FrameType | None) -> NoReturn:
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, leave)

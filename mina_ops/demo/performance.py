@@ -7,10 +7,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
 from mina_ops.demo import second_act
@@ -20,8 +18,7 @@ from mina_ops.demo.processes import ServerFailed
 from mina_ops.demo.show import Show, open_show, stdout_or_stderr
 from mina_ops.demo.stage import Stage, standing
 from mina_ops.errors import MinaOpsError
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from mina_ops.operator.system.signals import unwinding
 
 
 def perform(script: Script, *, keep: bool, only_result: bool, live: bool | None) -> int:
@@ -38,7 +35,7 @@ def perform(script: Script, *, keep: bool, only_result: bool, live: bool | None)
     folder = Path(tempfile.mkdtemp(prefix="mina-demo-"))
     code: int | None = None
     try:
-        with ending_once_on_signals():
+        with unwinding(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, once=True):
             code = _perform_in(folder, script, stream, keep=keep, live=live)
     finally:
         if code == 0 or not any(folder.rglob("*.log")):
@@ -46,27 +43,6 @@ def perform(script: Script, *, keep: bool, only_result: bool, live: bool | None)
         else:
             print(f"Logs: {folder}", file=sys.stderr)
     return code
-
-
-@contextmanager
-def ending_once_on_signals() -> Iterator[None]:
-    """Within it, the first INT, TERM or HUP unwinds; later ones do not disturb the tidying up.
-
-    Raises:
-        SystemExit: a signal came; the code is 128 and its number.
-    """
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        for each in _SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
-        raise SystemExit(128 + number)
-
-    before = {number: signal.signal(number, leave) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _perform_in(

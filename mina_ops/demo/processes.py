@@ -14,11 +14,11 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Self
 
 import psutil
@@ -261,26 +261,3 @@ def on_free_port(start_on: Callable[[int], Server], attempts: int = 5) -> Server
         with suppress(AddressInUse):
             return start_on(free_port())
     return start_on(free_port())
-
-
-@contextmanager
-def ending_on_signals(*numbers: signal.Signals) -> Iterator[None]:
-    """Within it, TERM and HUP unwind the main thread as Ctrl-C does, so servers are stopped.
-
-    Args:
-        numbers: the signals; default: SIGTERM and SIGHUP.
-
-    Raises:
-        SystemExit: a signal came; the code is 128 and its number, as a shell reports it.
-    """
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    chosen = numbers or (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, leave) for number in chosen}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

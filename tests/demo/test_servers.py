@@ -247,9 +247,9 @@ def test_a_parent_that_is_interrupted_stops_its_servers(
 ) -> None:
     program = (
         "import sys, time; from pathlib import Path;"
-        "from mina_ops.demo.processes import ending_on_signals;"
+        "from mina_ops.operator.system.signals import unwinding;"
         "from mina_ops.demo.servers import start_redis\n"
-        "with ending_on_signals(), start_redis(Path(sys.argv[1])) as server:\n"
+        "with unwinding(), start_redis(Path(sys.argv[1])) as server:\n"
         "    print(server.pid, flush=True)\n"
         "    time.sleep(60)\n"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit
 
 import redis
@@ -52,7 +52,7 @@ def connect(url: str, *, timeout_seconds: float) -> Any:
 def unusable(reason: str) -> Any:
     """A client whose every command raises `redis.ConnectionError` with this reason."""
 
-    def refuse() -> Any:
+    def refuse() -> NoReturn:
         raise redis.ConnectionError(reason)
 
     return LateCluster(refuse)

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mina_ops import files
 from mina_ops.errors import ConfigurationError, TrafficError
 from mina_ops.locks import exclusive
 from mina_ops.operator.traffic.mirror import Mirror
@@ -106,7 +107,7 @@ class SplitStore:
         try:
             self._write_draft(draft, generation, split)
             os.rename(draft, self._directory(generation))
-            _sync_directory(self._splits)
+            files.sync_folder(self._splits)
         except OSError as exc:
             shutil.rmtree(draft, ignore_errors=True)
             kept = self._kept(split)
@@ -126,7 +127,7 @@ class SplitStore:
             link.unlink(missing_ok=True)
             link.symlink_to(self._directory(generation).relative_to(self.root))
             os.replace(link, self._current)
-            _sync_directory(self.root)
+            files.sync_folder(self.root)
         except OSError as exc:
             raise self._unwritable(exc) from exc
 
@@ -155,7 +156,7 @@ class SplitStore:
             # All names are made before the first wait: a journal then needs one commit for them.
             os.fsync(file.fileno())
         for directory in (*directories, draft):
-            _sync_directory(directory)
+            files.sync_folder(directory)
 
     def _link_buckets(self, source: Path, split: Split) -> list[Path]:
         second = self._colours[1]
@@ -225,11 +226,3 @@ def _make_directory(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         # nginx's workers are another user, whatever umask this process has.
         path.chmod(_DIRECTORY_MODE)
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
