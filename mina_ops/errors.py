@@ -12,6 +12,7 @@
     │   ├── PreconditionFailed    412: the thing changed since the caller read it
     │   └── TooManyRequests       429: too many tries; says when the next one may come
     ├── StateUnavailable          503: the shared state cannot be read or written now
+    ├── UserUnavailable           503: the host cannot look up who is logged in now
     └── OperatorError             the operator's half could not do what was asked
         ├── AppUnreachable        no answer from a colour, or an answer that makes no sense
         ├── AppUnhealthy          a colour answered, and it is not fit for traffic

@@ -16,7 +16,7 @@ _DRAINS = {
 
 
 def shown(entry: Entry) -> dict[str, Any]:
-    """One of `changes`."""
+    """A change as the page's data has it: `id, at` (Unix time), `actor, text`."""
     return {"id": entry.id, "at": entry.at, "actor": entry.actor, "text": text(entry)}
 
 
@@ -29,9 +29,7 @@ def text(entry: Entry) -> str:
     if entry.action == "switch":
         return _switch(entry)
     if entry.action.startswith("release."):
-        word = entry.action.removeprefix("release.")
-        asked = " asked of" if word in KINDS else ":"
-        return f"{word.replace('_', ' ')}{asked} release {entry.subject}"
+        return _release(entry)
     if entry.action.startswith("freeze."):
         return _freeze(entry)
     words = entry.action.replace(".", " ").replace("_", " ")
@@ -45,6 +43,18 @@ def mark(entry: Entry) -> dict[str, Any] | None:
         return None
     kind = {"traffic": "switch", "rollback": "release"}.get(kind, kind)
     return {"at": entry.at, "kind": kind, "text": text(entry)}
+
+
+def _release(entry: Entry) -> str:
+    word = entry.action.removeprefix("release.")
+    if word in KINDS:
+        return f"{word} asked of release {entry.subject}"
+    told = entry.after if isinstance(entry.after, Mapping) else {}
+    name = f"release {told.get('version') or entry.subject}"
+    if word == "begin":
+        return f"{name} begun: {told.get('from')} to {told.get('to')}"
+    why = "; ".join(map(str, told.get("reasons") or ()))
+    return f"{name} {word.replace('_', ' ')}: {why}" if why else f"{name} {word.replace('_', ' ')}"
 
 
 def _switch(entry: Entry) -> str:

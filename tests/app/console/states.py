@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 State = dict[str, Any]
@@ -55,35 +55,48 @@ def _figures(rate: float, errors: float, p95: float, handshakes: float) -> State
     return {name: {"value": value, "why": None} for name, value in zip(names, values, strict=True)}
 
 
-def _history(now: float, green_since: int) -> State:
-    """An hour: blue all along, green for its last minutes."""
+# Minutes ago -> green's share from then on, as a release gives it.
+CANARY = {14: 10, 4: 25}
+DONE = {44: 10, 34: 25, 24: 50, 3: 100}
+
+
+def _history(now: float, shares: Mapping[int, int] | None = None) -> State:
+    """An hour: blue all along, green since a release gave it shares."""
     points = []
+    shares = shares or {}
     start = int(now // 60) * 60
+    share = 0.0
     for minute in range(59, -1, -1):
         wave = 1 + 0.15 * math.sin(minute / 6)
-        share = 0.25 if minute < green_since else 0.0
+        share = shares.get(minute, 100 * share) / 100
         point: State = {"at": start - 60 * minute}
-        point["blue"] = {
-            "requests_per_second": 311 * wave * (1 - share),
-            "error_rate": 0.02 + (0.2 if minute == 31 else 0),
-            "p95_ms": 87 * wave,
-            "handshakes": 99.9,
-            "sessions": round(220 * (1 - share) * wave),
-            "share": 100 * (1 - share),
-        }
+        if share < 1:
+            point["blue"] = {
+                "requests_per_second": 311 * wave * (1 - share),
+                "error_rate": 0.02 + (0.2 if minute == 31 else 0),
+                "p95_ms": 87 * wave,
+                "handshakes": 99.9,
+                "sessions": round(244 * (1 - share) * wave),
+                "share": 100 * (1 - share),
+            }
         if share:
             point["green"] = {
                 "requests_per_second": 311 * wave * share,
                 "error_rate": 0.03,
                 "p95_ms": 91 * wave,
                 "handshakes": 100.0,
-                "sessions": round(220 * share * wave),
+                "sessions": round(244 * share * wave),
                 "share": 100 * share,
             }
         points.append(point)
-    marks = [{"at": now - 60 * green_since, "kind": "release", "text": "release v2.5.0 began"}]
-    marks.append({"at": now - 60 * (green_since - 1), "kind": "switch", "text": "green 10 %"})
-    return {"points": points, "marks": marks if green_since else []}
+    marks = [
+        {"at": now - 60 * minute, "kind": "switch", "text": f"green {percent} %"}
+        for minute, percent in shares.items()
+    ]
+    if shares:
+        begun = now - 60 * (max(shares) + 1)
+        marks.insert(0, {"at": begun, "kind": "release", "text": "release v2.5.0 began"})
+    return {"points": points, "marks": marks}
 
 
 def calm() -> State:
@@ -116,7 +129,7 @@ def calm() -> State:
         "flags_alert": None,
         "changes": _changes(now),
         "changes_stale": False,
-        "history": _history(now, 0),
+        "history": _history(now),
     }
 
 
@@ -140,17 +153,22 @@ def _flags(now: float) -> list[State]:
     ]
 
 
-def _changes(now: float) -> list[State]:
+def _changes(now: float, shares: Mapping[int, int] | None = None) -> list[State]:
+    """The last changes, with the switches of a release if one gave green shares."""
     texts = [
-        (60, "ops", "traffic: blue 90 → 75 %"),
         (300, "ops", "flag enable_audio_replay: on, 25 %"),
-        (900, "ops", "release v2.5.0 begun: blue → green"),
         (90_000, "ana", "flag speaker_labels: on"),
         (400_000, "dev", "flag new_editor: off"),
     ]
+    given = [0, *(shares or {}).values()]
+    for minute, before, after in zip(shares or (), given, given[1:], strict=False):
+        moved = f"traffic: blue {100 - before} to {100 - after} %, green {before} to {after} %"
+        texts.append((60 * minute, "ops", moved))
+    if shares:
+        texts.append((60 * max(shares) + 60, "ops", "release v2.5.0 begun: blue to green"))
     return [
         {"id": str(ago), "at": now - ago, "actor": f"token:{who}", "text": text}
-        for ago, who, text in texts
+        for ago, who, text in sorted(texts)
     ]
 
 
@@ -234,7 +252,8 @@ def canary() -> State:
     blue["figures"] = _figures(233, 0.02, 87, 99.92)
     green["figures"] = _figures(78, 0.03, 91, 100.0)
     state["release"] = _release()
-    state["history"] = _history(state["at"], 14)
+    state["history"] = _history(state["at"], CANARY)
+    state["changes"] = _changes(state["at"], CANARY)
     return state
 
 
@@ -260,6 +279,23 @@ def draining() -> State:
         phase="drain", phase_text="drain", percent=100, phases=phases, triggers=[], waits_for=None
     )
     state["release"]["seconds_left"] = 18
+    blue["figures"] = _figures(0.2, 0.0, 0.0, 0.0)
+    for name, why in (
+        ("error_rate", "12 of 20 samples"),
+        ("p95_ms", "12 of 20 samples"),
+        ("handshakes", "0 of 20 samples"),
+    ):
+        blue["figures"][name] = {"value": None, "why": why}
+    green["figures"] = _figures(311, 0.03, 91, 100.0)
+    state["history"] = _history(state["at"], DONE)
+    # Sessions stay with their colour after the switch; half a minute ago the drain began.
+    for point, left in zip(state["history"]["points"][-4:], (122, 122, 122, 12), strict=True):
+        point["blue"] = {"sessions": left}
+        point["green"]["sessions"] = 244 - left
+    ordered = state["at"] - 12
+    drain = {"id": "12", "at": ordered, "actor": "token:ops", "text": "drain of blue begun"}
+    state["changes"] = [drain, *_changes(state["at"], DONE)]
+    state["history"]["marks"].append({"at": ordered, "kind": "drain", "text": drain["text"]})
     return state
 
 
@@ -293,6 +329,7 @@ def both_sick() -> State:
         }
     state["colours"]["green"]["figures"]["error_rate"] = {"value": 6.2, "why": None}
     state["limits"]["error_rate"]["broken_by"] = ["green"]
+    state["history"]["points"][-1]["green"]["error_rate"] = 6.2
     release = state["release"]
     release |= {"paused": True, "reason": "held: blue shows the same fault"}
     release["triggers"][0] |= {"verdict": "fail", "says": "6.2 % of 480 failed, limit 5 %"}
