@@ -1,1 +1,1 @@
-"""What an incident needs: damage assessed, people told, secrets rotated, access reviewed."""
+"""Emergencies: their record, the hotline, evidence, letters to users, the status page."""

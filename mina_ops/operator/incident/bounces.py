@@ -1,4 +1,4 @@
-"""Letters that came back: delivery reports as mail servers write them (RFC 3464), and lists.
+"""Reads which letters came back: from mail servers' delivery reports (RFC 3464), or from lists.
 
 A report of a delay or of a success is none. Source: RFC 3464, 2.3; a permanent failure has the
 action `failed`.

@@ -1,4 +1,4 @@
-"""What `letters` needs, gathered: the template's values and the people."""
+"""Gathers what `letters` needs: the template's values, and the recipients."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class People:
     _known: set[str] = field(default_factory=set, repr=False)
 
     def add(self, where: str, text: str, name: str) -> None:
-        """Take one up, or set it aside."""
+        """Add somebody, or set them aside with the reason."""
         inner, address = parseaddr(text) if "<" in text else ("", text)
         address = address.strip()
         why = _wrong(address) if address else "has no address"

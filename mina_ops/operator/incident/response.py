@@ -56,7 +56,7 @@ def open_security_incident(
 ) -> tuple[Incident, list[Delivery]]:
     """A recorded security incident with its evidence kept, and who was told.
 
-    A second call while one is open adds to that one, and raises people again.
+    A second call while one is open adds to that one, and people are told again.
     """
     found = record.ongoing(options.folder, "security")
     if found is None:

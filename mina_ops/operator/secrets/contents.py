@@ -1,4 +1,4 @@
-"""What the file of secrets says at each stage of a rotation. Pure.
+"""Computes the variables of the secrets' file at each stage of a rotation. Pure.
 
 Each stage names every variable that a rotation touches, so writing a stage again, or going back
 to an earlier one, needs no knowledge of what the file says now.

@@ -14,7 +14,8 @@ from mina_ops.operator.system import programs
 
 _RELOAD_SECONDS = 120.0
 _POLL_SECONDS = 0.1
-# Requests go to any process of an instance; this many in a row miss one of two with 1 in 64.
+# Requests go to any process of an instance. If one of two still had the old secrets, this many
+# right answers in a row would come by chance in 1 of 64 cases.
 _IN_A_ROW = 6
 
 

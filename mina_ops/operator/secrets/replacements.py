@@ -1,4 +1,4 @@
-"""What a rotation will put in place of each secret; nothing is changed yet."""
+"""Plans a rotation: makes the new secrets, and checks that they could be put in place."""
 
 from __future__ import annotations
 

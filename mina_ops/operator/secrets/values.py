@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-# Behind the name of a token that is good until the rotation ends.
+# Ends the name of an old token, which is valid until the rotation ends.
 OLD = ".old"
 
 

@@ -133,9 +133,9 @@ def sequences(connection: Connection) -> list[Any]:
 
 
 def overtaken(connection: Connection, sequence: Any) -> int | None:
-    """The number of the column that a sequence will give out again, furthest on its way; or None.
+    """The last number that a sequence will give out although the column has it already; or None.
 
-    A sequence that counts down is overtaken by smaller numbers.
+    It is the largest such number of the column; the smallest, if the sequence counts down.
     """
     down = sequence.increment < 0
     # Through text, since a cast to numeric might be somebody's own.

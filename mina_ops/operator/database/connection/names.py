@@ -1,4 +1,4 @@
-"""A table by the name that a person typed, without asking any search path."""
+"""Finds the table that a person named, without use of any search path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking: rows of a statement, and names as SQL writes them."""
+"""Runs statements, returns their rows, and quotes names and texts for SQL."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def begin_on_a_pooler(connection: Connection) -> None:
 
 
 def keep_odd_bytes(session: sqlite3.Connection, record: Any) -> None:
-    """SQLAlchemy's `connect` for SQLite, which keeps as text what is none: read it all the same."""
+    """SQLAlchemy's `connect` for SQLite, which stores any bytes as text: read them without failing."""
     session.text_factory = lambda value: value.decode(errors="surrogateescape")
 
 
