@@ -59,7 +59,7 @@ def begin_on_a_pooler(connection: Connection) -> None:
 
 
 def keep_odd_bytes(session: sqlite3.Connection, record: Any) -> None:
-    """SQLAlchemy's `connect` for SQLite, which stores any bytes as text: read them without failing."""
+    """SQLAlchemy's `connect` for SQLite, whose texts may hold any bytes: read them all."""
     session.text_factory = lambda value: value.decode(errors="surrogateescape")
 
 
