@@ -1,4 +1,4 @@
-"""Waiting for something to come true, for so long and no longer."""
+"""`wait_until`: waits until something is true, but not longer than a limit."""
 
 from __future__ import annotations
 

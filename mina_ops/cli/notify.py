@@ -13,7 +13,7 @@ from mina_ops.cli.session import Session
 @click.command(name="notify")
 @click.argument("event")
 @click.argument("text", default="")
-@click.option("--deadline", type=click.FloatRange(0.1, 120), metavar="S", help="At most so long.")
+@click.option("--deadline", type=click.FloatRange(0.1, 120), metavar="S", help="Within S seconds.")
 @output.dry_run_option
 @output.json_option
 @click.pass_obj

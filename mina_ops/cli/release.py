@@ -39,13 +39,13 @@ def command() -> None:
     "--load",
     type=click.FloatRange(0, 100),
     metavar="NUMBER",
-    help="Send so many requests a second to each colour meanwhile; default: [release.load].",
+    help="Send this many requests a second to each colour; default: [release.load].",
 )
 @click.option(
     "--shadow",
     type=click.FloatRange(0, 86_400),
     metavar="SECONDS",
-    help="Mirror GETs to the new colour for so long before its first visitor; default: [release].",
+    help="Mirror GETs to the new colour this long before it has visitors; default: [release].",
 )
 @output.dry_run_option
 @output.json_option

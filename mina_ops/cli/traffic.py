@@ -263,7 +263,7 @@ def forget(session: Session, colour: str, as_json: bool) -> None:
 def weight(
     context: click.Context, colour: str, percent: int, force: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Give COLOUR so many PERCENT of new visitors; the same as `switch OTHER COLOUR --canary`."""
+    """Give COLOUR this PERCENT of new visitors; the same as `switch OTHER COLOUR --canary`."""
     from mina_ops.cli.switch import command as switch
 
     session: Session = context.obj

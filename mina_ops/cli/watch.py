@@ -30,7 +30,7 @@ _ALERT_SECONDS = 10.0
 )
 @click.option("--fails", type=click.IntRange(1), default=2, show_default=True, help="Down after.")
 @click.option("--passes", type=click.IntRange(1), default=2, show_default=True, help="Up after.")
-@click.option("--rounds", type=click.IntRange(1), help="End after so many; default: never.")
+@click.option("--rounds", type=click.IntRange(1), help="End after this many; default: never.")
 @click.option("--alert", metavar="COMMAND", help="Run with one sentence when up or down is news.")
 @click.option("--take-out", is_flag=True, help="Move traffic off a colour that is down.")
 @output.json_option

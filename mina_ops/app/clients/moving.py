@@ -43,7 +43,7 @@ class Passenger(Protocol):
     """Code that sends over the connection, and must be told before and after it changes."""
 
     def settle(self, seconds: float) -> None:
-        """Begin nothing more; return when nothing is under way, or after so many seconds."""
+        """Begin nothing more; return when nothing is under way, or after `seconds`."""
 
     def moved(self) -> None:
         """The next connection is in use; the old one may still have what was under way."""

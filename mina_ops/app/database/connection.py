@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 IDLE_SECONDS = 60.0
-"""A connection that nobody used for so long is closed, where nobody says how long."""
+"""A connection that nobody used for this long is closed, unless its owner says how long."""
 
 
 class OwnConnection:

@@ -143,7 +143,7 @@ class Cache:
             return
 
     def refresh_within(self, seconds: float) -> None:
-        """`try_refresh`, waited for so long at most: a look-up of the store's name may hang.
+        """`try_refresh`, waited for at most `seconds`: a look-up of the store's name may hang.
 
         Such a look-up knows no time limit of the client and lasts half a minute. It ends in a
         thread of its own, while the host starts with the flags of the file.

@@ -10,7 +10,7 @@ from typing import Any
 from mina_ops.app.flags.model import Flag
 
 SETTLED_DAYS = 30
-"""A flag that was fully on or off for so long is no longer a question.
+"""A flag that was fully on or off for this long is settled: its code can go.
 
 Source: Unleash takes 40 days for a release flag and 7 for an operational one.
 """

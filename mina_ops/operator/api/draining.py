@@ -97,7 +97,7 @@ def _left(name: str, status: DrainStatus) -> str:
 
 
 def _all_is_told(status: DrainStatus, seconds: float) -> bool:
-    """Whether nobody else is waited for, so many seconds after the last session was gone."""
+    """Whether nobody else is waited for, `seconds` after the last session was gone."""
     if status.sent_away is None or not status.initial:
         return True
     if status.on_their_way:

@@ -29,7 +29,7 @@ class Holder:
         id: 8 to 64 letters, digits, '_' and '-'; whoever knows it holds the lease.
         purpose, user, host, pid: for people.
         since: Unix time at which it was taken, by the clock of whoever keeps it.
-        ttl_seconds: 1 to 3600; so long after the last renewal it is free again.
+        ttl_seconds: 1 to 3600; this long after the last renewal it is free again.
     """
 
     id: str

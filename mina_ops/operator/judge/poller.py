@@ -24,7 +24,7 @@ from mina_ops.operator.release.verdicts.model import Figures, Streak, Triggers
 
 # How long the old colour's last quarter of an hour is good to compare with.
 _BASELINE_SECONDS = 60.0
-# A version that was silent for so long has not failed just now: it was taken away.
+# A version that was silent for this long has not just failed: it was taken away.
 _GONE_SECONDS = 600.0
 
 

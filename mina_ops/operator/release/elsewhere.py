@@ -14,7 +14,7 @@ from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.system.people import whoami
 
 ALIVE_SECONDS = 30.0
-"""A controller that was not heard for so long is taken for dead."""
+"""A controller that was not heard for this long counts as dead."""
 
 _POLL_SECONDS = 1.0
 

@@ -12,7 +12,7 @@ from mina_ops.operator.release.verdicts.latency import TO_PASS
 from mina_ops.operator.release.verdicts.model import Figures, Tally
 from mina_ops.operator.release.verdicts.statistics import samples, trials_to_pass
 
-# With so many requests the last minute shows the present traffic; else a longer window does.
+# With this many requests the last minute shows the present traffic; else a longer window does.
 _ENOUGH = 30
 
 

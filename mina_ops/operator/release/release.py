@@ -50,7 +50,7 @@ class Observer:
         """So many sessions are still on a colour."""
 
     def stays(self, seconds_left: float | None, *, paused: bool) -> None:
-        """It stays at its share for so long at least; `paused`: until a person decides."""
+        """It stays at its share for at least `seconds_left`; `paused`: until a person decides."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class Release:
         return self.surroundings.clock()
 
     def sleep(self, seconds: float) -> None:
-        """Wait so long, or until somebody wants an abort."""
+        """Wait for `seconds`, or until somebody wants an abort."""
         end = self.clock() + seconds
         while (left := end - self.clock()) > 0 and not self.control.has_abort():
             self.surroundings.sleep(min(left, _SLICE_SECONDS))

@@ -35,7 +35,7 @@ from mina_ops.operator.traffic.share import measured_share
 
 # Every look reads the split, but no more often than this: a platform's command is a process.
 _SPLIT_EVERY_SECONDS = 1.0
-# A wrong share is told only after so many looks in a row, each over a window of so many seconds.
+# A wrong share is told only after 60 looks in a row, each over a window of 120 seconds.
 _SHARE_SECONDS, _SHARE_LOOKS = 120, 60
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# Requests of one visitor go the same way, so so many requests count as one sample.
+# Requests of one visitor go the same way, so this many requests count as one sample.
 REQUESTS_PER_VISITOR = 10
 # Three standard errors beyond: one false alarm in some 400 looks at a healthy share.
 _DEVIATIONS = 3.0

@@ -37,7 +37,7 @@ STRENGTH = (Response.NONE, Response.HOLD, Response.GRADUAL, Response.INSTANT)
 
 
 class Tally(NamedTuple):
-    """How many of so many attempts failed."""
+    """How many attempts there were, and how many of them failed."""
 
     failed: int = 0
     tried: int = 0

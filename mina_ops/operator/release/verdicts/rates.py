@@ -29,7 +29,7 @@ from mina_ops.operator.release.verdicts.statistics import (
     upper_bound,
 )
 
-# The other colour's fault explains the new one's up to so many times its rate.
+# The other colour's fault explains the new one's up to this many times its rate.
 _MUCH_WORSE = 1.5
 
 Read = Callable[[Figures], Tally]

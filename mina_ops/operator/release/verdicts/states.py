@@ -17,7 +17,7 @@ from mina_ops.operator.release.verdicts.model import (
 # An age is rounded, and two looks at one result take a moment each.
 _SAME_CHECK_SECONDS = 0.5
 _FINE = ("healthy", "warning", "uncertain", "disabled")
-# The other colour's slow database explains the new one's up to so many times its latency.
+# The other colour's slow database explains the new one's up to this many times its latency.
 _MUCH_WORSE = 2.0
 
 

@@ -66,7 +66,7 @@ def surely_below(events: int, trials: int, rate: float, chance: float = PASS_CHA
 
 
 def trials_to_pass(events: int, rate: float, chance: float = PASS_CHANCE) -> int:
-    """How many trials with so many events among them show that the rate is below `rate`."""
+    """How many trials, with `events` events among them, show that the rate is below `rate`."""
     low, high = events + 1, events + 2
     while not surely_below(events, high, rate, chance):
         high *= 2
@@ -109,7 +109,7 @@ def exceedances_tail(count: int, trials: int, above: int, others: int) -> float:
 
 
 def exceedances_head(count: int, trials: int, above: int, others: int) -> float:
-    """Chance that at most so many do; see `exceedances_tail`."""
+    """Chance that at most `count` of `trials` new values do; see `exceedances_tail`."""
     if above >= others:
         return 1.0
     # Counted from the other end: those that do not exceed.

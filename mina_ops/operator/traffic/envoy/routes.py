@@ -29,7 +29,7 @@ _USER, _RELEASE, _INSTANCE = "user:", "release:", "instance:"
 
 
 def refused_or_silent(rounds: int) -> Json:
-    """A handshake goes on to the next instance, and after so many tries to the next priority."""
+    """A handshake goes on to the next instance, and after `rounds` tries to the next priority."""
     conditions = "retriable-status-codes,connect-failure,reset"
     return _retries(2, conditions, rounds, {"retriable_status_codes": [503]})
 

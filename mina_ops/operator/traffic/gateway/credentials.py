@@ -14,7 +14,7 @@ from mina_ops.errors import ConfigurationError, OperatorError
 from mina_ops.operator.system import programs
 
 _PROGRAM_SECONDS = 20.0
-# A token is asked for anew so long before it ends.
+# A new token is asked for this long before the present one ends.
 _SPARE_SECONDS = 30.0
 _EXEC_VERSIONS = tuple(f"client.authentication.k8s.io/{v}" for v in ("v1", "v1beta1"))
 

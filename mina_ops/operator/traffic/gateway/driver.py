@@ -172,7 +172,7 @@ class GatewayDriver(TrafficDriver):
     def _settled(self, seconds: float) -> tuple[Json, Reading]:
         """The route and what it says, once the Gateway serves just that.
 
-        Somebody else may have changed it a moment ago, so it is waited for so long.
+        Somebody else may have changed it a moment ago, so it is waited for, up to `seconds`.
         """
 
         def look() -> tuple[Json, Split, bool]:
