@@ -23,9 +23,9 @@ class Collector:
         self._since: float | None = None
 
     def put_off(self) -> None:
-        """No full collection from now on; call it on each beat.
+        """No full collection from now on, for 5 minutes at most; call it on each beat.
 
-        After 5 minutes of calls full collections happen again, until `resume` was called.
+        Only `resume` begins another period of 5 minutes.
         """
         now = time.monotonic()
         if self._since is None:

@@ -214,8 +214,8 @@ class Store(Protocol):
     def append_lines(self, lines: Sequence[LogLine], *, keep: int, ttl_seconds: float) -> None:
         """Append lines, in order, in one round trip.
 
-        Each log keeps at least its last `keep` lines, and is deleted when it got no line for
-        `ttl_seconds` or somewhat longer.
+        Each log keeps at least its last `keep` lines, and is deleted when it got no line for a
+        time: at least `ttl_seconds`, at most twice that.
         """
 
     def lines_since(self, logs: Sequence[str], since: float) -> dict[str, list[Line]]:

@@ -70,7 +70,7 @@ def metrics_total(environment: str, version: str) -> str:
 
 
 def minute(environment: str, start: int) -> str:
-    """Figures of one minute of a colour, for the console's hour, which metrics do not keep."""
+    """How many live sessions a colour had in one minute, for the console's last hour."""
     return f"mina:env:{environment}:minute:{{{environment}}}:{start}"
 
 
