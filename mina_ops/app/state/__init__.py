@@ -7,7 +7,6 @@ import logging
 from mina_ops.app.settings import Settings
 from mina_ops.app.state.base import Change, Register, Store, Subscription
 from mina_ops.app.state.memory import MemoryStore
-from mina_ops.app.state.product import DEFAULT, ProductStore
 from mina_ops.errors import ConfigurationError
 
 _log = logging.getLogger(__name__)
@@ -23,8 +22,7 @@ def open_store(settings: Settings) -> Store:
     """
     if settings.redis_url is None:
         return MemoryStore()
-    store = _redis(settings, settings.redis_url)
-    return store if settings.product == DEFAULT else ProductStore(store, settings.product)
+    return _redis(settings, settings.redis_url)
 
 
 def _redis(settings: Settings, url: str) -> Store:
@@ -33,7 +31,7 @@ def _redis(settings: Settings, url: str) -> Store:
 
     limit = settings.redis_timeout_seconds
     try:
-        return RedisStore.from_url(url, timeout_seconds=limit)
+        return RedisStore.from_url(url, timeout_seconds=limit, product=settings.product)
     except (ConfigurationError, ValueError) as exc:
         # Another exception's text may hold the password.
         reason = str(exc) if isinstance(exc, ConfigurationError) else "it is no URL"

@@ -26,13 +26,13 @@ def append(client: Any, lines: Sequence[LogLine], *, keep: int, ttl_ms: int) -> 
     pipe.execute()
 
 
-def since(client: Any, logs: Sequence[str], moment: float) -> dict[str, list[Line]]:
-    """See `Store.lines_since`; raises what redis-py raises."""
+def since(client: Any, logs: Sequence[str], moment: float) -> list[list[Line]]:
+    """The lines of each log, see `Store.lines_since`; raises what redis-py raises."""
     pipe = client.pipeline(transaction=False)
     for log in logs:
         pipe.xrange(log, min=f"{max(0, int(moment * 1000))}-0")
-    found = zip(logs, pipe.execute() if logs else [], strict=True)
-    return {log: [_line(name, fields) for name, fields in lines] for log, lines in found}
+    found = pipe.execute() if logs else []
+    return [[_line(name, fields) for name, fields in lines] for lines in found]
 
 
 def _line(name: bytes, fields: dict[bytes, bytes]) -> Line:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from mina_ops.app.state.base import Change
 
+# The fields of a register that are no entries.
+EPOCH, VERSION = ":epoch", ":version"
+
 REPLACE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[2] == '1' then return redis.call('DEL', KEYS[1]) end
@@ -87,10 +90,15 @@ def add_arguments(
     return arguments
 
 
-def change_arguments(change: Change, epoch: str) -> list[bytes | str | int]:
-    """The arguments of CHANGE; `epoch` is used only if the register has none or shall get one."""
+def change_arguments(change: Change, *, epoch: str, hint: str) -> list[bytes | str | int]:
+    """The arguments of CHANGE.
+
+    Args:
+        epoch: used only if the register has none, or shall get a new one.
+        hint: the channel as Redis knows it; "": none.
+    """
     arguments: list[bytes | str | int] = [epoch, int(change.new_epoch)]
-    arguments += [change.keep, change.hint or ""]
+    arguments += [change.keep, hint]
     arguments.append(len(change.expect))
     for name, value in change.expect.items():
         arguments += [name, int(value is not None), value or b""]

@@ -1,4 +1,7 @@
-"""What every store promises; each test runs over memory, Redis, a Redis Cluster and Valkey."""
+"""What every store promises; each test runs over memory, Redis, a Redis Cluster and Valkey.
+
+Over Redis it runs twice: once under the name of another product.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +31,16 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
         yield running
 
 
-@pytest.fixture(params=["memory", "redis", "cluster", "valkey"])
+@pytest.fixture(params=["memory", "redis", "product", "cluster", "valkey"])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     if request.param == "memory":
         opened: Store = MemoryStore()
     elif request.param == "redis":
         url = request.getfixturevalue("redis_url")
         opened = RedisStore.from_url(url, timeout_seconds=10.0)
+    elif request.param == "product":
+        url = request.getfixturevalue("redis_url")
+        opened = RedisStore.from_url(url, timeout_seconds=10.0, product="staging")
     elif request.param == "valkey":
         server: Server = request.getfixturevalue("valkey_server")
         with redis.Redis.from_url(server.url) as client:
