@@ -31,8 +31,7 @@ class Orders:
         self._store = store
         self._environment = identity.environment
         self._audit = audit
-        colours = dict.fromkeys((identity.environment, *identity.colours))
-        self._keys = {colour: keys.drain_order(colour) for colour in colours}
+        self._keys = {colour: keys.drain_order(colour) for colour in identity.colours}
         self._key = self._keys[identity.environment]
         self._hint = keys.drain_hint(identity.environment)
 

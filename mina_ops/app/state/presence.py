@@ -72,9 +72,7 @@ class Presence:
         self._identity = identity
         self._ttl_seconds = ttl_seconds
         self._beat_seconds = beat_seconds
-        self._rosters = {
-            colour: keys.presence(colour) for colour in (identity.environment, *identity.colours)
-        }
+        self._rosters = {colour: keys.presence(colour) for colour in identity.colours}
         self._components: dict[str, Callable[[], Any]] = {}
         self._summaries = Summaries(store, identity, beat_seconds)
         self._views: dict[str, _View] = {}
