@@ -20,9 +20,9 @@ Message = Callable[[str], None]
 class Register:
     """A versioned hash, read at one moment.
 
-    `epoch` names this life of the register: it changes when the store lost its data, which is
-    how an emptied Redis is told from one where all entries were removed on purpose (there the
-    epoch stays). `version` grows by one with each change. A register never written has epoch "".
+    `epoch` changes when the store has lost the register's data. So an emptied Redis differs from
+    one in which all entries were removed on purpose: there the epoch stays. `version` grows by one
+    with each change. A register that was never written has epoch "".
     """
 
     epoch: str
