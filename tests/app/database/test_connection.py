@@ -11,7 +11,6 @@ from flask import Flask
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
-from mina_ops.app.database import connection as module
 from mina_ops.app.database.connection import OwnConnection
 from mina_ops.app.database.source import Source
 from mina_ops.app.health.checks.database import database_check
@@ -87,17 +86,14 @@ def test_it_keeps_a_single_connection(database_url: str, driver: str) -> None:
     own.close()
 
 
-def test_one_that_nobody_used_for_a_while_is_closed(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_that_nobody_used_for_a_while_is_closed(database_url: str) -> None:
     own = own_of(database_url)
     engine = create_engine(database_url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         own.use(one, seconds=PATIENT)
         own.rest()
         assert connection.execute(text(OURS)).scalar_one() == 1
-        monkeypatch.setattr(module, "IDLE_SECONDS", 0.0)
-        own.rest()
+        own.rest(0.0)
         eventually(lambda: connection.execute(text(OURS)).scalar_one() == 0)
         own.use(one, seconds=PATIENT)
         own.close()
