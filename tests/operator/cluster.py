@@ -18,6 +18,7 @@ from tests.support.wait import eventually
 NAMESPACE = "mina"
 TOKEN = "token-of-mina-ops"
 GATEWAY_API = "gateway.networking.k8s.io/v1"
+RBAC = shipped.folder("deployment") / "kubernetes/gateway/rbac.yml"
 _PROBE_SECONDS = 0.25
 _KUBECONFIG = """\
 apiVersion: v1
@@ -133,7 +134,7 @@ def cluster(
 ) -> Iterator[Cluster]:
     """A cluster, and `kubeconfig` in the folder, by which mina-ops may do what its Role says."""
     with ApiServer().running() as api:
-        api.allows = allowing(TOKEN, shipped.folder("deployment") / "kubernetes/gateway/rbac.yml")
+        api.allows = allowing({TOKEN}, RBAC)
         text = _KUBECONFIG.format(server=api.url, token=TOKEN, namespace=NAMESPACE)
         (folder / "kubeconfig").write_text(text)
         with Cluster(api, pods, port).running() as found:

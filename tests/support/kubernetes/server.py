@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -41,25 +43,50 @@ Allows = Callable[[str, str, Key], bool]
 
 
 class ApiServer:
-    """One API server on loopback, over plain HTTP.
+    """One API server on loopback, over plain HTTP or TLS.
+
+    Args:
+        certificate: with its key, in one file; None: plain HTTP.
 
     Attributes:
         objects: what is in the cluster.
         allows: who may do what; default: everybody everything.
+        tokens: those that are known; None: all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
         self.objects = Objects()
         self.allows: Allows = lambda _token, _verb, _key: True
+        self.tokens: set[str] | None = None
         handler = type("Handler", (_Handler,), {"cluster": self})
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._http.daemon_threads = True
+        self._scheme = "http"
+        if certificate is not None:
+            self.take_certificate(certificate)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
 
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"http://127.0.0.1:{self._http.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._http.server_address[1])
+
+    def take_certificate(self, certificate: Path) -> None:
+        """Speak TLS; with another certificate from now on, where it did already."""
+        if self._scheme == "https":
+            self._tls.load_cert_chain(certificate)
+            return
+        self._scheme, self._tls = "https", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.load_cert_chain(certificate)
+        # The handshake is the handler's, at its first read: one that is slow holds up nobody.
+        self._http.socket = self._tls.wrap_socket(
+            self._http.socket, server_side=True, do_handshake_on_connect=False
+        )
 
     @contextmanager
     def running(self) -> Iterator[ApiServer]:
@@ -121,6 +148,10 @@ class _Handler(BaseHTTPRequestHandler):
         if verb == "get" and not key[2]:
             verb = "watch" if self._query.get("watch") in ("true", "1") else "list"
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        known = self.cluster.tokens
+        if known is not None and token not in known:
+            self._status(401, "Unauthorized", "Unauthorized", key[2])
+            return
         if not self.cluster.allows(token, verb, key):
             plural = key[0].rpartition("/")[2]
             said = f'{plural} "{key[2]}" is forbidden: cannot {verb}'

@@ -18,7 +18,6 @@ from mina_ops.errors import ConfigurationError
 from mina_ops.operator.traffic.gateway import credentials
 from mina_ops.operator.traffic.gateway.options import GatewayOptions
 
-_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _HOST, _PORT = "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"
 
 
@@ -55,17 +54,19 @@ def find(options: GatewayOptions, environ: Mapping[str, str] | None = None) -> A
 
 def _in_cluster(options: GatewayOptions, environ: Mapping[str, str]) -> Access:
     host, port = environ[_HOST], environ.get(_PORT, "443")
-    token = _ACCOUNT / "token"
+    account = options.account
     try:
-        tls = ssl.create_default_context(cafile=str(_ACCOUNT / "ca.crt"))
-        namespace = options.namespace or (_ACCOUNT / "namespace").read_text().strip()
+        tls = ssl.create_default_context(cafile=str(account / "ca.crt"))
+        namespace = options.namespace or (account / "namespace").read_text().strip()
     except OSError as exc:
         raise ConfigurationError(
-            f"This is a pod ({_HOST} is set) without an account: {_ACCOUNT} cannot be read. Set "
-            "serviceAccountName, or traffic.gateway.kubeconfig."
+            f"This is a pod ({_HOST} is set) without an account: {account} cannot be read. Set "
+            "serviceAccountName, traffic.gateway.account or traffic.gateway.kubeconfig."
         ) from exc
     address = f"[{host}]" if ":" in host else host
-    return Access(f"https://{address}:{port}", namespace, tls, credentials.token_in(token))
+    return Access(
+        f"https://{address}:{port}", namespace, tls, credentials.token_in(account / "token")
+    )
 
 
 def _from_file(file: Path, options: GatewayOptions) -> Access:

@@ -144,14 +144,20 @@ class KubernetesApi:
             ) as client:
                 return client.request(method, path, content=content, params=query, headers=headers)
         except httpx.HTTPError as exc:
+            self._forget_access()
             raise TrafficError(
                 f"Kubernetes' API server does not answer at {access.server} "
                 f"({type(exc).__name__}). Traffic is as it was; see traffic.gateway.kubeconfig."
             ) from exc
 
+    def _forget_access(self) -> None:
+        """Look it up for the next request: certificates and kubeconfigs are replaced at times."""
+        self._found = None
+
     def _why(self, response: httpx.Response, value: Json, what: str, method: str, path: str) -> str:
         said = str(value.get("message") or f"status {response.status_code}")
         if response.status_code == httpx.codes.UNAUTHORIZED:
+            self._forget_access()
             return f"The API server at {self.access.server} does not know who we are: {said}."
         if response.status_code == httpx.codes.FORBIDDEN:
             return (

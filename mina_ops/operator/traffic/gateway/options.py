@@ -96,6 +96,12 @@ class GatewayOptions(VisitorOptions):
     context: str | None = setting(
         None, TEXT_OR_NONE, "context of the kubeconfig", shown="its current one"
     )
+    account: Path = setting(
+        Path("/var/run/secrets/kubernetes.io/serviceaccount"),
+        PATH,
+        "folder with `token`, `ca.crt` and `namespace` of the pod's own account, for a token that "
+        "is projected elsewhere; the token is read for each request, since the kubelet replaces it",
+    )
     namespace: str | None = setting(
         None,
         TEXT_OR_NONE,
