@@ -154,6 +154,7 @@ def _tell_of_those_behind(release: Release, applied: Applied) -> None:
             f"{name} was left behind and may still send visitors to {release.new.name}: {why} Stop "
             "it, and let it catch up before it serves: `mina-ops traffic catch-up`."
         )
+        _journal(release, "note", _PHASE, notice="alert", reason=text)
         release.observer.phase(_PHASE, text)
         release.tell("alert", f"{release.version}: {text}")
 

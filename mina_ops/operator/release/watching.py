@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -35,6 +34,9 @@ from mina_ops.operator.traffic.share import measured_share
 
 # Every look reads the split, but no more often than this: a platform's command is a process.
 _SPLIT_EVERY_SECONDS = 1.0
+# A split that could not be read so often in a row holds the release, as where one of several load
+# balancers cannot be reached, or does something else than the others.
+_UNREAD_LOOKS = 5
 # A wrong share is told only after 60 looks in a row, each over a window of 120 seconds.
 _SHARE_SECONDS, _SHARE_LOOKS = 120, 60
 
@@ -64,6 +66,7 @@ class Watch:
     _moved: Finding | None = None
     _seen: Figures = field(default_factory=Figures)
     _asked_at: float = -_SPLIT_EVERY_SECONDS
+    _unread: int = 0
     _astray: int = 0
 
     def __post_init__(self) -> None:
@@ -164,14 +167,25 @@ class Watch:
         now = self.release.clock()
         if now - self._asked_at >= _SPLIT_EVERY_SECONDS:
             self._asked_at = now
-            # A load balancer that does not answer is found at the next share at the latest.
-            with suppress(OperatorError):
-                split = self.release.driver.read().split
-                reason = f"somebody else moved traffic: {split.describe()}"
-                held = Finding("traffic", Verdict.FAIL, Response.HOLD, reason)
-                self._moved = None if self._is_as_told(split) else held
+            self._moved = self._split_finding()
         extra = () if self._moved is None else (self._moved,)
         return Judgement((*judgement.findings, *extra))
+
+    def _split_finding(self) -> Finding | None:
+        """What is wrong with the split; one that does not answer may just be reloading."""
+        try:
+            split = self.release.driver.read().split
+        except OperatorError as error:
+            self._unread += 1
+            if self._unread < _UNREAD_LOOKS:
+                return self._moved
+            reason = f"the load balancer does not say what it does: {error}"
+            return Finding("traffic", Verdict.ERROR, Response.HOLD, reason)
+        self._unread = 0
+        if self._is_as_told(split):
+            return None
+        reason = f"somebody else moved traffic: {split.describe()}"
+        return Finding("traffic", Verdict.FAIL, Response.HOLD, reason)
 
     def _is_as_told(self, split: Split) -> bool:
         return split.percent[self.release.new.name] == self._expected()
