@@ -21,6 +21,8 @@ from mina_ops.operator.traffic.model import Split
 from tests.operator.balancers import Balancer, write_toml
 from tests.operator.stand_in import StandIns, stand_ins
 from tests.support.kubernetes.real import ADMIN, RealApiServer, real_api_server
+from tests.support.needs import need
+from tests.support.traefik import traefik
 from tests.support.wait import eventually
 
 CACHE = os.environ.get("MINA_TEST_KUBERNETES", "")
@@ -40,6 +42,7 @@ _PATHS = {
     "HTTPRoute": f"{GATEWAY_API}/namespaces/mina/httproutes",
     "Gateway": f"{GATEWAY_API}/namespaces/mina/gateways",
     "Namespace": "/api/v1/namespaces",
+    "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/mina/endpointslices",
 }
 
 
@@ -63,7 +66,7 @@ def manifests(name: str) -> list[dict[str, Any]]:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An API server with our Role, the Services of two colours, and Traefik before them."""
     folder, cache = tmp_path_factory.mktemp("kubernetes"), Path(CACHE)
-    tokens = {TOKEN: ACCOUNT}
+    tokens, binary = {TOKEN: ACCOUNT}, need(traefik)
     with stand_ins() as apps, real_api_server(folder, cache, tokens) as api:
         port = free_port()
         for one in manifests("gateway"):
@@ -82,11 +85,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         traffic += 'gateway = "mina"\npolling = false\n'
         toml = write_toml(folder, apps, port, traffic)
         argv = [
-            *(next(cache.glob("traefik-*")), f"--entryPoints.web.address=127.0.0.1:{port}"),
+            *(binary, f"--entryPoints.web.address=127.0.0.1:{port}"),
+            "--providers.kubernetesgateway=true",
             f"--providers.kubernetesgateway.endpoint={api.url}",
             f"--providers.kubernetesgateway.token={ADMIN}",
             f"--providers.kubernetesgateway.certauthfilepath={api.authority}",
-            *("--experimental.kubernetesgateway=true", "--global.checkNewVersion=false"),
+            *("--global.checkNewVersion=false", "--global.sendAnonymousUsage=false"),
             *("--providers.providersThrottleDuration=10ms", "--log.level=ERROR"),
         ]
         with start("traefik", argv, folder, port=port) as server:
@@ -96,17 +100,24 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def _services(api: RealApiServer, apps: StandIns) -> None:
+    """A Service of each colour with one pod that is ready."""
     for colour, (instance, *_) in apps.instances.items():
         name = {"metadata": {"name": f"mina-{colour}", "namespace": "mina"}}
         ports = [{"name": "http", "port": 80}]
         api.create(_PATHS["Service"], {**name, "spec": {"ports": ports}})
-        subset = {
-            "addresses": [{"ip": "10.1.1.1"}],
-            "ports": [{"name": "http", "port": instance.port}],
-        }
-        # An API server takes no address of loopback for an endpoint, so the Gateway finds none
-        # of these pods: what is served is told by the Gateway's own answers.
-        api.create("/api/v1/namespaces/mina/endpoints", {**name, "subsets": [subset]})
+        api.create(_PATHS["EndpointSlice"], _slice(f"mina-{colour}", instance.port))
+
+
+def _slice(service: str, port: int) -> dict[str, Any]:
+    """The Service's one pod, as a controller would tell of it."""
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": service, "labels": {"kubernetes.io/service-name": service}},
+        "addressType": "IPv4",
+        "ports": [{"name": "http", "port": port, "protocol": "TCP"}],
+        "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}],
+    }
 
 
 def _kubeconfig(api: RealApiServer) -> dict[str, Any]:
@@ -125,6 +136,7 @@ def test_a_split_is_applied_with_our_role_alone_and_seen_to_serve(site: Site) ->
     for percent in (10, 25, 0, 100):
         applied = driver.apply(green(percent))
         assert driver.read() == applied.after
+        assert site.balancer.shares(100) == {"blue": 100 - percent, "green": percent}
     assert driver.apply(green(100)).after.generation == applied.after.generation
     route = site.api.send("GET", ROUTE).json()
     weights = [one["weight"] for one in route["spec"]["rules"][-1]["backendRefs"]]

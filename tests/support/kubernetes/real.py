@@ -14,17 +14,37 @@ import httpx
 
 from mina_ops.demo import programs
 from mina_ops.demo.processes import Server, free_port, start
+from tests.support.wait import eventually
 
 Json = dict[str, Any]
 ADMIN = "token-of-an-admin"
 _READY_PATH = "/readyz"
-# What a cluster has not by itself.
-_DEFINED = {
-    "GatewayClass": "gatewayclasses",
-    "Gateway": "gateways",
-    "HTTPRoute": "httproutes",
-    "ReferenceGrant": "referencegrants",
-}
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_GATEWAY_API, _DISCOVERY = "gateway.networking.k8s.io", "discovery.k8s.io"
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A kind that a cluster of this age has not by itself."""
+
+    kind: str
+    plural: str
+    group: str = _GATEWAY_API
+    version: str = "v1"
+
+
+# All that Traefik watches, and it does nothing before it has seen each of them.
+_DEFINED = (
+    Definition("GatewayClass", "gatewayclasses"),
+    Definition("Gateway", "gateways"),
+    Definition("HTTPRoute", "httproutes"),
+    Definition("GRPCRoute", "grpcroutes"),
+    Definition("TLSRoute", "tlsroutes"),
+    Definition("BackendTLSPolicy", "backendtlspolicies"),
+    Definition("ReferenceGrant", "referencegrants", version="v1beta1"),
+    # 1.20 has the beta alone. As a kind of our own it is not validated, so it takes loopback.
+    Definition("EndpointSlice", "endpointslices", _DISCOVERY),
+)
 
 
 @dataclass
@@ -76,6 +96,8 @@ def real_api_server(folder: Path, cache: Path, tokens: dict[str, str]) -> Iterat
                 "--service-cluster-ip-range=10.0.0.0/24",
             ),
             *("--endpoint-reconciler-type=none", "--anonymous-auth=false"),
+            # A group that is served by the server itself can have no version of ours beside it.
+            f"--runtime-config={_DISCOVERY}/v1beta1=false",
         ]
         found = RealApiServer(f"https://127.0.0.1:{port}", certificates / "apiserver.crt")
 
@@ -85,12 +107,15 @@ def real_api_server(folder: Path, cache: Path, tokens: dict[str, str]) -> Iterat
             return False
 
         with start("kube-apiserver", argv, folder, port=port, ready=ready):
-            for kind, plural in _DEFINED.items():
-                found.create(
-                    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
-                    _definition(kind, plural),
-                )
+            for one in _DEFINED:
+                found.create(_DEFINITIONS, _manifest(one))
+            eventually(lambda: all(_is_served(found, one) for one in _DEFINED))
             yield found
+
+
+def _is_served(api: RealApiServer, one: Definition) -> bool:
+    """Whether objects of that kind can be listed; that follows its definition by a moment."""
+    return api.send("GET", f"/apis/{one.group}/{one.version}/{one.plural}").is_success
 
 
 def _etcd(folder: Path) -> Server:
@@ -104,24 +129,23 @@ def _etcd(folder: Path) -> Server:
     return start("etcd", argv, folder, port=port)
 
 
-def _definition(kind: str, plural: str) -> Json:
+def _manifest(one: Definition) -> Json:
     """A definition that a server of 1.20 accepts: the released ones have rules that it lacks."""
     open_object = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    schema = {"type": "object", "properties": {"spec": open_object, "status": open_object}}
-    version = "v1beta1" if kind == "ReferenceGrant" else "v1"
-    one = {"name": version, "served": True, "storage": True}
-    one |= {"schema": {"openAPIV3Schema": schema}, "subresources": {"status": {}}}
+    schema = {**open_object, "properties": {"spec": open_object, "status": open_object}}
+    version = {"name": one.version, "served": True, "storage": True}
+    version |= {"schema": {"openAPIV3Schema": schema}, "subresources": {"status": {}}}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {
-            "name": f"{plural}.gateway.networking.k8s.io",
+            "name": f"{one.plural}.{one.group}",
             "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"},
         },
         "spec": {
-            "group": "gateway.networking.k8s.io",
-            "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
-            "scope": "Cluster" if kind == "GatewayClass" else "Namespaced",
-            "versions": [one],
+            "group": one.group,
+            "names": {"kind": one.kind, "plural": one.plural, "singular": one.kind.lower()},
+            "scope": "Cluster" if one.kind == "GatewayClass" else "Namespaced",
+            "versions": [version],
         },
     }
