@@ -19,6 +19,7 @@ from tests.operator.balancers import (
     haproxy_in_front,
     nginx_in_front,
 )
+from tests.operator.stand_in import StandIns
 from tests.support.envoy import envoy as envoy_program
 from tests.support.needs import need
 from tests.support.traefik import traefik
@@ -69,7 +70,8 @@ def in_front(
     if name == "envoy":
         return envoy_in_front(folder, apps, need(envoy_program), more)
     if name == "gateway":
-        return gateway_in_front(folder, apps, need(traefik), more)
+        pods = isinstance(apps, StandIns)
+        return gateway_in_front(folder, apps, need(traefik), more, stand_ins=pods)
     binary = need(lambda: programs.installed("haproxy", "Install Debian's haproxy."))
     return haproxy_in_front(folder, apps, binary, more)
 
