@@ -236,16 +236,19 @@ def test_aborting_when_nothing_runs_does_nothing(stand: Stand) -> None:
     assert "Nothing to abort" in outcome.out
 
 
-def test_a_release_that_is_done_can_be_rolled_back(stand: Stand) -> None:
+def test_a_release_that_is_done_can_be_rolled_back_though_a_later_one_failed(stand: Stand) -> None:
     assert stand.run("release", "start", "v2").code == 0
     assert stand.run("release", "abort").code == 0
+    assert stand.share_of_green() == 100
+    stand.plan(QUICK + '[release.hooks]\nsmoke = ["false"]\n')
+    assert stand.run("release", "start", "v1").code == 1
     assert stand.share_of_green() == 100
     outcome = stand.run("rollback", "--why", "users report silence")
     assert outcome.code == 0, outcome.err
     assert "users report silence" in outcome.err
     assert stand.share_of_green() == 0
     history = json.loads(stand.run("release", "history", "--json").out)
-    assert [one["phase"] for one in history] == ["rolled_back"]
+    assert sorted(one["phase"] for one in history) == ["failed", "rolled_back"]
 
 
 def test_a_new_release_waits_for_an_unfinished_one(stand: Stand) -> None:
