@@ -1,3 +1,4 @@
 from tests.operator.fixtures import apps, nginx
+from tests.operator.release.standing import stand, standing
 
-__all__ = ["apps", "nginx"]
+__all__ = ["apps", "nginx", "stand", "standing"]

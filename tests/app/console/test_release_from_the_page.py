@@ -9,13 +9,13 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.app.console.browsing import Watched
-from tests.operator.release.conftest import _standing, stand
 from tests.operator.release.stand import TOKEN, Stand, ended
+from tests.operator.release.standing import stand, standing
 from tests.support.wait import eventually
 
 pytestmark = pytest.mark.once
 
-__all__ = ["_standing", "stand"]
+__all__ = ["stand", "standing"]
 
 # As in the playbook, green stays at its share until its samples are in.
 SLOW = """

@@ -12,14 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.operator.release import conftest
 from tests.operator.release.stand import QUICK, Stand, ended
 from tests.support.guests import argo_measures, flagger_calls
 from tests.support.stock import StockClients
 from tests.support.wait import eventually
-
-_standing, stand = conftest._standing, conftest.stand
-__all__ = ["_standing", "stand"]
 
 VERDICT = {
     "successCondition": 'result == "pass"',

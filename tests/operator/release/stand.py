@@ -264,8 +264,8 @@ class Stand:
                 self.plan(QUICK, balancer=name)
                 self._all_to_blue(open_driver(load(self.file)))
                 self.plan(QUICK)
-        for held in self.folder.rglob("*holder.json"):
-            held.unlink()
+        for left in (*self.folder.rglob("*holder.json"), *self.folder.rglob("freeze.json")):
+            left.unlink()
         for folder in (self.folder / "releases").glob("*-*"):
             shutil.rmtree(folder)
 
