@@ -136,13 +136,20 @@ class OperatorSettings:
     def token(self, environ: Mapping[str, str] | None = None) -> str | None:
         """The bearer token for the admin endpoints, or None where none is set up.
 
-        The environment variable wins over the file.
+        The environment variable wins over the file, and over a table that cannot be read.
 
         Raises:
             ConfigurationError: the token file cannot be read, or is empty.
         """
         environ = os.environ if environ is None else environ
-        options = self._token
+        try:
+            options = self._token
+        except ConfigurationError as error:
+            if not environ.get(TOKEN_VARIABLE, "").strip():
+                raise
+            # Once, and no refusal: the way back must not hang on a typo in this table.
+            _log.warning("mina-ops: %s Going on with the token in %s.", error, TOKEN_VARIABLE)
+            options = self.__dict__["_token"] = TokenOptions()
         if value := environ.get(options.env, "").strip():
             return value
         if options.file is None:

@@ -205,6 +205,18 @@ def test_a_token_file_that_others_can_read_is_told_once_and_still_serves(
         assert all(f"chmod 600 {token}" in message for message in caplog.messages)
 
 
+def test_a_table_that_cannot_be_read_is_told_once_where_the_variable_has_the_token(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = load(file, "", "[token]\nfiel = 'token'\n")
+    with pytest.raises(ConfigurationError, match=r"token\.fiel"):
+        found.token({})
+    environ = {"MINA_OPS_TOKEN": "from-the-variable"}
+    assert [found.token(environ), found.token(environ)] == ["from-the-variable"] * 2
+    (told,) = caplog.messages
+    assert "fiel" in told
+
+
 def test_no_token_is_no_error_and_an_unreadable_one_is(file: Path) -> None:
     assert settings.load(file).token({}) is None
     found = load(file, "", "[token]\nfile = 'nowhere'\n")

@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from mina_ops.demo.processes import free_port
-from mina_ops.operator.config.settings import load
+from mina_ops.operator.config.settings import TABLES, load
 from mina_ops.operator.release import opening
 from mina_ops.operator.release.model import Phase
 from mina_ops.operator.release.release import Site
@@ -78,6 +78,15 @@ def _no_notify_variable(scene: Scene) -> None:
 def _typo_in_the_plan(scene: Scene) -> None:
     text = scene.stand.file.read_text()
     scene.stand.file.write_text(text.replace("step_seconds", "step_secnods"))
+
+
+def _typo_in_every_other_table(scene: Scene) -> None:
+    """A key that nobody knows in each table beside those that traffic needs, and a table such."""
+    text = scene.stand.file.read_text().replace("[public]\n", '[public]\nulr = "x"\n')
+    for table in (*TABLES, "nothing"):
+        if table not in ("public", "colours", "traffic", "release"):
+            text += f'\n[{table}]\nno_such_key = "x"\n'
+    scene.stand.file.write_text(text)
 
 
 def _no_toml_any_more(scene: Scene) -> None:
@@ -140,6 +149,7 @@ BROKEN: Mapping[str, Break] = {
     "nothing": lambda scene: None,
     "a notify channel's variable is not set": _no_notify_variable,
     "a typo in `[release]`": _typo_in_the_plan,
+    "a typo in every other table": _typo_in_every_other_table,
     "an open quote in `[release]`": _no_toml_any_more,
     "the controller is stopped (Ctrl-Z)": _stopped,
     "the controller was killed": _killed,
