@@ -34,9 +34,9 @@ from mina_ops.operator.traffic.share import measured_share
 
 # Every look reads the split, but no more often than this: a platform's command is a process.
 _SPLIT_EVERY_SECONDS = 1.0
-# A split that could not be read so often in a row holds the release, as where one of several load
-# balancers cannot be reached, or does something else than the others.
-_UNREAD_LOOKS = 5
+# A split that could not be read twice in a row, and for five seconds, holds the release: one of
+# several load balancers cannot be reached, say, or does something else than the others.
+_UNREAD_SECONDS = 5.0
 # A wrong share is told only after 60 looks in a row, each over a window of 120 seconds.
 _SHARE_SECONDS, _SHARE_LOOKS = 120, 60
 
@@ -72,6 +72,7 @@ class Watch:
     def __post_init__(self) -> None:
         self._pages = Pages(self.release, self.phase)
         self._share = self.release.journal.progress().percent
+        self._read_at = self.release.clock()
 
     @classmethod
     def of(cls, release: Release, phase: Phase) -> Self:
@@ -177,11 +178,12 @@ class Watch:
             split = self.release.driver.read().split
         except OperatorError as error:
             self._unread += 1
-            if self._unread < _UNREAD_LOOKS:
+            silent = self.release.clock() - self._read_at
+            if self._unread < 2 or silent < _UNREAD_SECONDS:
                 return self._moved
             reason = f"the load balancer does not say what it does: {error}"
             return Finding("traffic", Verdict.ERROR, Response.HOLD, reason)
-        self._unread = 0
+        self._unread, self._read_at = 0, self.release.clock()
         if self._is_as_told(split):
             return None
         reason = f"somebody else moved traffic: {split.describe()}"
