@@ -149,10 +149,16 @@ def serves(split: dict[str, Any], name: str) -> bool:
 
 
 def _traffic(session: Session) -> tuple[dict[str, Any] | None, str | None]:
+    """What the load balancer does, and what is wrong with it.
+
+    Of several, those that answer say it for the one that does not, which is named.
+    """
     try:
-        return session.driver.read().to_json(), None
+        found = session.driver.read_reachable()
     except OperatorError as error:
         return None, str(error)
+    behind = [f"{host} is left behind: {why}" for host, why in found.left_behind.items()]
+    return found.to_json(), " ".join(behind) or None
 
 
 def _release(session: Session, plan: Plan) -> dict[str, Any] | None:
@@ -195,6 +201,8 @@ def _text(value: dict[str, Any]) -> str:
     cohorts = value["traffic"]["split"]["cohorts"] if value["traffic"] else {}
     if cohorts:
         lines.append(f"{len(cohorts)} users are sent to a colour by name")
+    if value["traffic"] and value["traffic_error"]:
+        lines.append(value["traffic_error"])
     for name, state in states.items():
         lines += [f"{name}: {text}" for text in _problems(state)]
     if value["release"]:
@@ -278,3 +286,5 @@ def _judge(value: dict[str, Any]) -> None:
     for state in value["colours"].values():
         if "stranger" in state:
             raise AppUnhealthy(state["stranger"])
+    if value["traffic_error"]:
+        raise TrafficError(value["traffic_error"])

@@ -93,7 +93,7 @@ def _move(session: Session, purpose: str, to: Callable[[Split], Split], *, force
         wanted = _allowed(session, before, to(before), force=force)
         lock.require_held()
         applied = driver.apply_to_reachable(wanted) if force else driver.apply(wanted)
-    for name, why in applied.after.detail.get("left_behind", {}).items():
+    for name, why in applied.after.left_behind.items():
         output.say(f"mina-ops: {name} was left behind: {why} Going on: --force.")
     return applied
 
@@ -165,6 +165,6 @@ def _result(applied: Applied) -> dict[str, Any]:
         "after": applied.after.split.to_json(),
         "generation": applied.after.generation,
         "proven": applied.after.proven,
-        "left_behind": applied.after.detail.get("left_behind", {}),
+        "left_behind": dict(applied.after.left_behind),
         "milliseconds": round(applied.milliseconds, 3),
     }

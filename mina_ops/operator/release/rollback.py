@@ -149,7 +149,7 @@ def _traffic(release: Release, why: str) -> None:
 
 def _tell_of_those_behind(release: Release, applied: Applied) -> None:
     """Page about load balancers that did not hear of the way back."""
-    for name, why in applied.after.detail.get("left_behind", {}).items():
+    for name, why in applied.after.left_behind.items():
         text = (
             f"{name} was left behind and may still send visitors to {release.new.name}: {why} Stop "
             "it, and let it catch up before it serves: `mina-ops traffic catch-up`."

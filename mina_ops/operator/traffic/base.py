@@ -31,6 +31,11 @@ class Reading:
     proven: bool = True
     detail: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def left_behind(self) -> Mapping[str, str]:
+        """Those of several load balancers that do not answer, or do something else: name -> why."""
+        return dict(self.detail.get("left_behind", {}))
+
     def to_json(self) -> dict[str, Any]:
         """A plain value for JSON."""
         return {
@@ -102,7 +107,7 @@ class TrafficDriver(ABC):
     def read_reachable(self) -> Reading:
         """Like `read`, where one of several load balancers may be silent or differ.
 
-        `detail["left_behind"]` names those: name -> why.
+        `left_behind` names those.
 
         Raises:
             TrafficError: none answers.
@@ -112,8 +117,8 @@ class TrafficDriver(ABC):
     def apply_to_reachable(self, split: Split) -> Applied:
         """Like `apply`, for the way back: one of several that is silent does not stop the others.
 
-        `after.detail["left_behind"]` names those that did not follow: name -> why. They must not
-        serve before they have caught up (`mina-ops traffic catch-up`).
+        `after.left_behind` names those that did not follow. They must not serve before they have
+        caught up (`mina-ops traffic catch-up`).
 
         Raises:
             TrafficError: none answers, or one that answers did not follow.

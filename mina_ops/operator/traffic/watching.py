@@ -87,13 +87,15 @@ def watch(
 class TakeOut:
     """Moves traffic off a colour that went down, and back when it is up again.
 
-    Only to a colour that is ready, and back only if nobody changed traffic meanwhile.
+    Only to a colour that is ready, and back only if nobody changed traffic meanwhile. One of
+    several load balancers that does not answer keeps no colour in; it is named.
     """
 
     def __init__(self, settings: OperatorSettings, driver: TrafficDriver) -> None:
         self._settings = settings
         self._driver = driver
-        self._taken: dict[str, tuple[Split, int]] = {}
+        # Colour -> the split that it had, and the one that it was taken out with.
+        self._taken: dict[str, tuple[Split, Split]] = {}
 
     def act(self, sight: Sight) -> str | None:
         """What was done about a colour that is down, or up again; None if nothing had to be.
@@ -107,31 +109,31 @@ class TakeOut:
         """
         if sight.up is not (sight.colour in self._taken):
             return None
-        if not sight.up and not self._driver.read().split.serves(sight.colour):
+        if not sight.up and not self._driver.read_reachable().split.serves(sight.colour):
             return None
         purpose = f"watch --take-out, which moves {sight.colour}"
         with SiteLock(Places(self._settings, self._driver), purpose):
             return self._back(sight.colour) if sight.up else self._out(sight.colour)
 
     def _out(self, name: str) -> str | None:
-        reading = self._driver.read()
-        if not reading.split.serves(name):
+        before = self._driver.read_reachable().split
+        if not before.serves(name):
             return None
         other = self._settings.other(name)
         require_ready(other)
-        cohorts = [user for user, to in reading.split.cohorts.items() if to == name]
-        target = reading.split.giving(other.name, 100).with_cohort(cohorts, None)
-        target = pins.forgetting(target, name)
-        applied = self._driver.apply(target)
-        self._taken[name] = (reading.split, applied.after.generation)
-        return f"{name} is taken out: {applied.after.split.describe()}"
+        cohorts = [user for user, to in before.cohorts.items() if to == name]
+        target = before.giving(other.name, 100).with_cohort(cohorts, None)
+        applied = self._driver.apply_to_reachable(pins.forgetting(target, name)).after
+        self._taken[name] = (before, applied.split)
+        behind = [f"{host} was left behind: {why}" for host, why in applied.left_behind.items()]
+        return "; ".join([f"{name} is taken out: {applied.split.describe()}", *behind])
 
-    def _back(self, name: str) -> str | None:
-        before, generation = self._taken.pop(name, (None, 0))
-        if before is None:
-            return None
-        if self._driver.read().generation != generation:
+    def _back(self, name: str) -> str:
+        before, given = self._taken[name]
+        if self._driver.read().split != given:
+            del self._taken[name]
             return f"{name} is up; traffic was changed by hand meanwhile and stays as it is"
         require_ready(self._settings.colour(name))
         applied = self._driver.apply(before)
+        del self._taken[name]
         return f"{name} is back in: {applied.after.split.describe()}"

@@ -108,6 +108,10 @@ def test_one_that_cannot_be_reached_holds_a_release_is_left_behind_and_catches_u
     outcome = ended(release)
     assert outcome.code == 5, outcome.err
     assert "lb2 was left behind and may still send visitors to green" in outcome.err
+    looked = stand.run("status")
+    assert looked.code == 7, looked.err
+    assert "lb2 is left behind: lb2: ssh: no route to lb2" in looked.out
+    assert "blue    100 %" in looked.out
     # Whoever comes later learns it from the release's story.
     assert "lb2 was left behind" in stand.run("release", "show").out
     assert hosts.splits() == [ALL_BLUE, {"blue": 50, "green": 50}]

@@ -15,7 +15,9 @@ from mina_ops.errors import ConfigurationError, ToolMissing, TrafficError
 from mina_ops.operator.config import settings
 from mina_ops.operator.traffic import open_driver
 from mina_ops.operator.traffic.base import TrafficDriver
+from mina_ops.operator.traffic.catching_up import catch_up
 from mina_ops.operator.traffic.model import Split
+from mina_ops.operator.traffic.watching import Sight, TakeOut
 from tests.operator.balancers import Balancer, free_ports, nginx_in_front, write_toml
 from tests.operator.stand_in import StandIns
 from tests.support.command import MINA_OPS
@@ -92,6 +94,23 @@ def test_a_host_that_is_silent_is_named_before_anything_changes(two_nginx: TwoNg
         two_nginx.driver.apply(green(60))
     assert two_nginx.first.driver.read().split == green(0)
     assert any(problem.startswith("lb2: ") for problem in two_nginx.driver.check())
+
+
+def test_a_colour_that_is_down_is_taken_out_though_one_host_is_silent(two_nginx: TwoNginx) -> None:
+    taker = TakeOut(settings.load(two_nginx.toml), two_nginx.driver)
+    two_nginx.second.stop()
+    done = taker.act(Sight("blue", False, "down", up=False, flipped=True)) or ""
+    assert "blue is taken out: blue 0 %, green 100 %; lb2 was left behind: lb2: nginx" in done
+    assert two_nginx.first.driver.read().split == green(100)
+    up = Sight("blue", True, "v1", up=True, flipped=True)
+    # It waits for all of them to agree, and is tried again for as long.
+    for _ in range(2):
+        with pytest.raises(TrafficError, match="lb2: nginx does not answer"):
+            taker.act(up)
+    two_nginx.second.start()
+    catch_up(two_nginx.second.driver, [f"{MINA_OPS} --config {two_nginx.first.toml}"])
+    assert "back in" in (taker.act(up) or "")
+    assert two_nginx.driver.read().split == green(0)
 
 
 def test_hosts_that_differ_are_an_error_and_one_apply_heals_them(two_nginx: TwoNginx) -> None:

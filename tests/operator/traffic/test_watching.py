@@ -66,6 +66,18 @@ def test_what_somebody_changed_meanwhile_stays(nginx: Balancer) -> None:
     assert nginx.driver.read().split.percent["blue"] == 50
 
 
+def test_one_that_is_not_ready_yet_is_put_back_later(nginx: Balancer, apps: StandIns) -> None:
+    taker = TakeOut(nginx.settings(), nginx.driver)
+    taker.act(DOWN)
+    blue = apps.instances["blue"][0]
+    blue.ready = False
+    with pytest.raises(AppUnhealthy):
+        taker.act(UP)
+    blue.ready = True
+    assert "back in" in (taker.act(UP) or "")
+    assert nginx.driver.read().split.percent["blue"] == 100
+
+
 def test_a_colour_without_traffic_is_left_alone(nginx: Balancer) -> None:
     nginx.driver.apply(Split({"blue": 0, "green": 100}))
     taker = TakeOut(nginx.settings(), nginx.driver)
