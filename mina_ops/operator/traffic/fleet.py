@@ -99,10 +99,13 @@ class FleetDriver(TrafficDriver):
         return Applied(applied.before, after, applied.milliseconds)
 
     def hold(self, mine: Holder) -> Holder | None:
-        """Held on each; who else holds it on one, holds all of it."""
-        held = self._each(lambda member: member.hold(mine))
-        others = [holder for holder in held if holder is not None and holder.id != mine.id]
-        return others[0] if others else mine
+        """Held on each; who else holds it on one, holds all of it, though another is silent."""
+        results = self._attempt(lambda member: member.hold(mine))
+        for found in results:
+            if isinstance(found, Holder) and found.id != mine.id:
+                return found
+        _require_answers(results)
+        return mine
 
     def free(self, lease_id: str) -> None:
         """Given back on each."""
@@ -110,8 +113,12 @@ class FleetDriver(TrafficDriver):
 
     def holder(self) -> Holder | None:
         """Who holds it on any of them."""
-        held = self._each(lambda member: member.holder())
-        return next((holder for holder in held if holder is not None), None)
+        results = self._attempt(lambda member: member.holder())
+        for found in results:
+            if isinstance(found, Holder):
+                return found
+        _require_answers(results)
+        return None
 
     def long_requests(self, colour: str) -> int | None:
         """The sum over those that can tell; None: none of them can."""
@@ -159,6 +166,13 @@ class FleetDriver(TrafficDriver):
 def _silent(reasons: Mapping[str, object]) -> str:
     told = "; ".join(str(reason) for reason in reasons.values())
     return f"No load balancer answers: {told}"
+
+
+def _require_answers(results: Sequence[object]) -> None:
+    """Raise the first error among them, if there is one."""
+    for result in results:
+        if isinstance(result, OperatorError):
+            raise result
 
 
 def _is_error(result: object) -> bool:

@@ -12,6 +12,7 @@ import pytest
 
 from mina_ops.demo.processes import Server, start
 from mina_ops.errors import ConfigurationError, ToolMissing, TrafficError
+from mina_ops.operator.api.leases import Holder
 from mina_ops.operator.config import settings
 from mina_ops.operator.traffic import open_driver
 from mina_ops.operator.traffic.base import TrafficDriver
@@ -119,6 +120,20 @@ def test_hosts_that_differ_are_an_error_and_one_apply_heals_them(two_nginx: TwoN
         two_nginx.driver.read()
     two_nginx.driver.apply(green(20))
     assert two_nginx.driver.read().split == green(20)
+
+
+def test_who_holds_one_host_is_named_though_another_cannot_be_reached(
+    two_nginx: TwoNginx,
+) -> None:
+    other = Holder("0123456789-b", "switch", "somebody", "host", 0, ttl_seconds=30.0)
+    mine = Holder("0123456789-a", "release", "somebody", "host", 0, ttl_seconds=30.0)
+    text = two_nginx.toml.read_text()
+    two_nginx.toml.write_text(text[: text.index("lb2 = ")] + 'lb2 = ["false"]\n')
+    with pytest.raises(TrafficError, match="lb2: "):
+        two_nginx.driver.holder()
+    two_nginx.first.driver.hold(other)
+    assert (two_nginx.driver.hold(mine) or mine).id == other.id
+    assert (two_nginx.driver.holder() or mine).id == other.id
 
 
 def test_a_host_without_a_command_is_wrong_settings(two_nginx: TwoNginx) -> None:
