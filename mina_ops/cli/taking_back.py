@@ -122,7 +122,7 @@ def _as_reported(ended: Reported) -> dict[str, Any]:
 def _nothing(site: Site, wish: Wish, as_json: bool) -> None:
     """Say that there is nothing, and what one might have meant."""
     try:
-        split = site.driver.read().split.describe()
+        split = site.driver.read_reachable().split.describe()
     except MinaOpsError as error:
         split = str(error)
     names = list(site.settings.colours)

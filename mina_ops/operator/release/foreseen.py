@@ -117,9 +117,11 @@ def _which(site: Site, plan: Plan, wish: Wish) -> tuple[str, Colour, str | None,
 
 def _split(site: Site) -> str:
     try:
-        return site.driver.read().split.describe()
+        found = site.driver.read_reachable()
     except MinaOpsError as error:
         return f"nobody can tell ({error})"
+    behind = [f"{host} cannot follow: {why}" for host, why in found.left_behind.items()]
+    return "; ".join([found.split.describe(), *behind])
 
 
 def _version_of(colour: Colour) -> str | None:

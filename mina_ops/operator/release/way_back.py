@@ -105,7 +105,7 @@ def find(site: Site, folder: Path, wish: Wish) -> Journal | None:
 
 def _has_traffic(site: Site, colour: str) -> bool:
     try:
-        return site.driver.read().split.serves(colour)
+        return site.driver.read_reachable().split.serves(colour)
     except MinaOpsError:
         # Nobody can tell; going back is what was asked for.
         return True

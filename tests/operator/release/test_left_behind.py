@@ -103,6 +103,9 @@ def test_one_that_cannot_be_reached_holds_a_release_is_left_behind_and_catches_u
     held = eventually(lambda: [e for e in stand.entries() if e.get("notice") == "hold"], 40)
     assert "lb2: ssh: no route to lb2" in held[0]["reason"]
 
+    foreseen = stand.run("rollback", "--dry-run")
+    assert foreseen.code == 0, foreseen.err
+    assert "blue 50 %, green 50 %; lb2 cannot follow: lb2: ssh" in foreseen.out
     back = stand.run("rollback", "--json")
     assert back.code == 0, back.err
     outcome = ended(release)
