@@ -99,13 +99,16 @@ class FleetDriver(TrafficDriver):
         return Applied(applied.before, after, applied.milliseconds)
 
     def hold(self, mine: Holder) -> Holder | None:
-        """Held on each; who else holds it on one, holds all of it, though another is silent."""
+        """Held on each; who else holds it on one, holds all of it, though another is silent.
+
+        None: none of them keeps such a record, as several HAProxy that are reached by a socket.
+        """
         results = self._attempt(lambda member: member.hold(mine))
-        for found in results:
-            if isinstance(found, Holder) and found.id != mine.id:
-                return found
-        _require_answers(results)
-        return mine
+        held = [found for found in results if isinstance(found, Holder)]
+        others = [holder for holder in held if holder.id != mine.id]
+        if not others:
+            _require_answers(results)
+        return next(iter((*others, *held)), None)
 
     def free(self, lease_id: str) -> None:
         """Given back on each."""

@@ -30,9 +30,9 @@ instances = { "0" = "127.0.0.1:8001" }
 url = "http://127.0.0.1:8002"
 instances = { "0" = "127.0.0.1:8002" }
 """
-# Each host has two seconds to answer, here times three, since others use this machine. What came
+# Each host has two seconds to answer, here twice that, since others use this machine. What came
 # back after minutes would have waited for TCP to give up.
-PATIENCE, NAMED_WITHIN_SECONDS = "3", 60.0
+PATIENCE, NAMED_WITHIN_SECONDS = "2", 60.0
 
 
 @dataclass
