@@ -289,7 +289,7 @@ def _a_whole_run_writes_the_page() -> Iterator[None]:
 
 
 def test_the_page_is_what_the_runs_wrote() -> None:
-    if PAGE.exists():
+    if PAGE.exists() and not os.environ.get("WRITE_DOCS"):
         assert PAGE.read_text() == _page(_written())
 
 
