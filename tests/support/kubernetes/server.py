@@ -61,7 +61,7 @@ class ApiServer:
         handler = type("Handler", (_Handler,), {"cluster": self})
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._http.daemon_threads = True
-        self._scheme = "http"
+        self._tls: ssl.SSLContext | None = None
         if certificate is not None:
             self.take_certificate(certificate)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
@@ -69,7 +69,8 @@ class ApiServer:
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"{self._scheme}://127.0.0.1:{self.port}"
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self.port}"
 
     @property
     def port(self) -> int:
@@ -78,10 +79,10 @@ class ApiServer:
 
     def take_certificate(self, certificate: Path) -> None:
         """Speak TLS; with another certificate from now on, where it did already."""
-        if self._scheme == "https":
+        if self._tls is not None:
             self._tls.load_cert_chain(certificate)
             return
-        self._scheme, self._tls = "https", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(certificate)
         # The handshake is the handler's, at its first read: one that is slow holds up nobody.
         self._http.socket = self._tls.wrap_socket(
