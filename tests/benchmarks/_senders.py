@@ -1,8 +1,10 @@
-"""Sends one kind of hostile request at a rate, over connections that stay open, with bare sockets.
+"""Sends hostile requests at a rate, over connections that stay open, with bare sockets.
 
-    _senders.py PORT KIND PER_SECOND SECONDS
+    _senders.py PORT KIND[,KIND ...] PER_SECOND SECONDS
 
-The last line is one JSON object: `sent`, `answered`, `by_status`, and `cpu_seconds` of this sender.
+Of several kinds each has its turn, and every request calls itself another client, so that a load
+balancer deals them out. An upgraded websocket is closed at once. The last line is one JSON object:
+`sent`, `answered`, `by_status`, `seconds`, and `cpu_seconds` of this sender; SIGTERM ends it early.
 Requests are sent when they are due, whether or not the ones before were answered, over as many
 connections as that takes (64 at most); what is due while all of them wait is counted as `held_up`.
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
 import sys
 import time
 from collections import Counter
@@ -47,6 +50,11 @@ class Sender(asyncio.Protocol):
         head, gap, body = self._buffer.partition(b"\r\n\r\n")
         if not gap:
             return
+        if head[9:12] == b"101":
+            self._statuses["101"] += 1
+            if self.transport is not None:
+                self.transport.close()
+            return
         length = _LENGTH.search(head)
         whole = body.endswith(b"0\r\n\r\n") if length is None else len(body) >= int(length[1])
         if whole:
@@ -63,13 +71,18 @@ class Sender(asyncio.Protocol):
             self._free.remove(self)
 
 
-async def flood(port: int, kind: str, rate: float, seconds: float) -> dict[str, object]:
+async def flood(port: int, kinds: list[str], rate: float, seconds: float) -> dict[str, object]:
     """Send, and say what became of it."""
     loop, free, statuses = asyncio.get_running_loop(), list[Sender](), Counter[str]()
     counts, opened = Counter[str](), list[Sender]()
-    head = [f"GET {KINDS[kind][0]} HTTP/1.1", "Host: mina.example", *KINDS[kind][1:]]
+    heads = [
+        "\r\n".join((f"GET {target} HTTP/1.1", "Host: mina.example", "User-Agent: h{n}", *lines))
+        for target, *lines in (KINDS[kind] for kind in kinds)
+    ]
+    over = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, over.set)
     began, due = time.perf_counter(), 0.0
-    while (now := time.perf_counter() - began) < seconds:
+    while (now := time.perf_counter() - began) < seconds and not over.is_set():
         while due <= now:
             due += 1 / rate
             opened = [one for one in opened if one.transport is not None]
@@ -82,7 +95,8 @@ async def flood(port: int, kind: str, rate: float, seconds: float) -> dict[str, 
                 counts["held_up"] += 1
                 continue
             counts["sent"] += 1
-            text = "\r\n".join(head).replace("{n}", str(counts["sent"]))
+            head = heads[counts["sent"] % len(heads)]
+            text = head.replace("{n}", str(counts["sent"]))
             free.pop().send(f"{text}\r\n\r\n".encode())
         await asyncio.sleep(0.001)
     await asyncio.sleep(1)
@@ -90,10 +104,12 @@ async def flood(port: int, kind: str, rate: float, seconds: float) -> dict[str, 
         **counts,
         "answered": sum(statuses.values()),
         "by_status": dict(statuses),
+        "seconds": now,
         "cpu_seconds": time.process_time(),
     }
 
 
 if __name__ == "__main__":
-    told = asyncio.run(flood(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]), float(sys.argv[4])))
+    _port, _kinds, _rate, _seconds = sys.argv[1:]
+    told = asyncio.run(flood(int(_port), _kinds.split(","), float(_rate), float(_seconds)))
     print(json.dumps(told))

@@ -118,6 +118,28 @@ def test_websockets_that_nobody_uses_are_no_reason_to_wait() -> None:
     assert judge(unused, unused, before=unused).conclusive
 
 
+def test_a_flood_that_reaches_both_colours_is_no_reason_to_wait_for_more_clients() -> None:
+    flooded = replace(HEALTHY, handshakes=Handshakes(200, 0, refused=4000, clients=3))
+    few = replace(HEALTHY, handshakes=Handshakes(70, 0, refused=4000, clients=3))
+    assert _verdict(judge(few, flooded), "websocket_success") is Verdict.PASS
+    # The same clients, and the old colour meets none of them.
+    assert _verdict(judge(few, HEALTHY), "websocket_success") is Verdict.NO_DATA
+
+
+def test_strangers_who_knock_at_a_site_without_websockets_are_no_reason_to_wait() -> None:
+    unused = replace(HEALTHY, handshakes=Handshakes(), seconds=900.0)
+    flooded = replace(unused, handshakes=Handshakes(0, 0, refused=900, clients=1))
+    assert judge(flooded, flooded, before=unused).conclusive
+    # A release that brings websockets, which none of its clients can speak to.
+    deaf = replace(unused, handshakes=Handshakes(0, 0, refused=90, clients=30))
+    assert judge(deaf, unused, before=unused).response is Response.GRADUAL
+
+
+def test_where_neither_colour_lets_clients_in_the_release_is_held() -> None:
+    deaf = replace(HEALTHY, handshakes=Handshakes(0, 0, refused=90, clients=30))
+    assert judge(deaf, deaf, before=HEALTHY).response is Response.HOLD
+
+
 def test_an_outcome_of_the_host_can_take_a_release_back() -> None:
     rules = Triggers(outcomes=(OutcomeTrigger("checkout", "checkout", 98.0),))
     good, bad = (replace(HEALTHY, outcomes={"checkout": Tally(n, 200)}) for n in (0, 40))
