@@ -6,10 +6,11 @@
 
 First it measures how many events a second a bare Flask-SocketIO host takes in here; loads are
 shares of that. Then blue, under gunicorn's gevent worker behind nginx, is drained under 20 %, 60 %
-and 150 % of it, and once with its worker stopped for 3 s in the middle. Stock clients do the same
-job beside ours, and a stock Flask-SocketIO host is restarted with SIGTERM. The gap has its goal at
-20 %: clients, balancer, Redis and both colours share this machine, so at 60 % each chunk waits for
-a processor in any case, as the usual gap beside it shows.
+and 150 % of it; at 60 % with blue's worker, green, Redis or nginx stopped for 3 s in the middle;
+and at 30 % with blue's worker stopped half of the time. Stock clients do the same job beside ours,
+and a stock Flask-SocketIO host is restarted with SIGTERM. The gap has its goal at 20 %: clients,
+balancer, Redis and both colours share this machine, so at 60 % each chunk waits for a processor in
+any case, as the usual gap beside it shows.
 """
 
 from __future__ import annotations
@@ -28,20 +29,20 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import redis
 
 from mina_ops.demo import programs
+from mina_ops.demo.processes import Server
 from mina_ops.demo.servers import start_redis
 from tests.app.drain.fleet import Clients, Colour, Fleet, colour, losses, proxy
 from tests.benchmarks._cpu import Machine
 from tests.benchmarks._crowd import GUNICORN, SHIPPED, crowd, percentile, raise_file_limit
 from tests.benchmarks._report import Report, arguments
+from tests.benchmarks._stops import SLICES, disturbed
 from tests.support.hosts import Hosts
 from tests.support.wait import eventually
 
 GAP_LIMIT_MS = 50.0
-STALL_SECONDS = 3.0
 CAPACITY_SECONDS = 5.0
 TRANSPORTS = {"websocket": [["websocket"]], "mixed": [["websocket"]] * 4 + [["polling"]]}
 STOCK_APP = "tests.benchmarks._stock_host:app"
@@ -56,7 +57,8 @@ class Job:
     name: str
     share: float
     mode: str = "move"
-    stall: bool = False
+    stop: str = ""
+    """Who stands still meanwhile; see `_stops`."""
     goals: bool = True
 
 
@@ -65,20 +67,22 @@ JOBS = (
     Job("at_60", 0.6),
     Job("at_60_stock_clients", 0.6, mode="stock", goals=False),
     Job("at_150", 1.5),
-    Job("stalled", 0.6, stall=True),
+    Job("stalled", 0.6, stop="blue"),
+    *(Job(f"{name}_stalled", 0.6, stop=name) for name in ("green", "redis", "balancer")),
+    Job("half_a_processor", 0.3, stop=SLICES),
 )
 
 
 class Bench:
     """What all parts of the run share."""
 
-    def __init__(self, report: Report, given: Namespace, folder: Path, redis_url: str) -> None:
+    def __init__(self, report: Report, given: Namespace, folder: Path, server: Server) -> None:
         self.report = report
         self.clients, self.grace = given.clients, given.grace
         self.transports = TRANSPORTS[given.transports]
         self.capacity = 0.0
         self._folder = folder
-        self.redis_url = redis_url
+        self.redis, self.redis_url = server, server.url
 
     @contextmanager
     def hosts(self, name: str) -> Iterator[tuple[Hosts, Path]]:
@@ -122,7 +126,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mina-handover-") as name:
         folder = Path(name)
         with start_redis(folder / "redis") as server:
-            bench = Bench(report, given, folder, server.url)
+            bench = Bench(report, given, folder, server)
             _measure_capacity(bench)
             for job in JOBS:
                 if given.only in (None, job.name):
@@ -177,9 +181,8 @@ def _drain(bench: Bench, job: Job) -> None:
         with Machine(fleet.blue.server.process.pid) as machine:
             began = time.monotonic()
             fleet.blue.drain(grace_seconds=bench.grace)
-            if job.stall:
-                _stop_for_a_while(fleet.blue, bench.grace / 3)
-            status = fleet.blue.wait_until_drained(bench.grace + 60)
+            with disturbed(fleet, bench.redis, job.stop, bench.grace / 3):
+                status = fleet.blue.wait_until_drained(bench.grace + 60)
             seconds = time.monotonic() - began
             with suppress(AssertionError):
                 eventually(lambda: talking.on("green") == bench.clients, 20, "some never come back")
@@ -188,15 +191,6 @@ def _drain(bench: Bench, job: Job) -> None:
     report.figure(f"{job.name}_drain_seconds", seconds, 1)
     report.figure(f"{job.name}_processor_used_by_others_percent", machine.others_percent, 1)
     _report(bench, job, finals, status, never_back)
-
-
-def _stop_for_a_while(one: Colour, after: float) -> None:
-    """Stop its worker as a machine that pages, or a debugger, does."""
-    time.sleep(after)
-    (worker,) = psutil.Process(one.server.pid).children()
-    worker.suspend()
-    time.sleep(STALL_SECONDS)
-    worker.resume()
 
 
 def _report(
