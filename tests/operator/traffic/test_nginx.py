@@ -24,6 +24,7 @@ from mina_ops.operator.traffic.nginx.driver import NginxDriver
 from tests.operator.balancers import Balancer, nginx_in_front
 from tests.operator.stand_in import StandIns
 from tests.support.needs import need
+from tests.support.wait import eventually
 
 APPLIER = Path(__file__).with_name("killed_applier.py")
 
@@ -215,6 +216,25 @@ def test_a_trusted_proxy_is_believed(tmp_path: Path, apps: StandIns, nginx_binar
     assert headers["x-forwarded-proto"] == "https"
     assert headers["host"] == "mina.example"
     assert "Secure" in answer.headers["set-cookie"]
+
+
+def test_the_access_log_holds_no_session_id_whole(
+    tmp_path: Path, apps: StandIns, nginx_binary: Path
+) -> None:
+    with nginx_in_front(tmp_path, apps, nginx_binary, 'access_log = "visits.log"') as balancer:
+        for sid in ("blue.0~secret1", "blue.0%7Esecret2"):
+            balancer.get(f"/socket.io/?EIO=4&sid={sid}&t=x")
+        balancer.get("/page?sid=7&last=1")
+        log = tmp_path / "visits.log"
+        eventually(
+            lambda: "/page?sid=7&last=1 HTTP/1.1" in log.read_text(), 5, "no line is written"
+        )
+    lines = log.read_text().splitlines()
+    assert [line.split('"')[1] for line in lines[:2]] == [
+        "GET /socket.io/?EIO=4&sid=blue.0~...&t=x HTTP/1.1",
+        "GET /socket.io/?EIO=4&sid=blue.0%7E...&t=x HTTP/1.1",
+    ]
+    assert "secret" not in log.read_text()
 
 
 def test_users_by_name_can_come_from_a_cookie(
