@@ -12,6 +12,7 @@ we support, in Mina's own and in the newest ones, and says which one moved.
     socketio.Server._trigger_event              5.9.0 - 5.18.1   an event that nobody handles
     socketio.Server._send_packet                5.9.0 - 5.18.1   a client's CONNECT is answered
     socketio.Server._send_eio_packet            5.9.0 - 5.18.1   an encoded event is sent
+    socketio.Server._binary_packet              5.9.0 - 5.18.1   events that lack attachments
     socketio.PubSubManager._handle_emit         5.9.0 - 5.18.1   an event of the message queue
     socketio.PubSubManager._publish             5.9.0 - 5.18.1   a message to the message queue
     engineio.Server._async["websocket"]         4.7.0 - 4.15.1    the server's own websocket class
@@ -23,9 +24,10 @@ It imports nothing, so that it can be tried in an environment that holds these l
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 Call = Callable[..., Any]
@@ -34,7 +36,7 @@ Wrapper = Callable[[Call], Call]
 
 _OF_SERVER = (
     *("_handle_event", "_handle_event_internal", "_handle_connect", "_trigger_event"),
-    *("_send_packet", "_send_eio_packet"),
+    *("_send_packet", "_send_eio_packet", "_binary_packet"),
 )
 _OF_ENGINE = ("_async", "_cors_headers", "_cors_allowed_origins")
 
@@ -77,6 +79,25 @@ def wrap_trigger(server: Any, wrapper: Wrapper) -> None:
 def wrap_emit(server: Any, wrapper: Wrapper) -> None:
     """Wrap what sends an event: `(event, data, ...)`, as `SocketIO.emit` and `emit` call it."""
     server.emit = wrapper(server.emit)
+
+
+def wrap_send(server: Any, wrapper: Wrapper) -> None:
+    """Wrap what sends a Socket.IO packet to one client: `(eio_sid, packet)`."""
+    server._send_packet = wrapper(server._send_packet)
+
+
+def wrap_send_part(server: Any, wrapper: Wrapper) -> None:
+    """Wrap what sends one Engine.IO packet of an encoded event: `(eio_sid, packet)`.
+
+    An event's text comes first, then each attachment, in one thread.
+    """
+    server._send_eio_packet = wrapper(server._send_eio_packet)
+
+
+def half_events(server: Any) -> dict[str, Any]:
+    """Engine.IO session -> its binary event that has come without all of its attachments."""
+    found: dict[str, Any] = server._binary_packet
+    return found
 
 
 def websocket_class(server: Any) -> Call:
@@ -229,12 +250,31 @@ def as_packets(wire: tuple[str | bytes, ...]) -> list[Any]:
 
 
 def send_packets(server: Any, eio_sid: str, packets: list[Any]) -> None:
-    """Put what `as_packets` made into a client's queue; one that is gone gets nothing."""
+    """Put what `as_packets` made into a client's queue; one that is gone gets nothing.
+
+    Engine.IO looks at each packet whether the client still answers pings, and ends it at once if it
+    does not. The host's disconnect handlers would run in here then, while the sender holds a lock
+    that every emit of the process waits for: they run in a task of their own.
+    """
     from engineio.packet import MESSAGE, Packet
 
+    eio, socket = server.eio, server.eio.sockets.get(eio_sid)
+    if socket is None or socket.closed:
+        return
+    if socket.last_ping and time.time() - socket.last_ping > eio.ping_timeout:
+        if not socket.closing:
+            server.start_background_task(_end_if_silent, socket)
+        return
     for packet in packets:
         own = Packet(MESSAGE, packet) if isinstance(packet, bytes) else packet
         server._send_eio_packet(eio_sid, own)
+
+
+def _end_if_silent(socket: Any) -> None:
+    from engineio.exceptions import SocketIsClosedError
+
+    with suppress(SocketIsClosedError):
+        socket.check_ping_timeout()
 
 
 def wrap_connect_answer(

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import venv
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,11 @@ from flask_socketio import SocketIO
 
 from mina_ops import MinaOps
 from mina_ops.app import socketio_adapter
+from tests.support.oldest import oldest_python
 from tests.support.source import PACKAGE, modules
 
 REPOSITORY = PACKAGE.parent
 CONTRACT = REPOSITORY / "tests" / "support" / "socketio_contract.py"
-OLDEST = ("python-engineio==4.7.0", "python-socketio==5.9.0", "simple-websocket==1.0.0")
 
 
 def _contract(python: Path | str) -> dict[str, Any]:
@@ -49,13 +48,7 @@ def test_every_name_is_there_in_minas_pins() -> None:
 
 @pytest.mark.long
 def test_every_name_is_there_in_the_oldest_releases_that_we_support() -> None:
-    folder = REPOSITORY / ".cache" / "oldest-socketio"
-    python = folder / "bin" / "python"
-    if not python.exists():
-        venv.create(folder, with_pip=True)
-    command = [str(python), "-m", "pip", "install", "-q", *OLDEST]
-    subprocess.run(command, check=True, timeout=300)
-    found = _contract(python)
+    found = _contract(oldest_python())
     assert found["versions"]["python-engineio"] == "4.7.0"
     assert found["problems"] == {}
 

@@ -104,6 +104,18 @@ def _try_sending(problems: Problems) -> None:
     )
     if '42["hello",1]' not in _ask(app, "GET", f"EIO=4&transport=polling&sid={sid}"):
         problems["socketio.Server._send_eio_packet"] = "sends nothing"
+    _try_half_events(server, app, sid, problems)
+
+
+def _try_half_events(server: Any, app: Any, sid: str, problems: Problems) -> None:
+    """A binary event comes in two requests: between them it is known as half."""
+    binary = b'451-["hello",{"_placeholder":true,"num":0}]'
+    found = []
+    for body in (binary, b"bAAE="):
+        _ask(app, "POST", f"EIO=4&transport=polling&sid={sid}", body)
+        found.append(sid in adapter.half_events(server))
+    if found != [True, False]:
+        problems["socketio.Server._binary_packet"] = f"holds the half event: {found}"
 
 
 class _Queue(socketio.PubSubManager):  # type: ignore[misc]

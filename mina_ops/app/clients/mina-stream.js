@@ -81,6 +81,7 @@
       const next = sockets.every((one) => one._open) ? await this._connect(sockets) : null;
       if (!next) {
         await this._settle(sockets, HANDOFF_WAIT_MS);
+        sockets.forEach((one) => one._park());
         this._answer();
         return;
       }
@@ -139,6 +140,7 @@
       this._held = null;
       this._last = new Set();
       this._underWay = 0;
+      this._parked = null;
       this._idle = [];
       this._letGo = Promise.resolve();
       this._take(inner);
@@ -168,6 +170,10 @@
     }
 
     emit(event, ...args) {
+      if (this._parked) {
+        this._parked.push([event, args]);
+        return this;
+      }
       const answer = args[args.length - 1];
       if (typeof answer === "function") {
         this._underWay += 1;
@@ -228,6 +234,7 @@
 
     _changed(inner, event, args) {
       if (inner !== this._inner) return;
+      if (event !== "connect_error") this._unpark();
       if (event === "connect") {
         this.recovered = Boolean(inner.recovered);
         this._streams.forEach((stream) => stream._resume());
@@ -301,6 +308,22 @@
         events.forEach(([event, args]) => this._deliver(event, args));
       });
       return this._letGo;
+    }
+
+    /**
+     * Keep what the page emits until the server has ended the connection: it was told that nothing
+     * more comes, and what is under way then is lost. Stock sockets keep it from there on.
+     */
+    _park() {
+      this._parked = [];
+      const timer = setTimeout(() => this._unpark(), HANDOFF_LASTS_MS);
+      if (timer.unref) timer.unref();
+    }
+
+    _unpark() {
+      const parked = this._parked || [];
+      this._parked = null;
+      parked.forEach(([event, args]) => this.emit(event, ...args));
     }
 
     _quiet() {

@@ -3,7 +3,8 @@
     ask     session:handoff is sent in each namespace; the client stops sending and acknowledges
             in one of them. A client that says it is connecting elsewhere (session:moving) gets
             more time
-    settle  handlers that ran at that moment end, holds end, the outbound queue is empty for 50 ms
+    settle  handlers that ran at that moment end, holds end, an event that had begun to arrive
+            arrives whole, the outbound queue is empty for 50 ms
     close   the transport ends as if the network broke, so clients reconnect by themselves
     end     the websocket's request ends; the connection of a stalled peer is cut
 
@@ -172,6 +173,8 @@ class Closer:
         if departure.is_answered:
             # Also wait for what the client sent before it answered.
             departure.waited_for |= departure.session.running
+        # Half an event here is none: its client would have to send it again, if it can.
+        departure.arriving = self._sessions.incoming.of(departure.session.sid)
         departure.has_had_its_time = True
         departure.session.leave()
 
@@ -179,12 +182,12 @@ class Closer:
         session = departure.session
         # Handlers that began later are not waited for: a client that never stops sending would
         # keep its session open for ever.
+        arrives = departure.still_arrives(self._sessions.incoming.of(session.sid))
         running = departure.waited_for & session.running
-        working = bool(running) or session.receiving > 0 or session.sid in self._holds.sids()
-        if working:
+        if arrives or running or session.receiving > 0 or session.sid in self._holds.sids():
             departure.quiet_since = departure.settling_since = None
             if now >= self._patience_ends(departure, deadline):
-                self._force(session.sid, "work goes on")
+                self._force(session.sid, "an event is arriving" if arrives else "work goes on")
                 self._close(departure)
             return
         departure.settling_since = departure.settling_since or now

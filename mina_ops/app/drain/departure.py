@@ -30,3 +30,21 @@ class Departure:
     closed_at: float | None = None
     has_taken_all: bool = True
     """Whether nothing waited to be sent when it was closed."""
+    arriving: list[object] | None = None
+    """What had begun to arrive when its time was over, and is let arrive whole."""
+
+    def still_arrives(self, present: list[object]) -> bool:
+        """Whether something of that is not whole yet; the handlers of what is are let end.
+
+        Args:
+            present: what of its client is on its way in now.
+        """
+        if self.arriving is None:
+            return False
+        if not self.arriving:
+            # Its handlers count as running since the last look at the latest.
+            self.waited_for |= self.session.running
+            self.arriving = None
+            return False
+        self.arriving = [one for one in self.arriving if one in present]
+        return True

@@ -26,6 +26,7 @@ REASON_HEADER = "X-Mina-Refused"
 
 # The body that Engine.IO's own servers send, so clients know it.
 SESSION_UNKNOWN = {"code": 1, "message": "Session ID unknown"}
+BAD_REQUEST = {"code": 3, "message": "Bad request"}
 
 
 class Handshakes:
@@ -67,6 +68,8 @@ class Handshakes:
         if sid is None and environ.get("REQUEST_METHOD") in ("GET", "POST"):
             return self._shake_hands(environ, start, upgrades)
         if upgrades and sid is not None:
+            if self._sessions.has_websocket(sid):
+                return self._second_websocket(environ).to_wsgi(environ, start, self._identity)
             return self._hold_link(environ, start, sid)
         if sid is not None and environ.get("REQUEST_METHOD") == "GET":
             return self._poll(environ, start, sid)
@@ -90,7 +93,11 @@ class Handshakes:
         """`refusal` before an upgrade; None also for requests that are no handshake of ours."""
         if not environ.get("PATH_INFO", "").startswith(self._path):
             return None
-        return None if "sid" in parse_qs(environ.get("QUERY_STRING", "")) else self.refusal(environ)
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        if "sid" not in query:
+            return self.refusal(environ)
+        has_one = self._sessions.has_websocket(query["sid"][0])
+        return self._second_websocket(environ) if has_one else None
 
     def _shake_hands(
         self, environ: Environ, start: StartResponse, upgrades: bool
@@ -159,16 +166,33 @@ class Handshakes:
         return body
 
     def _post(self, environ: Environ, start: StartResponse, sid: str) -> Iterable[bytes]:
-        """Take what a polling client sends; answer 400 if its session ended just before.
+        """Take what a polling client sends; 400 if any of it came after its session's end.
 
-        Engine.IO raises KeyError then.
+        Engine.IO would answer 200 to what it drops, and raises if the session has just ended.
         """
-        try:
-            return self._pass_in(environ, start)
-        except KeyError:
-            if self._sessions.socket(sid) is not None:
-                raise
+        head: list[Any] = []
+
+        def keep_head(*arguments: Any) -> Any:
+            head[:] = arguments
+
+        with self._sessions.incoming.post(sid) as post:
+            try:
+                body = self._pass_in(environ, keep_head)
+            except KeyError:
+                if self._sessions.socket(sid) is not None:
+                    raise
+                post.refused = True
+        if post.refused:
             return self._say_gone(environ, start)
+        start(*head)
+        return body
+
+    def _second_websocket(self, environ: Mapping[str, Any]) -> Answer:
+        """Refuse a websocket to whoever has learned the id of a session that has one.
+
+        The session stays as it is: taken for its own, the end of this one would end it.
+        """
+        return Answer(400, BAD_REQUEST, dict(self._cors(environ)))
 
     def _say_gone(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
         answer = Answer(400, SESSION_UNKNOWN, dict(self._cors(environ)))

@@ -13,10 +13,12 @@ from typing import Any
 
 from flask import has_request_context, request
 
+from mina_ops.app.sessions.incoming import Incoming
 from mina_ops.app.sessions.links import cut
 from mina_ops.app.sessions.model import Count
 from mina_ops.app.sessions.session import Session
 from mina_ops.app.sessions.waiting import Waiting
+from mina_ops.app.sessions.whole_events import send_events_whole
 from mina_ops.app.socketio_adapter import Call, wrap_arrival, wrap_connect, wrap_handling
 from mina_ops.app.web.client import agent_of, client_of
 
@@ -44,12 +46,14 @@ class Sessions:
         """Sessions that joined their first namespace; `drain/arrivals.py` takes them out."""
         self.sent_away: deque[Session] = deque(maxlen=MOST_REMEMBERED)
         """Sessions that a drain closed; `drain/arrivals.py` takes them out."""
+        self.incoming = Incoming(server)
         self._known: dict[str, Session] = {}
         self._waiting: Waiting[Session] = Waiting()
         self._wrap_handshakes(server.eio)
         wrap_arrival(server, self._with_arrival)
         wrap_handling(server, self._with_end)
         wrap_connect(server, self._with_joining)
+        send_events_whole(server)
 
     def live(self) -> list[Session]:
         """Sessions whose socket is open, the oldest first."""
@@ -118,6 +122,12 @@ class Sessions:
         found: str | None = self.server.manager.eio_sid_from_sid(own, namespace)
         return found
 
+    def has_websocket(self, sid: str) -> bool:
+        """Whether a session has a websocket, or one of its own is being upgraded to."""
+        session, socket = self._known.get(sid), self.socket(sid)
+        has_link = session is not None and session.link is not None
+        return has_link or (socket is not None and bool(socket.upgraded))
+
     def attach_link(self, sid: str, link: Any) -> None:
         """Remember the socket below a session's websocket; None: it is closed."""
         session = self._known.get(sid)
@@ -136,6 +146,7 @@ class Sessions:
         """
         for session in self._waiting.late():
             self._turn_out(session)
+        self.incoming.sweep(lambda sid: self.socket(sid) is not None)
         for session in list(self._known.values()):
             self._forget_if_over(session)
 
@@ -193,6 +204,7 @@ class Sessions:
             try:
                 return disconnect(sid, *reason)
             finally:
+                self.incoming.forget(sid)
                 if not session.joined:
                     self.count_handshake("no_connect", session.client)
                 self._finish(session, id(reason))
@@ -202,9 +214,16 @@ class Sessions:
 
         def said(sid: str, data: Any) -> Any:
             # Packets that a client had sent before its session ended are dropped. For a binary
-            # event whose namespace is gone, the server would raise.
+            # event the server would raise: its namespaces go before the socket counts as closed.
             found = eio.sockets.get(sid)
-            return None if found is None or found.closed else message(sid, data)
+            if found is not None and not found.closed:
+                try:
+                    return message(sid, data)
+                except (ValueError, TypeError):
+                    if not found.closing:
+                        raise
+            self.incoming.refuse(sid)
+            return None
 
         eio.on("connect", connected)
         eio.on("disconnect", disconnected)
@@ -225,6 +244,8 @@ class Sessions:
             if manager.is_connected(manager.sid_from_eio_sid(eio_sid, name), name):
                 # It counts as running from here on: its own thread may start much later.
                 session.running.add(id(data))
+            elif session.ended:
+                self.incoming.refuse(eio_sid)
             return handle(eio_sid, namespace, number, data, *rest)
 
         return received

@@ -11,6 +11,7 @@
 // acknowledge  false: nobody acknowledges a hand-off
 // handoff_wait_ms  how long mina-stream.js lets its chunks hold up a hand-off; default: its own
 // msgpack      true: packets are coded with socket.io-msgpack-parser
+// plain_ms     move: each page emits a numbered "plain" so often as well, without an acknowledgement
 // ack_timeout_ms   until mina-stream.js sends a chunk again; default: its own
 // One JSON line on stdout every 100 ms; a line on stdin stops the chunks, waits for the last
 // acknowledgements and reports with "final": true.
@@ -94,6 +95,13 @@ function start(number) {
   } else if (options.mode !== "idle") {
     client.timer = setInterval(() => send(client), options.interval_ms);
   }
+  if (options.plain_ms) {
+    client.plains = 0;
+    client.plainTimer = setInterval(() => {
+      client.plains += 1;
+      socket.emit("plain", { stream: `${client.stream}-plain`, seq: client.plains });
+    }, options.plain_ms);
+  }
   if (options.shout) socket.once("connect", () => setTimeout(() => socket.emit("shout", options.shout), 1000));
   clients.push(client);
 }
@@ -142,6 +150,7 @@ function report(final) {
     result.gaps_ms = clients.map((client) => client.gap);
     result.usual_gaps_ms = clients.map((client) => client.usual);
     result.streams = Object.fromEntries(clients.map((client) => [client.stream, client.sent]));
+    result.plain_streams = Object.fromEntries(clients.map((one) => [`${one.stream}-plain`, one.plains]));
   }
   process.stdout.write(`${JSON.stringify(result)}\n`);
 }
@@ -149,7 +158,7 @@ function report(final) {
 async function stop() {
   if (stopped) return;
   stopped = true;
-  clients.forEach((client) => clearInterval(client.timer));
+  clients.forEach((client) => { clearInterval(client.timer); clearInterval(client.plainTimer); });
   // For as long as answers come: a full server is slow, and loses nothing.
   const answers = () => clients.reduce((total, client) => total + client.acknowledged, 0);
   const waiting = () => clients.some((client) => client.acknowledged < client.sent);

@@ -23,6 +23,7 @@ import redis
 from mina_ops.demo import programs
 from mina_ops.demo.processes import HOST, Server, on_free_port, start
 from mina_ops.demo.servers import nginx_configuration, start_nginx
+from tests.support.holding import HoldingLine
 from tests.support.hosts import Hosts
 from tests.support.wait import eventually
 
@@ -32,6 +33,7 @@ CLIENTS = Path(__file__).with_name("clients.mjs")
 APP = "tests.app.drain.host:app"
 # As in that module, which cannot be imported without its environment.
 LEDGER = "test:ledger:"
+GARBLED = "test:garbled"
 # For colours and clients whose drain shall force nobody and lose no connection, although any
 # process may stand still for seconds: a hand-off is acknowledged once its chunks were answered.
 PATIENT = {"MINA_OPS_DRAIN_ACK": "10", "MINA_OPS_DRAIN_CUT": "30"}
@@ -103,6 +105,13 @@ class Colour:
     name: str
     server: Server
     http: httpx.Client
+    line: HoldingLine | None = None
+    """What the balancer reaches it over, if not directly."""
+
+    @property
+    def port(self) -> int:
+        """Where the balancer reaches it."""
+        return self.server.port if self.line is None else self.line.port
 
     def drain(self, **order: Any) -> httpx.Response:
         """Order it to drain."""
@@ -190,7 +199,7 @@ def proxy(folder: Path, blue: Colour, green: Colour, *, workers: int = 1) -> Ser
     """An nginx before both: handshakes go to blue, and on to green when blue refuses them."""
 
     def start_on(port: int) -> Server:
-        site = _SITE.format(host=HOST, port=port, blue=blue.server.port, green=green.server.port)
+        site = _SITE.format(host=HOST, port=port, blue=blue.port, green=green.port)
         text = nginx_configuration(folder, site, workers=workers)
         path = folder / "nginx.conf"
         path.write_text(text.replace("worker_connections 4096", "worker_connections 20000"))
@@ -205,7 +214,7 @@ def haproxy(folder: Path, blue: Colour, green: Colour) -> Server:
     binary = programs.installed("haproxy", "Install Debian's haproxy.")
 
     def start_on(port: int) -> Server:
-        ports = {"port": port, "blue": blue.server.port, "green": green.server.port}
+        ports = {"port": port, "blue": blue.port, "green": green.port}
         path = folder / "haproxy.cfg"
         path.write_text(textwrap.dedent(_HAPROXY.format(folder=folder, host=HOST, **ports)))
         return start("haproxy", [binary, "-f", path], folder, port=port, ready=Server.listens)
@@ -228,9 +237,16 @@ class Clients:
         return cls._run([str(node), str(script), json.dumps({"url": url, **options})])
 
     @classmethod
-    def start_python(cls, url: str, kinds: Sequence[str]) -> Self:
+    def start_python(
+        cls, url: str, kinds: Sequence[str], *, python: Path | str = sys.executable
+    ) -> Self:
         """Stock python-socketio clients; the reports are those of python_clients.py."""
-        return cls._run([sys.executable, "-m", "tests.app.drain.python_clients", url, *kinds])
+        return cls._run([str(python), "-m", "tests.app.drain.python_clients", url, *kinds])
+
+    @classmethod
+    def start_module(cls, module: str, options: Mapping[str, Any]) -> Self:
+        """Clients of a Python module that takes its options as JSON, as a script does."""
+        return cls._run([sys.executable, "-m", module, json.dumps(options)])
 
     @classmethod
     def _run(cls, argv: Sequence[str]) -> Self:
@@ -320,7 +336,11 @@ def losses(redis_url: str, streams: Mapping[str, int]) -> Losses:
 
 
 class Fleet:
-    """Blue, green and the balancer before them (`nginx` or `haproxy`), ended together."""
+    """Blue, green and the balancer before them (`nginx` or `haproxy`), ended together.
+
+    Args:
+        holding: the balancer reaches blue over a line on which a test can hold things up.
+    """
 
     def __init__(
         self,
@@ -329,12 +349,15 @@ class Fleet:
         redis_url: str,
         *,
         balancer: str = "nginx",
+        holding: bool = False,
         **options: Any,
     ) -> None:
         self._running = ExitStack()
         self.redis_url = redis_url
         self.blue = colour(hosts, "blue", redis_url=redis_url, **options)
         self.green = colour(hosts, "green", redis_url=redis_url, **options)
+        if holding:
+            self.blue.line = self._running.enter_context(HoldingLine(self.blue.server.port))
         before = haproxy if balancer == "haproxy" else proxy
         self.proxy = self._running.enter_context(before(folder, self.blue, self.green))
         for one in (self.blue, self.green):

@@ -16,6 +16,7 @@ import os
 import secrets
 import signal
 import time
+from hashlib import shake_256
 from typing import Any
 
 import redis
@@ -23,6 +24,7 @@ from flask import Flask, request
 from flask_socketio import SocketIO, emit
 
 from mina_ops import MinaOps
+from mina_ops.app.socketio_adapter import half_events
 from tests.support.own_sigterm import install_sigterm_handler
 
 COLOUR = os.environ.get("ENVIRONMENT", "production")
@@ -30,6 +32,7 @@ LEDGER = "test:ledger:"
 FLUSHED = "test:flushed"
 DIES = "test:dies"
 DIED = "test:died"
+GARBLED = "test:garbled"
 
 app = Flask(__name__)
 app.config["SECRET_KEY"] = "of a test"
@@ -69,12 +72,20 @@ def _chunk(message: dict[str, Any]) -> dict[str, Any]:
     stream, seq = message["stream"], message["seq"]
     with ops.streams.receive(stream, seq, stored=lambda: _last(stream)) as fresh:
         if fresh:
+            if "size" in message:
+                _look_at(message)
             socketio.sleep(message.get("work", 0))
             ledger.rpush(LEDGER + stream, f"{seq} {COLOUR}")
             if os.environ.get("MORTAL") == "1" and ledger.delete(DIES):
                 ledger.hset(DIED, mapping={"stream": stream, "seq": seq})
                 os.kill(os.getpid(), signal.SIGKILL)
     return {"seq": seq, "fresh": fresh, "environment": COLOUR}
+
+
+def _look_at(message: dict[str, Any]) -> None:
+    """Note a chunk whose attachment is not what its number says."""
+    if message["data"] != shake_256(str(message["seq"]).encode()).digest(message["size"]):
+        ledger.rpush(GARBLED, f"{message['stream']} {message['seq']}")
 
 
 def _last(stream: str) -> int:
@@ -96,6 +107,8 @@ def _connect_deaf() -> None:
 @socketio.on("plain")
 def _plain(message: dict[str, Any]) -> dict[str, Any]:
     """A chunk as a host without mina_ops takes it."""
+    if "size" in message:
+        _look_at(message)
     ledger.rpush(LEDGER + message["stream"], f"{message['seq']} {COLOUR}")
     return {"seq": message["seq"]}
 
@@ -145,6 +158,12 @@ def _flood() -> str:
     for _ in range(100):
         socketio.emit("message", text)
     return "sent"
+
+
+@app.get("/half")
+def _half() -> str:
+    """How many events this process holds of which only a part has come."""
+    return str(len(half_events(socketio.server)))
 
 
 @app.get("/pid")

@@ -61,7 +61,9 @@ def test_a_page_that_finds_no_other_server_comes_back_as_stock_clients_do(
 ) -> None:
     blue = colour(start_host, "blue", redis_url=redis_url, worker="gevent")
     pages = running.enter_context(
-        Clients.start(node, blue.server.url, clients=2, mode="move", last_acks_ms=20_000)
+        Clients.start(
+            node, blue.server.url, clients=2, mode="move", last_acks_ms=20_000, plain_ms=5
+        )
     )
     pages.wait_for(connected=2, colours={"blue": 2})
     blue.drain(grace_seconds=1)
@@ -72,6 +74,11 @@ def test_a_page_that_finds_no_other_server_comes_back_as_stock_clients_do(
     final = pages.finish()
     result = losses(redis_url, final["streams"])
     assert (result.lost, result.twice, result.out_of_order) == (0, 0, 0)
+    # What the page emitted beside its stream, without an acknowledgement, as it was handed over.
+    eventually(
+        lambda: losses(redis_url, final["plain_streams"]).lost == 0, 5, "plain events were lost"
+    )
+    assert losses(redis_url, final["plain_streams"]).twice == 0
 
 
 def test_a_namespace_that_does_not_answer_costs_nothing(

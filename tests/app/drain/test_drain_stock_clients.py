@@ -11,6 +11,8 @@ import pytest
 
 from tests.app.drain.fleet import Clients, Fleet, colour
 from tests.support.hosts import Hosts
+from tests.support.oldest import oldest_python
+from tests.support.wait import eventually
 
 KINDS = [
     f"{family}:{transport}"
@@ -60,6 +62,36 @@ def test_every_stock_client_comes_back_after_a_drain(
     pythons.wait_for(PATIENCE_SECONDS, **all_on("green", 2))
     log = fleet.blue.server.log.read_text()
     assert "Traceback" not in log
+
+
+@pytest.mark.long
+def test_python_clients_of_the_oldest_release_come_back_after_a_drain(
+    start_host: Hosts, redis_url: str, tmp_path: Path, running: ExitStack
+) -> None:
+    fleet = running.enter_context(Fleet(start_host, tmp_path / "front", redis_url, worker="gevent"))
+    oldest = oldest_python("requests", "websocket-client", "aiohttp")
+    pythons = running.enter_context(Clients.start_python(fleet.proxy.url, KINDS, python=oldest))
+    pythons.wait_for(**all_on("blue", 1))
+    assert fleet.blue.drain(grace_seconds=4).status_code == 202
+    pythons.wait_for(PATIENCE_SECONDS, **all_on("green", 2))
+
+
+@pytest.mark.long
+def test_every_stock_client_comes_back_when_its_worker_is_recycled(
+    start_host: Hosts, redis_url: str, running: ExitStack
+) -> None:
+    options = ["--max-requests", "60"]
+    blue = colour(start_host, "blue", redis_url=redis_url, worker="gthread", options=options)
+    pid = blue.http.get("/pid").text
+    pythons = running.enter_context(Clients.start_python(blue.server.url, KINDS))
+    pythons.wait_for(**all_on("blue", 1))
+    eventually(lambda: blue.http.get("/pid").text != pid, 30, "the worker is not recycled")
+
+    def all_back() -> bool:
+        # The next one may have served as many requests meanwhile.
+        return all(one["colour"] and one["connects"] > 1 for one in pythons.last.values())
+
+    eventually(all_back, PATIENCE_SECONDS, f"some are not back: {pythons.last}")
 
 
 def test_every_stock_client_comes_back_after_sigterm(

@@ -27,7 +27,7 @@ from tests.app.flags.flagging import (
     told_by_all,
 )
 from tests.support.hosts import Hosts
-from tests.support.lossy import lossy_line
+from tests.support.lossy import LossyLine
 from tests.support.wait import eventually
 
 
@@ -110,7 +110,7 @@ def test_a_process_that_hangs_is_named_and_follows_when_it_wakes(
 def test_a_lost_hint_costs_one_beat(
     start_host: Hosts, redis_server: Server, redis_url: str
 ) -> None:
-    with lossy_line(redis_server.port) as line:
+    with LossyLine(redis_server.port) as line:
         deaf = f"redis://{HOST}:{line.port}/0"
         host = start_host(APP, environment=environment(deaf))
         other = start_host(APP, environment=environment(redis_url, "green"))

@@ -17,7 +17,7 @@ for (let number = 0; number < options.clients; number += 1) {
   const transports = options.transports[number % options.transports.length];
   const settings = { forceNew: true, ...(transports.length ? { transports } : {}) };
   const socket = options.move ? MinaStream.connect(io, options.url, settings) : io(options.url, settings);
-  const client = { socket, numbers: [], ticks: [], ticked: null, extra: 0, recovered: [], ids: [], reasons: [], who: null };
+  const client = { socket, numbers: [], ticks: [], ticked: null, garbled: 0, recovered: [], ids: [], reasons: [], who: null };
   if (options.chunk_ms) {
     Object.assign(client, { last: 0, missed: 0, again: 0, sent: 0, acknowledged: 0 });
     client.stream = `c${process.pid}-${number}`;
@@ -37,6 +37,7 @@ for (let number = 0; number < options.clients; number += 1) {
     }
   });
   socket.on("number", (data) => {
+    if (typeof data !== "number" && Buffer.from(data.b).toString("hex") !== "0001") client.garbled += 1;
     const number = typeof data === "number" ? data : data.n;
     if (!options.chunk_ms) client.numbers.push(number);
     else if (number <= client.last) client.again += 1;

@@ -90,6 +90,19 @@ def _others(number: int) -> None:
     emit("number", number, to="room", include_self=False)
 
 
+@app.post("/say/<int:number>/without/<sid>")
+def _say_without(number: int, sid: str) -> str:
+    socketio.emit("number", number, to="room", skip_sid=sid)
+    return COLOUR
+
+
+@app.post("/say/<int:number>/asking")
+def _say_asking(number: int) -> str:
+    """An event with a callback."""
+    socketio.emit("number", number, to="room", callback=lambda *_: None)
+    return COLOUR
+
+
 @app.post("/say/<int:number>")
 def _say(number: int) -> str:
     """An event of a request, now and then binary."""

@@ -12,7 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
+from flask_socketio import SocketIO
 
+from mina_ops.app.state import keys
+from mina_ops.demo.processes import Server
 from tests.app.drain.fleet import Clients, Fleet
 from tests.support.hosts import Hosts
 from tests.support.wait import eventually
@@ -80,9 +84,22 @@ def saying(url: str, every: float = 0.05) -> Iterator[Callable[[], int]]:
 def fleet_of(running: ExitStack, hosts: Hosts, folder: Path, redis_url: str, **more: Any) -> Fleet:
     options = {"worker": "gevent", **more}
     environment = {"MESSAGE_QUEUE": options.pop("queue", redis_url)}
+    environment |= options.pop("environment", {})
     return running.enter_context(
         Fleet(hosts, folder, redis_url, app=APP, environment=environment, **options)
     )
+
+
+@contextmanager
+def everybody_away(fleet: Fleet) -> Iterator[None]:
+    """While the body runs blue has let all go, and green takes nobody in."""
+    fleet.green.server.pause()
+    try:
+        fleet.blue.drain(grace_seconds=0)
+        eventually(lambda: fleet.blue.active() == 0, 10, "somebody stays")
+        yield
+    finally:
+        fleet.green.server.resume()
 
 
 @pytest.mark.parametrize(
@@ -115,7 +132,7 @@ def test_a_drain_misses_no_event_doubles_none_and_keeps_rooms_and_session(
         assert first <= 10
         assert one["ticks"] == list(range(1, one["ticked"] + 1))
         assert one["recovered"] == [False, True], one["reasons"]
-        assert len(set(one["ids"])) == 1
+        assert (len(set(one["ids"])), one["garbled"]) == (1, 0)
     listeners.tell("who")
     listeners.wait(lambda one: one["who"], 10, "nobody answers")
     answers = [one["who"] for one in listeners.all]
@@ -148,23 +165,83 @@ def test_without_a_queue_what_the_old_server_said_to_those_on_their_way_arrives(
     assert httpx.post(f"{url}/say/1").text == "blue"
     listeners.wait(lambda one: one["numbers"] == [1], 10, "the first event is missing")
     # They are on their way until all is said: what is said after an arrival needs a queue.
-    fleet.green.server.pause()
-    try:
-        fleet.blue.drain(grace_seconds=0)
-        eventually(lambda: fleet.blue.active() == 0, 10, "somebody stays")
+    with everybody_away(fleet):
         for number in (2, 3, 4):
             httpx.post(f"{url}/say/{number}")
-    finally:
-        fleet.green.server.resume()
     listeners.wait(lambda one: one["engine"] == "green", 20, "not all are on green")
     listeners.wait(lambda one: one["numbers"] == [1, 2, 3, 4], 10, "events are missing")
+
+
+def test_every_way_to_emit_is_recovered(
+    start_host: Hosts, redis_url: str, node: Path, tmp_path: Path, running: ExitStack
+) -> None:
+    fleet = fleet_of(running, start_host, tmp_path / "front", redis_url)
+    environment = {"ENVIRONMENT": "green", "REDIS_URL": redis_url, "MESSAGE_QUEUE": redis_url}
+    third = start_host(APP, worker="gthread", environment=environment)
+    external = SocketIO(message_queue=redis_url)
+    listeners = listening(running, node, fleet.proxy.url, clients=2, transports=EVERY_TRANSPORT)
+    first = listeners.all[0]["ids"][0]
+    with everybody_away(fleet):
+        for path in ("1", f"2/without/{first}", "3/asking", "5"):
+            assert httpx.post(f"{third.url}/say/{path}", timeout=30).status_code == 200
+        external.emit("number", 6, to="room")
+    listeners.wait(lambda one: one["engine"] == "green", 30, "not all are on green")
+    listeners.wait(lambda one: one["numbers"][-1:] == [6], 20, "the last event is missing")
+    assert [one["numbers"] for one in listeners.all] == [[1, 3, 5, 6], [1, 2, 3, 5, 6]]
+    assert [one["recovered"] for one in listeners.all] == [[False, True]] * 2
+    assert [one["garbled"] for one in listeners.all] == [0, 0]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("setting", "value"), [("MINA_OPS_RECOVERY_EVENTS", "20"), ("MINA_OPS_RECOVERY_SECONDS", "2")]
+)
+def test_beyond_a_limit_nothing_is_recovered_and_the_client_is_told(
+    setting: str,
+    value: str,
+    start_host: Hosts,
+    redis_url: str,
+    node: Path,
+    tmp_path: Path,
+    running: ExitStack,
+) -> None:
+    fleet = fleet_of(
+        running, start_host, tmp_path / "front", redis_url, queue="", environment={setting: value}
+    )
+    listeners = listening(running, node, fleet.proxy.url, clients=2)
+    with everybody_away(fleet), redis.Redis.from_url(redis_url) as client:
+        for number in range(1, 26 if setting.endswith("EVENTS") else 2):
+            assert httpx.post(f"{fleet.blue.server.url}/say/{number}").status_code == 200
+        if setting.endswith("SECONDS"):
+            eventually(lambda: not client.keys(keys.recovery_state("*")), 10, "it is kept")
+    listeners.wait(lambda one: one["engine"] == "green", 30, "not all are on green")
+    assert [one["recovered"] for one in listeners.all] == [[False, False]] * 2
+    assert [one["numbers"] for one in listeners.all] == [[], []]
+
+
+@pytest.mark.long
+def test_an_emit_does_not_wait_for_a_redis_that_hangs(
+    start_host: Hosts, own_redis: Server, node: Path, tmp_path: Path, running: ExitStack
+) -> None:
+    # Longer than is waited for the event below.
+    patient = {"MINA_OPS_REDIS_TIMEOUT": "600"}
+    fleet = fleet_of(
+        running, start_host, tmp_path / "front", own_redis.url, queue="", environment=patient
+    )
+    listeners = listening(running, node, fleet.proxy.url, clients=2)
+    own_redis.pause()
+    try:
+        for number in (1, 2):
+            answer = httpx.post(f"{fleet.blue.server.url}/say/{number}", timeout=60)
+            assert answer.status_code == 200
+        listeners.wait(lambda one: one["numbers"] == [1, 2], 10, "an event waits for Redis")
+    finally:
+        own_redis.resume()
 
 
 def test_who_was_away_too_long_is_told_and_begins_anew(
     start_host: Hosts, redis_url: str, node: Path, tmp_path: Path, running: ExitStack
 ) -> None:
-    import redis
-
     fleet = fleet_of(running, start_host, tmp_path / "front", redis_url)
     listeners = listening(running, node, fleet.proxy.url, clients=2)
     httpx.post(f"{fleet.green.server.url}/say/1")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 import time
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 import pytest
 import socketio as socketio_client
+import websocket
 
 from mina_ops.app.sessions.waiting import CONNECT_SECONDS, MOST_WAITING, Waiting
 from mina_ops.demo.processes import Server
@@ -89,3 +91,18 @@ def test_idle_raw_pings_keep_no_wscat_out(start_host: Hosts) -> None:
     finally:
         for link in links:
             link.close()
+
+
+@pytest.mark.integration
+def test_a_worker_full_of_websockets_still_answers_the_operator(host: Server) -> None:
+    """Each takes a thread for as long as it lives, and four of the twelve are kept free."""
+    url = f"ws://127.0.0.1:{host.port}/socket.io/?EIO=4&transport=websocket"
+    with ExitStack() as open_links:
+        for _ in range(8):
+            link = open_links.enter_context(closing(websocket.create_connection(url, timeout=30)))
+            link.send("40")
+        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+            websocket.create_connection(url, timeout=30)
+        assert refused.value.status_code == 503
+        for path in ("/api/health/live", "/api/metrics/connections", "/echo"):
+            assert get(host.port, path).status == 200
