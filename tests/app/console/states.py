@@ -206,6 +206,14 @@ def first_seconds() -> State:
     return state
 
 
+def _phases(now: str) -> list[State]:
+    at = PHASES.index(now)
+    return [
+        {"name": name, "state": "done" if i < at else "now" if i == at else "waiting"}
+        for i, name in enumerate(PHASES)
+    ]
+
+
 def _release(**more: Any) -> State:
     return {
         "id": "20261129-120000-v2.5.0",
@@ -215,10 +223,7 @@ def _release(**more: Any) -> State:
         "by": "ops",
         "phase": "switch",
         "phase_text": "canary",
-        "phases": [
-            {"name": name, "state": "done" if i < 6 else "now" if i == 6 else "waiting"}
-            for i, name in enumerate(PHASES)
-        ],
+        "phases": _phases("switch"),
         "percent": 25,
         "paused": False,
         "ended": False,
@@ -265,16 +270,13 @@ def draining() -> State:
     green |= {"share": {"given": 100, "seen": 100.0}, "sessions": 232}
     blue["drain"] = {
         "state": "draining",
-        "initial": 183,
+        "initial": 122,
         "remaining": 12,
         "deadline_in_seconds": 18.0,
         "forced": 0,
         "holds": 2,
     }
-    phases = [
-        {"name": name, "state": "done" if i < 7 else "now" if i == 7 else "waiting"}
-        for i, name in enumerate(PHASES)
-    ]
+    phases = _phases("drain")
     state["release"] = _release(
         phase="drain", phase_text="drain", percent=100, phases=phases, triggers=[], waits_for=None
     )
@@ -359,6 +361,8 @@ def two_hundred() -> State:
         "openai fails on 1 of 200 (rate_limited)",
     ]
     state["colours"]["green"]["health"] = "degraded"
+    text = "green: disk_space fails on 2 of 200 and openai on 1 of 200"
+    state["verdict"] = [{"level": "warning", "text": text}]
     state["colours"]["blue"]["versions"] = ["v2.4.5", "v2.4.4"]
     state["flags"] = [
         _flag(f"feature_{i:03}", on=i % 3 > 0, percent=100, by="ops", at=state["at"] - 60 * i)

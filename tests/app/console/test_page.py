@@ -100,7 +100,7 @@ def test_moving_sessions_flow_and_stand_still_for_those_who_want_that(open_page:
 
     page = open_page("draining")
     expect(page.locator(".stream")).to_have_attribute("data-flow", "right")
-    expect(page.locator(".flow-words")).to_contain_text("12 sessions of 183 still to move")
+    expect(page.locator(".flow-words")).to_contain_text("12 sessions of 122 still to move")
     assert animation(page) == "to-right"
     assert animation(open_page("draining", reduced_motion="reduce")) == "none"
 
