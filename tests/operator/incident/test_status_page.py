@@ -109,12 +109,29 @@ def test_each_component_has_its_state_and_the_worst_is_the_headline(tmp_path: Pa
     status = update(tmp_path, "No new meetings.", "outage", "Meetings")
     assert status.components == {"Live transcription": "degraded", "Meetings": "outage"}
     html = (tmp_path / "index.html").read_text()
-    assert "<h1>Mina: Service unavailable</h1>" in html
+    assert "<h1>Mina: Meetings unavailable</h1>" in html
     assert html.index("Live transcription</span><strong") < html.index("Meetings</span><strong")
     update(tmp_path, "Meetings are back.", "operational", "Meetings")
     assert json.loads((tmp_path / "status.json").read_text())["state"] == "degraded"
     page = StatusPage(tmp_path, components=PARTS)
     assert page.publish(Entry(moment(NOW), "operational", "All is back.")).state == "operational"
+
+
+@pytest.mark.parametrize(
+    ("states", "says"),
+    [
+        (("operational", "operational", "operational"), "All systems operational"),
+        (("operational", "degraded", "degraded"), "b and c degraded"),
+        (("outage", "degraded", "operational"), "a unavailable"),
+        (("outage", "outage", "outage"), "Service unavailable"),
+        (("outage", "outage", "outage", "operational"), "3 of 4 components unavailable"),
+    ],
+)
+def test_the_headline_calls_nothing_unavailable_that_works(
+    states: tuple[str, ...], says: str
+) -> None:
+    components = dict(zip("abcd", states, strict=False))
+    assert Status(components=components).headline == says
 
 
 def test_an_unknown_component_is_refused_with_those_that_are_known(tmp_path: Path) -> None:

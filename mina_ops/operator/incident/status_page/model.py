@@ -15,6 +15,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
 """State -> the headline of the page, and the word beside a component; from best to worst."""
 STATES = tuple(WORDS)
 """From best to worst."""
+_MOST_NAMED = 2
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,17 @@ class Status:
         if self.components:
             return max(self.components.values(), key=STATES.index)
         return self.updates[0].state if self.updates else STATES[0]
+
+    @property
+    def headline(self) -> str:
+        """The first words of the page; they name the components, if not all are in that state."""
+        words, word = WORDS[self.state]
+        meant = [name for name, state in self.components.items() if state == self.state]
+        if self.state == STATES[0] or len(meant) == len(self.components):
+            return words
+        few = len(meant) <= _MOST_NAMED
+        who = " and ".join(meant) if few else f"{len(meant)} of {len(self.components)} components"
+        return f"{who} {word.lower()}"
 
     def to_json(self) -> dict[str, Any]:
         """What status.json holds."""

@@ -23,7 +23,8 @@ body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 42rem; margin: 2rem aut
 header {{ border-left: .5rem solid var(--{state}); padding-left: 1rem }}
 h1 {{ font-size: 1.5rem; margin: 0 }} h2 {{ font-size: 1.125rem; margin: 2rem 0 .5rem }}
 h3 {{ font-size: .875rem; color: var(--soft); margin: 1.25rem 0 .25rem }}
-time, .about {{ color: var(--soft); font-size: .875rem }} p {{ margin: .25rem 0 0 }}
+time, .about {{ color: var(--soft); font-size: .875rem }}
+strong time {{ color: inherit; font-size: inherit }} p {{ margin: .25rem 0 0 }}
 ul, ol {{ list-style: none; padding: 0; margin: 0 }}
 li {{ border-top: 1px solid var(--line); padding: .75rem 0; overflow-wrap: anywhere }}
 .components li {{ display: flex; justify-content: space-between; gap: 1rem; padding: .5rem 0 }}
@@ -39,7 +40,7 @@ def page(status: Status, now: str) -> str:
     """The whole page; every text of a person is escaped."""
     return _PAGE.format(
         title=html.escape(status.title),
-        headline=WORDS[status.state][0],
+        headline=html.escape(status.headline),
         state=status.state,
         at=html.escape(now),
         shown=_when(now),
