@@ -190,6 +190,32 @@ def test_our_role_allows_no_more_than_that(site: Site) -> None:
         assert site.api.send(method, path, token=TOKEN).status_code == 403, path
 
 
+def test_a_token_that_is_made_for_a_pod_is_enough(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the kubelet asks for and projects: a signed token that is bound to the account."""
+    wish = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1"}
+    made = site.api.create(
+        f"{_PATHS['ServiceAccount']}/mina-ops/token", {**wish, "spec": {"expirationSeconds": 600}}
+    )
+    (tmp_path / "token").write_text(made["status"]["token"])
+    (tmp_path / "ca.crt").write_text(site.api.authority.read_text())
+    (tmp_path / "namespace").write_text("mina")
+    host, _, port = site.api.url.removeprefix("https://").partition(":")
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    toml = tmp_path / "mina-ops.toml"
+    text = site.balancer.toml.read_text()
+    toml.write_text(text.replace('kubeconfig = "kubeconfig"', f'account = "{tmp_path}"'))
+    driver = open_driver(settings.load(toml))
+    driver.apply(green(40))
+    assert site.balancer.shares(100) == {"blue": 60, "green": 40}
+    (tmp_path / "token").write_text("not-signed")
+    with pytest.raises(TrafficError, match="does not know who we are"):
+        driver.read()
+
+
 @pytest.mark.parametrize("name", ["deployments", "statefulsets", "httproutes"])
 def test_the_shipped_manifests_are_accepted(site: Site, name: str) -> None:
     for one in manifests(name):
