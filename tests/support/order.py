@@ -30,7 +30,6 @@ LONGEST = (
     "demo/test_app.py",
     "demo/test_live_page.py",
     "app/recovery/test_recovery_over_colours.py",
-    "operator/release/test_crowd.py",
     "app/flags/test_flags_processes.py",
     "app/drain/test_drain_playbook.py",
     "app/sessions/test_wscat.py",

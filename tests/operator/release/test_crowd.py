@@ -65,19 +65,12 @@ class OnStage:
         return "\n".join(tables)
 
 
-LONG = pytest.mark.long
-
-
+# What always runs of it: whole releases through nginx and Envoy (test_shadow.py), the demo's crowd
+# through nginx (tests/demo/test_play.py), and sessions that live through switches (the contract).
+@pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    ("engine", "size"),
-    [
-        ("envoy", SMALL),
-        pytest.param("envoy", WHOLE, marks=LONG),
-        pytest.param("gateway", SMALL, marks=LONG),
-        pytest.param("gateway", WHOLE, marks=LONG),
-    ],
-)
+@pytest.mark.parametrize("size", [SMALL, WHOLE], ids=["small", "whole"])
+@pytest.mark.parametrize("engine", ["envoy", "gateway"])
 def test_a_whole_release_fails_no_request_and_loses_no_chunk(
     tmp_path: Path, engine: str, size: Size
 ) -> None:
