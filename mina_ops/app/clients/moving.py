@@ -32,6 +32,8 @@ HANDOFF_WAIT_SECONDS = 0.8
 MOVE_SECONDS = 4.0
 # How long the old connection may take to end once it was let go.
 LET_GO_SECONDS = 15.0
+# How long a hand-off's acknowledgement is usually on its way.
+ANSWER_SECONDS = 0.02
 MOST_REMEMBERED = 5000
 # What the server adds to the events of a client that asks for recovery.
 _OFFSET = re.compile(r"~mo1~([^@]+)@")
@@ -217,9 +219,18 @@ class MovingClient:
         for event, handler, _namespace in self._handlers:
             if event == "connect":
                 handler()
+        following.start_background_task(self._go_on)
+        following.start_background_task(self._see_off, old)
+
+    def _go_on(self) -> None:
+        """Let the passenger go on over the connection in use, once the old server knows of it.
+
+        The hand-off is acknowledged when its handler returns. Until that has arrived, the old
+        server keeps the stream, and the other one refuses its chunks, longer each time.
+        """
+        time.sleep(ANSWER_SECONDS)
         if self._passenger is not None:
             self._passenger.moved()
-        following.start_background_task(self._see_off, old)
 
     def _see_off(self, old: Any) -> None:
         """Wait until the server ends the old connection, or for 15 s; then close it here."""

@@ -175,6 +175,8 @@ class StreamClient:
             is_full = self._under_way >= min(self._pace.allowed, len(self._queue))
             if now < self._paused_until or is_full or not self.socket.connected:
                 late_at = self._heard_at + self._pace.patience if self._under_way else now + 1
+                if now < self._paused_until:
+                    late_at = min(late_at, self._paused_until)
                 self._changed.wait(max(0.01, min(late_at - now, 1)))
                 self._give_up_waiting(time.monotonic())
                 return None

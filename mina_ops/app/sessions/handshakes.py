@@ -60,6 +60,16 @@ class Handshakes:
         self._server.handle_request = self
 
     def __call__(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
+        try:
+            return self._handle(environ, start)
+        except Exception as exc:
+            # wsproto's word for an upgrade that is none, as one without Sec-WebSocket-Key. Nothing
+            # was answered yet, and the host would log a traceback and answer 500.
+            if type(exc).__name__ != "RemoteProtocolError":
+                raise
+            return self._bad_request(environ).to_wsgi(environ, start, self._identity)
+
+    def _handle(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
         if not self._heartbeat.serving:
             self._heartbeat.start()
         query = parse_qs(environ.get("QUERY_STRING", ""))
@@ -69,7 +79,9 @@ class Handshakes:
             return self._shake_hands(environ, start, upgrades)
         if upgrades and sid is not None:
             if self._sessions.has_websocket(sid):
-                return self._second_websocket(environ).to_wsgi(environ, start, self._identity)
+                # Somebody has learned the id of a session. That stays as it is: taken for its own
+                # websocket, the end of this one would end it.
+                return self._bad_request(environ).to_wsgi(environ, start, self._identity)
             return self._hold_link(environ, start, sid)
         if sid is not None and environ.get("REQUEST_METHOD") == "GET":
             return self._poll(environ, start, sid)
@@ -97,7 +109,7 @@ class Handshakes:
         if "sid" not in query:
             return self.refusal(environ)
         has_one = self._sessions.has_websocket(query["sid"][0])
-        return self._second_websocket(environ) if has_one else None
+        return self._bad_request(environ) if has_one else None
 
     def _shake_hands(
         self, environ: Environ, start: StartResponse, upgrades: bool
@@ -187,11 +199,7 @@ class Handshakes:
         start(*head)
         return body
 
-    def _second_websocket(self, environ: Mapping[str, Any]) -> Answer:
-        """Refuse a websocket to whoever has learned the id of a session that has one.
-
-        The session stays as it is: taken for its own, the end of this one would end it.
-        """
+    def _bad_request(self, environ: Mapping[str, Any]) -> Answer:
         return Answer(400, BAD_REQUEST, dict(self._cors(environ)))
 
     def _say_gone(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
