@@ -44,7 +44,8 @@ class Size:
 
 
 SMALL = Size(clients=12, requests_per_second=40, chunk_interval_ms=500, seconds=1)
-# As many as the demo's own crowd behind nginx.
+# As many as the demo's own crowd behind nginx. Behind Traefik one instance of each colour has all
+# of it: Traefik tells pods apart by address alone, and the stage's instances differ by port.
 WHOLE = Size(clients=220, requests_per_second=120, chunk_interval_ms=2000, seconds=10)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 
 from mina_ops.operator.release.load import _shake_hands
 from tests.operator.release.stand import QUICK, Stand
+from tests.operator.release.standing import Standing
 from tests.support.wait import eventually
 
 # Without the load nothing could be judged, and the release would be taken back.
@@ -21,6 +23,13 @@ LOAD = """
 per_second = 20
 handshakes_per_second = 12
 """
+
+
+@pytest.fixture
+def stand(standing: Standing) -> Stand:
+    """A stand of its own, which nobody has visited yet."""
+    standing.stop()
+    return standing.settled()
 
 
 def test_a_site_without_visitors_is_judged_by_the_load_that_it_switches_on(stand: Stand) -> None:
