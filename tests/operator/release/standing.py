@@ -1,4 +1,4 @@
-"""One stand for all the tests of releases that a process runs; each finds it settled."""
+"""One stand for the tests of releases in a file; each finds it settled."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class Standing:
                 hosts.stop_all()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def standing(tmp_path_factory: pytest.TempPathFactory, nginx_binary: Path) -> Iterator[Standing]:
-    """What keeps the stand for all tests of a process."""
+    """What keeps the stand for all tests of a file."""
     found = Standing(tmp_path_factory.mktemp("stand"))
     try:
         yield found
