@@ -59,6 +59,8 @@ LONGEST = (
     "operator/release/test_resume.py",
     "app/health/test_health_processes.py",
     "app/drain/test_drain_command.py",
+    "app/drain/test_half_arrived.py",
+    "operator/release/test_beside_a_flood.py",
     "app/test_host_clocks.py",
     "operator/secrets/test_rotation_faults.py",
     "operator/database/backup/test_elsewhere.py",
