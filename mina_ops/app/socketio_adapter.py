@@ -252,6 +252,7 @@ def as_packets(wire: tuple[str | bytes, ...]) -> list[Any]:
 def send_packets(server: Any, eio_sid: str, packets: list[Any]) -> None:
     """Put what `as_packets` made into a client's queue; one that is gone gets nothing.
 
+    Flask-SocketIO's test client has no socket, and takes what the server would send to one.
     Engine.IO looks at each packet whether the client still answers pings, and ends it at once if it
     does not. The host's disconnect handlers would run in here then, while the sender holds a lock
     that every emit of the process waits for: they run in a task of their own.
@@ -259,12 +260,13 @@ def send_packets(server: Any, eio_sid: str, packets: list[Any]) -> None:
     from engineio.packet import MESSAGE, Packet
 
     eio, socket = server.eio, server.eio.sockets.get(eio_sid)
-    if socket is None or socket.closed:
-        return
-    if socket.last_ping and time.time() - socket.last_ping > eio.ping_timeout:
-        if not socket.closing:
-            server.start_background_task(_end_if_silent, socket)
-        return
+    if socket is not None:
+        if socket.closed:
+            return
+        if socket.last_ping and time.time() - socket.last_ping > eio.ping_timeout:
+            if not socket.closing:
+                server.start_background_task(_end_if_silent, socket)
+            return
     for packet in packets:
         own = Packet(MESSAGE, packet) if isinstance(packet, bytes) else packet
         server._send_eio_packet(eio_sid, own)

@@ -27,8 +27,8 @@ from tests.support.postgres import Postgres
 
 ENDED = "@@ended"
 # A command that runs until Ctrl-C, which it gets once it has shown something.
-_UNTIL_SEEN = """bash -c {line} > watched &
-for _ in {{1..600}}; do grep -q '{{' watched && break; sleep 0.1; done
+_UNTIL_SEEN = """rm -f watched; bash -c {line} > watched &
+for _ in {{1..600}}; do grep -qs '{{' watched && break; sleep 0.1; done
 kill -INT $!; wait $!; code=$?; cat watched; (exit $code)"""
 _APP = """
 from flask_migrate import Migrate

@@ -30,7 +30,8 @@ class _Begun:
 def send_events_whole(server: Any) -> None:
     """Do so for all that a `socketio.Server` sends from now on.
 
-    Only threads need it: green ones do not change places between two packets.
+    Only threads need it: green ones do not change places between two packets. Who has no socket is
+    left alone, such as Flask-SocketIO's test client, which takes what the server would send.
     """
     if server.eio.async_mode == "threading":
         wrap_send(server, lambda send: _whole_packets(server.eio, send))
@@ -42,7 +43,7 @@ def _whole_packets(eio: Any, send: Call) -> Call:
     from socketio.packet import BINARY_ACK, BINARY_EVENT
 
     def sent(eio_sid: str, packet: Any) -> Any:
-        if packet.packet_type not in (BINARY_EVENT, BINARY_ACK):
+        if packet.packet_type not in (BINARY_EVENT, BINARY_ACK) or eio_sid not in eio.sockets:
             return send(eio_sid, packet)
         encoded = packet.encode()
         if not isinstance(encoded, list):
@@ -56,6 +57,8 @@ def _whole_parts(eio: Any, send: Call) -> Call:
     of_thread = threading.local()
 
     def sent(eio_sid: str, packet: Any) -> Any:
+        if eio_sid not in eio.sockets:
+            return send(eio_sid, packet)
         begun: _Begun | None = getattr(of_thread, "begun", None)
         if begun is None or begun.eio_sid != eio_sid or not isinstance(packet.data, bytes):
             count = attachments(packet.data)
