@@ -178,7 +178,8 @@ def test_every_way_to_emit_is_recovered(
     fleet = fleet_of(running, start_host, tmp_path / "front", redis_url)
     environment = {"ENVIRONMENT": "green", "REDIS_URL": redis_url, "MESSAGE_QUEUE": redis_url}
     third = start_host(APP, worker="gthread", environment=environment)
-    external = SocketIO(message_queue=redis_url)
+    # It serves nobody, so the mode is not the subject; eventlet's, where that is installed, warns.
+    external = SocketIO(message_queue=redis_url, async_mode="threading")
     listeners = listening(running, node, fleet.proxy.url, clients=2, transports=EVERY_TRANSPORT)
     first = listeners.all[0]["ids"][0]
     with everybody_away(fleet):

@@ -16,7 +16,7 @@ def _host(**settings: str) -> tuple[Flask, SocketIO]:
     app.config.update(MINA_OPS_QUEUE_NEEDED=False, **settings)
     socketio = SocketIO(app, async_mode="threading")
 
-    @socketio.on("ask")
+    @socketio.on("ask")  # type: ignore[untyped-decorator]
     def _ask() -> None:
         emit("text", {"n": 1})
         emit("picture", {"data": b"\x00\x01"})
