@@ -34,6 +34,7 @@ MOVE_SECONDS = 4.0
 LET_GO_SECONDS = 15.0
 # How long a hand-off's acknowledgement is usually on its way.
 ANSWER_SECONDS = 0.02
+HANDOFF = "session:handoff"
 MOST_REMEMBERED = 5000
 # What the server adds to the events of a client that asks for recovery.
 _OFFSET = re.compile(r"~mo1~([^@]+)@")
@@ -137,6 +138,10 @@ class MovingClient:
         )
 
     def _attach(self, socket: Any, event: str, handler: Handler, namespace: str) -> None:
+        if event == HANDOFF:
+            # python-socketio has one handler for an event; this one's calls them all, and moves.
+            return
+
         def called(*arguments: Any) -> Any:
             if event == "disconnect" and socket is not self.socket:
                 return None
@@ -170,9 +175,14 @@ class MovingClient:
                 return
             if isinstance(message, Mapping) and message.get("pid"):
                 self._recovery.setdefault(namespace, {})["pid"] = str(message["pid"])
-            self._move(namespace)
+            try:
+                for event, handler, of_namespace in self._handlers:
+                    if (event, of_namespace) == (HANDOFF, namespace):
+                        handler(message)
+            finally:
+                self._move(namespace)
 
-        socket.on("session:handoff", handed_off, namespace=namespace)
+        socket.on(HANDOFF, handed_off, namespace=namespace)
 
     def _move(self, namespace: str) -> None:
         """Move once for all namespaces; returning acknowledges the hand-off."""

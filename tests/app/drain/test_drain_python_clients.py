@@ -60,6 +60,9 @@ def test_a_drain_moves_python_clients_without_a_loss(
         Fleet(start_host, tmp_path / "nginx", redis_url, worker=worker, environment=PATIENT)
     )
     clients = connected(running, fleet.proxy.url, 4)
+    # A handler of the user's own beside ours, which moves the client.
+    told = list[object]()
+    clients[0]._line.on("session:handoff", told.append)
     assert fleet.blue.drain(grace_seconds=4).status_code == 202
 
     def all_moved() -> bool:
@@ -73,6 +76,7 @@ def test_a_drain_moves_python_clients_without_a_loss(
     assert [client.handoffs for client in clients] == [1] * 4
     assert all(client.connects == 2 for client in clients)
     assert [client.moves for client in clients] == [1] * 4
+    assert len(told) == 1
 
 
 def test_nothing_is_sent_after_a_hand_off_until_the_client_is_back(
