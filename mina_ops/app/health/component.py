@@ -22,6 +22,7 @@ from mina_ops.app.settings import Settings
 from mina_ops.app.siblings import Siblings
 from mina_ops.app.socketio_binding import SocketIOBinding
 from mina_ops.app.state.drain_state import DrainState
+from mina_ops.app.state.summary import Summary
 from mina_ops.errors import ConfigurationError
 
 AI_OUTCOME = "ai_insights"
@@ -126,7 +127,7 @@ class Health(Component):
 
     def _is_crowded(self) -> bool:
         """Whether so many processes are alive that each asks the database only now and then."""
-        return sum(self._presence.summary(colour).processes for colour in self._colours) > ENOUGH
+        return sum(colour.processes for colour in self._summaries()) > ENOUGH
 
     def report(self) -> dict[str, Any]:
         return {"failing": list(self.registry.failing()), "started": self.registry.started}
@@ -136,7 +137,10 @@ class Health(Component):
         return {"failing": failing, "started": sum(report["started"] for report in reports)}
 
     def _vouchers(self, name: str) -> int:
-        return vouchers(name, [self._presence.summary(colour) for colour in self._colours])
+        return vouchers(name, self._summaries())
+
+    def _summaries(self) -> list[Summary]:
+        return [self._presence.summary(colour) for colour in self._colours]
 
     def _note_outcome(self, name: str, succeeded: bool) -> None:
         if name == AI_OUTCOME:

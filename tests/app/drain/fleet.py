@@ -10,7 +10,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -357,7 +357,9 @@ class Fleet:
         self.blue = colour(hosts, "blue", redis_url=redis_url, **options)
         self.green = colour(hosts, "green", redis_url=redis_url, **options)
         if holding:
-            self.blue.line = self._running.enter_context(HoldingLine(self.blue.server.port))
+            self.blue.line = self._running.enter_context(
+                closing(HoldingLine(self.blue.server.port))
+            )
         before = haproxy if balancer == "haproxy" else proxy
         self.proxy = self._running.enter_context(before(folder, self.blue, self.green))
         for one in (self.blue, self.green):

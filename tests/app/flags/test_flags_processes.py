@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from threading import Barrier
 from typing import Any
 
@@ -110,7 +111,7 @@ def test_a_process_that_hangs_is_named_and_follows_when_it_wakes(
 def test_a_lost_hint_costs_one_beat(
     start_host: Hosts, redis_server: Server, redis_url: str
 ) -> None:
-    with LossyLine(redis_server.port) as line:
+    with closing(LossyLine(redis_server.port)) as line:
         deaf = f"redis://{HOST}:{line.port}/0"
         host = start_host(APP, environment=environment(deaf))
         other = start_host(APP, environment=environment(redis_url, "green"))
