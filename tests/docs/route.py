@@ -96,8 +96,13 @@ def _a_release_runs(site: Site) -> None:
     assert site.serving() == "blue"
     site.edit("mina-ops.toml", "step_seconds = 1", "step_seconds = 60")
     site.begin("mina-ops release start v2")
-    status = "mina-ops release status"
-    eventually(lambda: "10 % on green" in site.type(status, None), 30, "no release runs")
+    eventually(lambda: _waits_for_visitors(site), 30, "no release waits at its first share")
+
+
+def _waits_for_visitors(site: Site) -> bool:
+    """The first share is given and was judged: nobody visits, so its triggers wait for samples."""
+    status = site.type("mina-ops release status", None)
+    return "10 % on green" in status and "waits for:" in status
 
 
 ROUTE: Mapping[str, Given] = {

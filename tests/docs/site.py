@@ -257,6 +257,7 @@ _CHANGES = (
     (r"\b\d+(\.\d+)? (ms|s)\b", r"N \2"),
     (r"\bprocess \d+", "process N"),
     (r"(?m)^.*, not yet: .*\n", ""),
+    (r"(?m)^waits for:\n(  .*\n)+", "waits for: TRIGGERS\n"),
     (r"\b\d+ live connections?", "N live connections"),
     (r"of \d+ sent away \d+ have", "of N sent away N have"),
     (r"\b(\w+) on [\w.-]+, process", "SOMEBODY, process"),
