@@ -123,6 +123,7 @@ def start_gunicorn(
     threads: int = 100,
     environment: Mapping[str, str] | None = None,
     port: int | None = None,
+    also_at: str = "",
     import_from: Path | None = None,
     options: Sequence[str] = (),
     name: str = "gunicorn",
@@ -135,6 +136,7 @@ def start_gunicorn(
         threads: for `worker_class="gthread"`; other classes do not use it.
         environment: variables on top of this process's own.
         port: default: a free one.
+        also_at: another address of loopback where it listens, at the same port.
         import_from: a folder on the module search path of the app.
         options: more arguments of gunicorn.
         ready_path: what is asked until any answer comes; a probe, so no metric counts it.
@@ -146,6 +148,7 @@ def start_gunicorn(
 
     def start_on(chosen: int) -> Server:
         argv: list[str | Path] = [programs.gunicorn(), app, "--bind", f"{HOST}:{chosen}"]
+        argv += ["--bind", f"{also_at}:{chosen}"] if also_at else []
         argv += ["--worker-class", worker_class, "--workers", str(workers)]
         argv += ["--threads", str(threads)] if worker_class == "gthread" else []
         argv += ["--pythonpath", str(import_from)] if import_from else []

@@ -36,8 +36,18 @@ from mina_ops.operator.config.settings import OperatorSettings
 APP = "mina_ops.demo.app:create_app()"
 INSTANCES = ("0", "1")
 VERSIONS = {"blue": "v2.4.5", "green": "v2.5.0"}
+AlsoAt = Callable[[str, str], str]
+"""Colour and instance -> another address of loopback where that instance listens too.
+
+By themselves all instances listen on 127.0.0.1 and differ by port alone. The engine of a cluster
+tells pods apart by address and takes those for one. Linux has all of 127.0.0.0/8 for this; other
+systems have 127.0.0.1 only.
+"""
 
 _PREPARE_SECONDS = 60.0
+# Longer than a proxy keeps a connection that nobody uses (Traefik: 90 s). gunicorn closes its own
+# after 2 s, and a POST that a proxy sends just then gets 502 there.
+_KEPT_SECONDS = "95"
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,7 @@ class Stage:
     instances: Mapping[str, list[Server]]
     nginx: Server
     worker: str
+    also_at: AlsoAt | None = None
 
     @property
     def servers(self) -> tuple[Server, ...]:
@@ -94,6 +105,7 @@ class Stage:
                 INSTANCES[number],
                 before.port,
                 self.worker,
+                self.also_at,
             )
 
         with ThreadPoolExecutor(len(servers)) as pool:
@@ -107,6 +119,7 @@ def standing(
     environment: Mapping[str, str] | None = None,
     *,
     worker: str = GREEN_WORKERS[0],
+    also_at: AlsoAt | None = None,
 ) -> Iterator[Stage]:
     """A whole stage, with all traffic on blue; everything is ended on the way out.
 
@@ -115,6 +128,7 @@ def standing(
         say: is told each step.
         environment: variables for the apps, such as the demo's fault knobs.
         worker: gunicorn's kind of worker, one of `GREEN_WORKERS`.
+        also_at: gives each instance an address of its own beside 127.0.0.1.
 
     Raises:
         ToolMissing: a program is not installed.
@@ -131,12 +145,18 @@ def standing(
         prepare_database(folder, shared, keys)
         colours = " and ".join(f"{colour} {release}" for colour, release in VERSIONS.items())
         say(f"two instances each of {colours}, under gunicorn and {worker}")
-        instances = _start_instances(running, folder, shared, worker)
+
+        def start_one(colour: str, instance: str) -> Server:
+            return start_app(
+                folder / colour, shared, colour, instance, worker=worker, also_at=also_at
+            )
+
+        instances = _start_instances(running, start_one)
         say("nginx")
         settings, nginx = start_traffic(folder, instances, VERSIONS)
         running.enter_context(nginx)
         write_secret(folder / TOKEN_FILE, keys.admin_token)
-        yield Stage(folder, settings, keys, redis, standin, instances, nginx, worker)
+        yield Stage(folder, settings, keys, redis, standin, instances, nginx, worker, also_at)
 
 
 def _require_programs(worker: str) -> None:
@@ -204,6 +224,7 @@ def start_app(
     instance: str = "0",
     port: int | None = None,
     worker: str = GREEN_WORKERS[0],
+    also_at: AlsoAt | None = None,
 ) -> Server:
     """One instance of a colour under gunicorn, that answers; on a free port by default."""
     own = {
@@ -218,7 +239,8 @@ def start_app(
         worker_class=websocket_worker(worker),
         environment={**environment, **own},
         port=port,
-        options=["--graceful-timeout", "5"],
+        also_at=also_at(colour, instance) if also_at else "",
+        options=["--graceful-timeout", "5", "--keep-alive", _KEPT_SECONDS],
         name=f"{colour}-{instance}",
     )
 
@@ -230,16 +252,13 @@ def write_secret(path: Path, text: str) -> None:
 
 
 def _start_instances(
-    running: ExitStack, folder: Path, environment: Mapping[str, str], worker: str
+    running: ExitStack, start_one: Callable[[str, str], Server]
 ) -> Mapping[str, list[Server]]:
     instances: dict[str, list[Server]] = {colour: [] for colour in VERSIONS}
     running.callback(_end, instances)
     names = [(colour, instance) for colour in VERSIONS for instance in INSTANCES]
     with ThreadPoolExecutor(len(names)) as pool:
-        futures = [
-            pool.submit(start_app, folder / colour, environment, colour, instance, worker=worker)
-            for colour, instance in names
-        ]
+        futures = [pool.submit(start_one, *name) for name in names]
         try:
             for future in futures:
                 future.result()

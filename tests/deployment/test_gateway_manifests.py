@@ -102,3 +102,9 @@ def test_every_probe_of_a_pod_is_answered(pods: Json) -> None:
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert client.get(container[probe]["httpGet"]["path"]).status_code in (200, 503)
     app.extensions["mina_ops"].heartbeat.stop()
+
+
+def test_pods_keep_idle_connections_for_longer_than_traefik_does() -> None:
+    for one in PODS:
+        args = one["spec"]["template"]["spec"]["containers"][0]["args"]
+        assert float(args[args.index("--keep-alive") + 1]) > 90

@@ -142,7 +142,7 @@ def cluster(
 
 
 def start_traefik(binary: Path, folder: Path, api: ApiServer, port: int) -> Server:
-    """A Traefik whose only provider is the cluster's Gateway."""
+    """A Traefik whose only provider is the cluster's Gateway; it logs requests in `access.json`."""
     argv = [
         *(binary, f"--entryPoints.web.address=127.0.0.1:{port}"),
         *(
@@ -154,6 +154,7 @@ def start_traefik(binary: Path, folder: Path, api: ApiServer, port: int) -> Serv
         "--providers.providersThrottleDuration=10ms",
         *("--global.checkNewVersion=false", "--global.sendAnonymousUsage=false"),
         "--log.level=ERROR",
+        *(f"--accesslog.filepath={folder}/access.json", "--accesslog.format=json"),
     ]
     return start("traefik", argv, folder, port=port)
 

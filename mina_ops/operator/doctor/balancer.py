@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from mina_ops.errors import MinaOpsError
 from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.config.settings import OperatorSettings
+from mina_ops.operator.doctor import kept
 from mina_ops.operator.doctor.findings import Finding, fault, ok, warning
 from mina_ops.operator.traffic import open_driver
 
@@ -36,6 +37,8 @@ def examine(settings: OperatorSettings) -> Iterator[Finding]:
         yield ok("balancer", f"{settings.driver}: {reading.split.describe()}{proven}")
     yield from _public(settings, shares)
     yield from _open_paths(settings)
+    if settings.driver in kept.KEEPING:
+        yield from kept.examine(settings)
     if urlsplit(settings.public_url).scheme == "https":
         yield from _certificate(settings.public_url)
 

@@ -16,6 +16,8 @@ from mina_ops.demo.stage import VERSIONS, Stage, standing
 from mina_ops.operator.system import programs
 from tests.operator.balancers import Balancer
 from tests.operator.fronts import in_front
+from tests.operator.on_stage import OnStage
+from tests.operator.stand_in import pod_of
 from tests.support.command import MINA_OPS
 from tests.support.wait import eventually
 
@@ -44,26 +46,8 @@ class Size:
 
 
 SMALL = Size(clients=12, requests_per_second=40, chunk_interval_ms=500, seconds=1)
-# As many as the demo's own crowd behind nginx. Behind Traefik one instance of each colour has all
-# of it: Traefik tells pods apart by address alone, and the stage's instances differ by port.
+# As many as the demo's own crowd behind nginx.
 WHOLE = Size(clients=220, requests_per_second=120, chunk_interval_ms=2000, seconds=10)
-
-
-@dataclass(frozen=True)
-class OnStage:
-    """The stage's apps, for a mina-ops.toml."""
-
-    stage: Stage
-
-    def toml(self) -> str:
-        """The token's and the colours' tables."""
-        tables = [f'[token]\nfile = "{self.stage.folder / "admin.token"}"\n']
-        for name, servers in self.stage.instances.items():
-            listed = ", ".join(f'"{i}" = "{one.url[7:]}"' for i, one in enumerate(servers))
-            tables.append(
-                f'[colours.{name}]\nurl = "{servers[0].url}"\ninstances = {{ {listed} }}\n'
-            )
-        return "\n".join(tables)
 
 
 # What always runs of it: whole releases through nginx and Envoy (test_shadow.py), the demo's crowd
@@ -77,7 +61,10 @@ def test_a_whole_release_fails_no_request_and_loses_no_chunk(
 ) -> None:
     mirrors = engine == "envoy"
     plan = f"\n{size.plan(shadow=mirrors)}"
-    with standing(tmp_path / "stage", lambda _: None) as stage, ExitStack() as running:
+    with (
+        standing(tmp_path / "stage", lambda _: None, also_at=pod_of) as stage,
+        ExitStack() as running,
+    ):
         front = running.enter_context(in_front(engine, tmp_path, OnStage(stage), plan))
         crowd = gathered(running, stage, front, size)
         argv = [str(MINA_OPS), "--config", str(front.toml), "release", "start", VERSIONS["green"]]
@@ -94,6 +81,9 @@ def test_a_whole_release_fails_no_request_and_loses_no_chunk(
         assert (chunks.lost, chunks.duplicated) == (0, 0)
         assert chunks.sent > size.clients
         assert front.driver.read().split.percent == {"blue": 0, "green": 100}
+    if engine == "gateway":
+        # No Socket.IO request either, which clients would try again.
+        assert '"DownstreamStatus":502' not in (tmp_path / "access.json").read_text()
 
 
 def gathered(running: ExitStack, stage: Stage, front: Balancer, size: Size) -> Crowd:

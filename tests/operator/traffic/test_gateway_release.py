@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mina_ops.demo.play import Play, Script
 from mina_ops.demo.show import open_show
-from mina_ops.demo.stage import Stage, standing
+from mina_ops.demo.stage import standing
 from tests.operator.balancers import gateway_in_front
+from tests.operator.on_stage import OnStage
+from tests.operator.stand_in import pod_of
 from tests.support.needs import need
 from tests.support.traefik import traefik
 
 SHORT = Script(clients=12, requests_per_second=40, seconds_scale=0.1, second_act=False)
 WHOLE = Script(second_act=False)
-
-
-@dataclass
-class OnStage:
-    """The demo's instances, for a mina-ops.toml of our own."""
-
-    stage: Stage
-
-    def toml(self) -> str:
-        """The tables of token and colours, as the stage has them."""
-        text = self.stage.settings.file.read_text()
-        token = f'[token]\nfile = "{self.stage.folder / "admin.token"}"\n'
-        return token + text[text.index("[colours.") : text.index("[traffic]")]
 
 
 # What always runs of it: sessions, websockets and requests live through switches, in the contract.
@@ -45,7 +34,7 @@ def test_a_crowd_loses_nothing_over_canary_drain_rollback_and_forward_again(
     (tmp_path / "gateway").mkdir()
     with (
         open_show(said, live=False) as show,
-        standing(tmp_path, show.step) as stage,
+        standing(tmp_path, show.step, also_at=pod_of) as stage,
         gateway_in_front(tmp_path / "gateway", OnStage(stage), binary, stand_ins=False) as gateway,
     ):
         through = replace(stage, settings=gateway.settings(), nginx=gateway.server)
