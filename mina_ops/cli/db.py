@@ -19,7 +19,7 @@ from mina_ops.operator.system.signals import unwinding
 if TYPE_CHECKING:
     from mina_ops.operator.database.connection.connect import Database
     from mina_ops.operator.database.connection.options import DatabaseOptions
-    from mina_ops.operator.database.integrity.rules_of_data import Expectations
+    from mina_ops.operator.database.integrity.expectations import Expectations
 
 
 @click.group(name="db")
@@ -123,15 +123,15 @@ def _expectations(
 ) -> Expectations:
     from mina_ops.errors import ConfigurationError
     from mina_ops.operator.database.backup import manifest
-    from mina_ops.operator.database.integrity import rules_of_data
+    from mina_ops.operator.database.integrity import expectations
 
     known = manifest.read(manifest_of) if manifest_of else None
     if manifest_of and known is None:
         raise ConfigurationError(f"{manifest_of} has no manifest beside it.")
-    return rules_of_data.Expectations(
+    return expectations.Expectations(
         tables=known.tables if known else None,
         exact=exact,
-        references=rules_of_data.references(chosen.references),
+        references=expectations.references(chosen.references),
         ignore=chosen.ignore,
         migrations=migrations or chosen.migrations,
         version_table=chosen.version_table,

@@ -23,6 +23,7 @@ from mina_ops.operator.database.backup import manifest, restore
 from mina_ops.operator.database.connection import connect
 from mina_ops.operator.database.connection.options import DatabaseOptions
 from mina_ops.operator.database.integrity import integrity
+from mina_ops.operator.database.integrity.expectations import Expectations
 from mina_ops.operator.incident import record, response
 from mina_ops.operator.incident.status_page.model import Entry
 from mina_ops.operator.incident.status_page.publishing import moment, page_of
@@ -119,7 +120,7 @@ class Recovery:
     def _verify(self) -> str:
         target = connect.from_variable(self.database.restore_env)
         known = manifest.read(self.backup)
-        expected = integrity.expect_rows(known.tables, exact=True) if known else None
+        expected = Expectations(tables=known.tables, exact=True) if known else None
         report = integrity.check(target, expected)
         if not report.clean:
             raise OperatorError(f"{target.name} is not whole:\n{report.as_text()}")

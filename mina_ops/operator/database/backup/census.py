@@ -78,17 +78,17 @@ def count(connection: Connection, table: str, *, fingerprint: bool = True) -> Co
     return Count(found.n, found.hash)
 
 
-def differences(expected: Mapping[str, Count], found: Mapping[str, Count]) -> list[str]:
-    """One sentence for each table that is missing, new, or holds other rows."""
-    said = [f"{name} is missing" for name in expected.keys() - found.keys()]
-    said += [f"{name} is new" for name in found.keys() - expected.keys()]
+def differences(expected: Mapping[str, Count], found: Mapping[str, Count]) -> dict[str, str]:
+    """Table -> a sentence, for each table that is missing, new, or holds other rows."""
+    said = {name: f"{name} is missing" for name in expected.keys() - found.keys()}
+    said |= {name: f"{name} is new" for name in found.keys() - expected.keys()}
     for name in expected.keys() & found.keys():
         before, after = expected[name], found[name]
         if before.rows != after.rows:
-            said.append(f"{name} has {after.rows} rows instead of {before.rows}")
+            said[name] = f"{name} has {after.rows} rows instead of {before.rows}"
         elif None not in (before.fingerprint, after.fingerprint) and before != after:
-            said.append(f"{name} has {after.rows} rows, and some of them differ")
-    return sorted(said)
+            said[name] = f"{name} has {after.rows} rows, and some of them differ"
+    return dict(sorted(said.items()))
 
 
 def _sqlite_count(connection: Connection, table: str, *, fingerprint: bool) -> Count:

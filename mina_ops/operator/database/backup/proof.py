@@ -96,7 +96,7 @@ def prove(
         AccessDenied: the role may not create what the proof needs.
     """
     with restored(database, backup, known) as (copy, remarks), copy.connect() as connection:
-        differing = census.differences(tables, census.take(connection))
+        differing = [*census.differences(tables, census.take(connection)).values()]
     if differing:
         raise BackupFailed(
             f"The backup of {database.name} restores to other rows: {'; '.join(differing[:3])}. "

@@ -221,4 +221,4 @@ def _compared(target: Database, known: Manifest | None) -> Restored:
         alike = found.encoding == known.traits.encoding or not known.traits.encoding
         # The same text in another encoding is other bytes.
         counted = census.take(connection, fingerprints=alike)
-    return Restored(census.differences(known.tables, counted), remarks)
+    return Restored([*census.differences(known.tables, counted).values()], remarks)

@@ -1,1 +1,1 @@
-"""Is the data whole?"""
+"""Checks of a database's data: lost rows, broken rules, damaged pages and indexes."""

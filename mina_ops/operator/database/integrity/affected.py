@@ -1,4 +1,4 @@
-"""The rows of a table that a condition selects: how many, and the keys of a few."""
+"""Count the rows of a table that a condition selects, and show a few of them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ _SAMPLE = 5
 def affected(
     connection: Connection, check: str, source: str, where: str, what: str, shown: str = ""
 ) -> list[Finding]:
-    """One finding about the rows that `where` selects, or none.
+    """One finding about the rows that `where` selects; [] if there are none.
 
     Args:
-        source: the table as SQL names it, with ONLY before it where its heirs do not count.
+        check: the name of the check that asks.
+        source: the table as SQL names it; with ONLY before it, rows of tables that inherit from
+            it do not count.
         where: a condition on the row `t`, each function and operator in it with its schema.
+        what: what is wrong with these rows, as the end of a sentence.
         shown: columns to show of a few rows. Whole rows would put people's data into a terminal.
     """
     chosen = f"FROM {source} AS t WHERE {where}"

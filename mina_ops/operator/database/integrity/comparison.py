@@ -1,8 +1,8 @@
-"""The data beside what it should be: a backup's manifest, and the revisions of the migrations."""
+"""Checks that compare the data with a backup's manifest, and with the folder of migrations."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from sqlalchemy import Connection
 
@@ -10,27 +10,28 @@ from mina_ops.operator.database.backup import census
 from mina_ops.operator.database.backup.census import Count
 from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.integrity.affected import RESTORE
+from mina_ops.operator.database.integrity.expectations import Expectations, Found, Skipped
 from mina_ops.operator.database.integrity.findings import Finding
-from mina_ops.operator.database.integrity.rules_of_data import Expectations, Skipped
 from mina_ops.operator.database.migrations import revisions
-
-Found = Sequence[Finding]
 
 
 def row_counts(connection: Connection, database: Database, expected: Expectations) -> Found:
-    """Tables that lack rows, or are missing, against a backup's manifest."""
+    """Tables that are missing, or have fewer rows than a backup's manifest says.
+
+    By default half of a table's rows may be gone; with `expected.exact`, none.
+    """
     if expected.tables is None:
         raise Skipped("no manifest to compare with (--manifest)")
     counted = census.take(connection, fingerprints=expected.exact)
     if expected.exact:
-        said = [(text, text.split(" ")[0]) for text in census.differences(expected.tables, counted)]
+        found = census.differences(expected.tables, counted)
     else:
-        said = [(text, name) for name, text in _lacking(expected, expected.tables, counted)]
-    return [Finding("row_counts", name, text, RESTORE) for text, name in said]
+        found = _lacking(expected.tables, counted, expected.shrunk)
+    return [Finding("row_counts", name, text, RESTORE) for name, text in found.items()]
 
 
 def revision(connection: Connection, database: Database, expected: Expectations) -> Found:
-    """A revision that is missing, doubled or unknown to the migrations."""
+    """Whether the database names one revision, and one that the migrations have."""
     if expected.migrations is None or not (expected.migrations / "versions").is_dir():
         raise Skipped("no folder of migrations to compare with (--migrations)")
     tree = revisions.Tree(expected.migrations)
@@ -49,13 +50,13 @@ def revision(connection: Connection, database: Database, expected: Expectations)
 
 
 def _lacking(
-    expected: Expectations, tables: Mapping[str, Count], counted: Mapping[str, Count]
-) -> list[tuple[str, str]]:
-    said = []
-    for name, before in tables.items():
-        after = counted.get(name)
-        if after is None:
-            said.append((name, f"{name} is missing"))
-        elif after.rows < before.rows * (1 - expected.shrunk):
-            said.append((name, f"{name} has {after.rows} rows, {before.rows} at the backup"))
-    return said
+    before: Mapping[str, Count], now: Mapping[str, Count], shrunk: float
+) -> dict[str, str]:
+    """Table -> a sentence, for each that is missing or lost more than that share of its rows."""
+    found = {}
+    for name, count in before.items():
+        if name not in now:
+            found[name] = f"{name} is missing"
+        elif now[name].rows < count.rows * (1 - shrunk):
+            found[name] = f"{name} has {now[name].rows} rows, {count.rows} at the backup"
+    return found

@@ -14,10 +14,9 @@ from mina_ops.operator.database.connection.queries import quoted, run
 from mina_ops.operator.database.connection.sealed import sealed_expression
 from mina_ops.operator.database.connection.trust import Code
 from mina_ops.operator.database.integrity.affected import affected
+from mina_ops.operator.database.integrity.expectations import Expectations, Found, Skipped
 from mina_ops.operator.database.integrity.findings import Finding
-from mina_ops.operator.database.integrity.rules_of_data import Expectations, Skipped
 
-Found = Sequence[Finding]
 _NOT_FOUND = {"UndefinedFunction", "UndefinedTable", "UndefinedObject"}
 
 
@@ -36,7 +35,11 @@ def not_valid(connection: Connection, database: Database, expected: Expectations
 
 
 def check_constraints(connection: Connection, database: Database, expected: Expectations) -> Found:
-    """Rows that break a CHECK. One that would run a lesser role's code is left out and named."""
+    """Rows that break a CHECK constraint.
+
+    One that calls code of a role with fewer rights is not asked, since that code would then run
+    with ours; the check ends as skipped and names it.
+    """
     found: list[Finding] = []
     left_out = []
     unsafe = trust.unsafe_expressions(connection)
@@ -57,10 +60,12 @@ def check_constraints(connection: Connection, database: Database, expected: Expe
 
 
 def _breaking(connection: Connection, key: Any, foreign: Sequence[Code]) -> list[Finding]:
-    """Rows that break a CHECK.
+    """A finding about the rows that break one CHECK.
 
-    Its function may find others only by the app's search path. Where everybody's functions are
-    trusted, it is asked once more with the database's own schemas in the path.
+    A function that the CHECK calls may name another one without its schema, and find it only by
+    the search path that the app sets; ours is empty. So if something was not found, and no
+    function here belongs to a role that is not trusted, it is asked once more with the database's
+    own schemas in the search path.
     """
     own = ", ".join(map(quoted, trust.schemas(connection)))
     paths = [None] if foreign or not own else [None, own]
@@ -124,7 +129,7 @@ def sequences(connection: Connection, database: Database, expected: Expectations
 
 
 def disabled_triggers(connection: Connection, database: Database, expected: Expectations) -> Found:
-    """Triggers that are switched off; those of foreign keys guard nothing then."""
+    """Triggers that are switched off; foreign keys are enforced by triggers, too."""
     return [
         Finding(
             "disabled_triggers",

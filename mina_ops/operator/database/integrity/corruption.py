@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from sqlalchemy import Connection
@@ -15,8 +16,8 @@ from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.connection.queries import rows
 from mina_ops.operator.database.connection.sealed import sealed
 from mina_ops.operator.database.integrity import integrity
+from mina_ops.operator.database.integrity.expectations import Expectations
 from mina_ops.operator.database.integrity.findings import Finding, Report
-from mina_ops.operator.database.integrity.rules_of_data import Expectations
 
 _TIME_COLUMNS = sealed("""
 SELECT quote_ident(a.attname) AS name FROM pg_attribute AS a
@@ -36,7 +37,14 @@ ORDER BY 1
 
 @dataclass(frozen=True)
 class Extent:
-    """One damaged table: its faults, when the affected rows were made, who refers to it."""
+    """One damaged table.
+
+    Attributes:
+        table: quoted and with its schema, as SQL names it.
+        rows: how many rows are known to be affected.
+        first, last: when the first and the last of them were made; None where it is not known.
+        dependants: tables with a foreign key to it.
+    """
 
     table: str
     faults: tuple[str, ...]
@@ -48,7 +56,13 @@ class Extent:
 
 @dataclass(frozen=True)
 class Analysis:
-    """The extent of a corruption, the backup to go back to, and what to type next."""
+    """The extent of a corruption, the backup to go back to, and what to type next.
+
+    Attributes:
+        backup: the newest backup of this database that was proven by a restore; None: none.
+        backup_at: when it was made, ISO 8601.
+        steps: what to type, in this order.
+    """
 
     report: Report
     extents: tuple[Extent, ...]
@@ -82,7 +96,10 @@ class Analysis:
 
 
 def analyse(database: Database, expected: Expectations, backups: Path) -> Analysis:
-    """The extent of what the integrity checks find, with the playbook's steps filled in.
+    """Run the integrity checks, and say how far what they find goes. Only reads.
+
+    Args:
+        backups: the folder of backups.
 
     Raises:
         DatabaseUnreachable: no connection.
@@ -125,6 +142,7 @@ def _extent(connection: Connection, table: str, findings: Sequence[Finding]) -> 
 def _span(
     connection: Connection, table: str, conditions: Sequence[str]
 ) -> tuple[str | None, str | None]:
+    """When the first and the last affected row was made, by the table's first column of times."""
     columns = rows(connection, _TIME_COLUMNS, table=table)
     if not columns or not conditions:
         return None, None
@@ -148,10 +166,11 @@ def _span(
 def _steps(report: Report, damaged: Sequence[str], backup: str | None) -> tuple[str, ...]:
     if report.clean:
         return ("Nothing is damaged as far as these checks see.",)
-    file = backup or "BACKUP (there is no proven one in the folder of backups)"
-    steps = [f"mina-ops db offline {table}" for table in damaged]
+    file = quote(backup) if backup else "BACKUP (there is no proven one in the folder of backups)"
+    tables = [quote(table) for table in damaged]
+    steps = [f"mina-ops db offline {table}" for table in tables]
     steps.append("mina-ops db backup --no-prove   # keep the damaged state for the post-mortem")
-    steps += [f"mina-ops db restore {file} --table {table}" for table in damaged]
+    steps += [f"mina-ops db restore {file} --table {table}" for table in tables]
     steps.append("scripts/verify_data_integrity.sh")
-    steps += [f"mina-ops db online {table}" for table in damaged]
+    steps += [f"mina-ops db online {table}" for table in tables]
     return tuple(steps)

@@ -13,7 +13,8 @@ class Finding:
     Attributes:
         check: the check that found it.
         table: the table, quoted and with its schema; "" if it concerns the whole database.
-        detail: a sentence.
+        detail: what is wrong, a sentence.
+        advice: what to do about it.
         rows: how many rows are affected, where that can be counted.
         sample: up to five of them, by key.
         where: SQL that selects the affected rows of the table as `t`, for a closer look.
@@ -29,8 +30,14 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How one check ended: `ok`, `fault`, `skipped` or `error`; `reason` for the last two."""
+class CheckResult:
+    """How one check ended.
+
+    Attributes:
+        state: `ok`, `fault` (it found something), `skipped` (it does not apply) or `error` (it
+            could not be made).
+        reason: why it was skipped, as a whole or in part, or could not be made.
+    """
 
     check: str
     state: str
@@ -43,20 +50,20 @@ class Report:
     """All checks of one run."""
 
     database: str
-    outcomes: tuple[Outcome, ...]
+    results: tuple[CheckResult, ...]
     findings: tuple[Finding, ...]
 
     @property
     def clean(self) -> bool:
         """Whether every check ran or was skipped, and none found a fault."""
-        return not self.findings and all(item.state != "error" for item in self.outcomes)
+        return not self.findings and all(item.state != "error" for item in self.results)
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON's types."""
         return {
             "database": self.database,
             "clean": self.clean,
-            "checks": [asdict(item) for item in self.outcomes],
+            "checks": [asdict(item) for item in self.results],
             "findings": [
                 {key: value for key, value in asdict(item).items() if key != "where"}
                 for item in self.findings
@@ -67,7 +74,7 @@ class Report:
         """The report as lines for a terminal."""
         marks = {"ok": "ok     ", "fault": "FAULT  ", "skipped": "skipped", "error": "ERROR  "}
         lines = [f"Database {self.database}"]
-        for item in self.outcomes:
+        for item in self.results:
             why = f": {item.reason}" if item.reason else ""
             lines.append(f"  {marks[item.state]} {item.check}{why}")
         for found in self.findings:

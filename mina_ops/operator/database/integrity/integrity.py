@@ -1,7 +1,7 @@
-"""Is the data whole? Every check on its own, so that one that fails hides no other's findings.
+"""Runs the integrity checks of a database, each by itself, so that one that fails hides no other.
 
-The checks read in one snapshot, write nothing, and do not trust indexes: a damaged one would
-hide the rows that it lost.
+The checks read in one transaction, so they see the data of one moment, and write nothing. They
+use no index: a damaged one would hide the very rows that it lost.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from mina_ops.errors import OperatorError
-from mina_ops.operator.database.backup.census import Count
 from mina_ops.operator.database.connection import failures
 from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.connection.queries import run
-from mina_ops.operator.database.integrity import postgresql as integrity_postgresql
-from mina_ops.operator.database.integrity import sqlite as integrity_sqlite
-from mina_ops.operator.database.integrity.findings import Finding, Outcome, Report
-from mina_ops.operator.database.integrity.rules_of_data import Expectations, Skipped
+from mina_ops.operator.database.integrity import postgresql, sqlite
+from mina_ops.operator.database.integrity.expectations import Check, Expectations, Skipped
+from mina_ops.operator.database.integrity.findings import CheckResult, Finding, Report
 
 STATEMENT_SECONDS = 600
 
@@ -31,7 +29,7 @@ class _Run:
     """Collects what the checks of one run say."""
 
     connection: Connection
-    outcomes: list[Outcome] = field(default_factory=list)
+    results: list[CheckResult] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
     def check(self, name: str, ask: Callable[[], Sequence[Finding]]) -> None:
@@ -46,10 +44,11 @@ class _Run:
             found, reason = exc.found, str(exc)
             state = "fault" if found else "skipped"
         except (DBAPIError, OperatorError) as exc:
-            state, reason = "error", _said(exc)
+            state, reason = "error", _reason(exc)
         savepoint.rollback()
         self.findings.extend(found)
-        self.outcomes.append(Outcome(name, state, round(time.monotonic() - started, 3), reason))
+        seconds = round(time.monotonic() - started, 3)
+        self.results.append(CheckResult(name, state, seconds, reason))
 
 
 def check(
@@ -60,6 +59,8 @@ def check(
     statement_seconds: int = STATEMENT_SECONDS,
 ) -> Report:
     """The report of every check of this kind of database, or of those named by `only`.
+
+    Blocks for as long as the tables take to be read. Nothing is written.
 
     Args:
         expected: what to compare with, such as a backup's manifest.
@@ -85,24 +86,16 @@ def check(
         for name, ask in checks.items():
             if not only or name in only:
                 run.check(name, lambda ask=ask: ask(connection, database, expected))  # type: ignore[misc]
-        return Report(database.name, tuple(run.outcomes), tuple(run.findings))
+        return Report(database.name, tuple(run.results), tuple(run.findings))
 
 
-def checks_for(
-    database: Database,
-) -> Mapping[str, Callable[[Connection, Database, Expectations], Sequence[Finding]]]:
+def checks_for(database: Database) -> Mapping[str, Check]:
     """The checks for this kind of database, by name, in the order in which they run."""
-    if database.kind == "sqlite":
-        return integrity_sqlite.CHECKS
-    return integrity_postgresql.CHECKS
-
-
-def expect_rows(tables: Mapping[str, Count], *, exact: bool) -> Expectations:
-    """Expectations from a manifest; `exact` for a restored copy, which nobody writes to."""
-    return Expectations(tables=tables, exact=exact)
+    return sqlite.CHECKS if database.kind == "sqlite" else postgresql.CHECKS
 
 
 def _see_everything(connection: Connection, seconds: int) -> None:
+    """Make the transaction read tables themselves and all of their rows, with a time limit."""
     for method in ("indexscan", "indexonlyscan", "bitmapscan"):
         run(connection, f"SET LOCAL enable_{method} = off")
     # Row security would show a part of the rows for the whole; an error is better.
@@ -110,7 +103,7 @@ def _see_everything(connection: Connection, seconds: int) -> None:
     run(connection, f"SET LOCAL statement_timeout = {seconds * 1000}")
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, DBAPIError):
         texts = {
             "InsufficientPrivilege": "the role may not read everything that the check needs",

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
-from sqlalchemy import Connection
-
-from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.integrity import comparison, constraints, references, storage
-from mina_ops.operator.database.integrity.findings import Finding
-from mina_ops.operator.database.integrity.rules_of_data import Expectations
-
-Check = Callable[[Connection, Database, Expectations], Sequence[Finding]]
+from mina_ops.operator.database.integrity.expectations import Check
 
 CHECKS: Mapping[str, Check] = {
     check.__name__: check

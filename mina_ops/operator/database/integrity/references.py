@@ -1,4 +1,4 @@
-"""Rows that point at no row: by a foreign key, or by a column that only looks like one."""
+"""Checks for rows that refer to a row that is not there, by a foreign key or without one."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from mina_ops.operator.database.connection import catalogue, names
 from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.connection.queries import quoted
 from mina_ops.operator.database.integrity.affected import affected
+from mina_ops.operator.database.integrity.expectations import Expectations, Found
 from mina_ops.operator.database.integrity.findings import Finding
-from mina_ops.operator.database.integrity.rules_of_data import Expectations
 
-Found = Sequence[Finding]
 # Child table and column, parent table and column, as SQL names them.
 Reference = tuple[str, str, str, str]
 _EQUALS = "OPERATOR(pg_catalog.=)"
@@ -24,7 +23,7 @@ _KEY_TYPES = {"smallint", "integer", "bigint", "uuid", "text", "character varyin
 
 
 def foreign_keys(connection: Connection, database: Database, expected: Expectations) -> Found:
-    """Rows whose foreign key leads nowhere, though the constraint says that it cannot."""
+    """Rows whose foreign key refers to no row, though the constraint forbids it."""
     found: list[Finding] = []
     for key in catalogue.constraints(connection):
         if key.kind == "f":
@@ -34,7 +33,11 @@ def foreign_keys(connection: Connection, database: Database, expected: Expectati
 
 
 def orphans(connection: Connection, database: Database, expected: Expectations) -> Found:
-    """Rows that point at a missing row by a column that has no foreign key."""
+    """Rows that refer to a missing row by a column without a foreign key.
+
+    Such columns are those that `database.references` names, and those that look like a reference:
+    `session_id` beside a table `sessions` with a key `id` of the same type.
+    """
     found: list[Finding] = []
     told = [_named(connection, database, line) for line in expected.references]
     for child, column, parent, target in [*told, *_lookalikes(connection, expected)]:
@@ -69,6 +72,7 @@ def _named(connection: Connection, database: Database, line: Sequence[str]) -> R
 
 
 def _lookalikes(connection: Connection, expected: Expectations) -> Iterator[Reference]:
+    """Columns without a foreign key that are named after a table, and are not to be ignored."""
     columns = catalogue.columns(connection)
     keys = {(c.schema, c.bare): c for c in columns if c.is_key and c.column == "id"}
     guarded = {
@@ -87,7 +91,7 @@ def _lookalikes(connection: Connection, expected: Expectations) -> Iterator[Refe
 
 
 def _parent(column: Any, keys: dict[tuple[str, str], Any]) -> Any:
-    """The column `id` of a table that `session_id` is named after."""
+    """The column `id` of the table that a column such as `session_id` is named after, or None."""
     stem = column.column.removesuffix("_id")
     plain = re.fullmatch(r"[a-z_][a-z0-9_]*", column.column)
     if stem == column.column or not plain or column.type not in _KEY_TYPES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
@@ -10,15 +10,13 @@ from sqlalchemy.exc import DatabaseError
 from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.connection.queries import rows
 from mina_ops.operator.database.integrity import comparison
+from mina_ops.operator.database.integrity.expectations import Check, Expectations, Found
 from mina_ops.operator.database.integrity.findings import Finding
-from mina_ops.operator.database.integrity.rules_of_data import Expectations
 
 _RESTORE = "Restore a backup: mina-ops db restore FILE."
 
 
-def structure(
-    connection: Connection, database: Database, expected: Expectations
-) -> Sequence[Finding]:
+def structure(connection: Connection, database: Database, expected: Expectations) -> Found:
     """Damaged pages, indexes that miss rows, NULL where it is forbidden: SQLite's own check."""
     try:
         said = [row[0] for row in rows(connection, "PRAGMA integrity_check(100)")]
@@ -29,10 +27,8 @@ def structure(
     return [Finding("structure", "", line, _RESTORE) for line in said]
 
 
-def foreign_keys(
-    connection: Connection, database: Database, expected: Expectations
-) -> Sequence[Finding]:
-    """Rows whose foreign key leads nowhere; SQLite enforces none unless it is told to."""
+def foreign_keys(connection: Connection, database: Database, expected: Expectations) -> Found:
+    """Rows whose foreign key refers to no row; SQLite enforces none unless it is told to."""
     lost: dict[tuple[str, str], list[str]] = {}
     for row in rows(connection, "PRAGMA foreign_key_check"):
         lost.setdefault((row[0], row[2]), []).append(str(row[1]))
@@ -49,7 +45,7 @@ def foreign_keys(
     ]
 
 
-CHECKS: Mapping[str, Callable[[Connection, Database, Expectations], Sequence[Finding]]] = {
+CHECKS: Mapping[str, Check] = {
     "structure": structure,
     "foreign_keys": foreign_keys,
     "row_counts": comparison.row_counts,

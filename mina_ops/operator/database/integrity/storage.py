@@ -16,15 +16,14 @@ from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.connection.queries import rows
 from mina_ops.operator.database.connection.sealed import sealed_expression
 from mina_ops.operator.database.integrity.affected import RESTORE
+from mina_ops.operator.database.integrity.expectations import Expectations, Found, Skipped
 from mina_ops.operator.database.integrity.findings import Finding
-from mina_ops.operator.database.integrity.rules_of_data import Expectations, Skipped
 
 AMCHECK_SECONDS = 3600.0
 # Each of pg_amcheck's reports begins so; what it found follows, on one or more lines.
 _OBJECT = re.compile(r'(?:btree index|heap table) "[^"]*?\.([^"]+)"')
 _AMCHECK = ("--no-password", "--heapallindexed", "--no-strict-names")
 _SAMPLE = 5
-Found = Sequence[Finding]
 
 
 def readable(connection: Connection, database: Database, expected: Expectations) -> Found:
@@ -49,7 +48,7 @@ def readable(connection: Connection, database: Database, expected: Expectations)
 
 
 def unique_keys(connection: Connection, database: Database, expected: Expectations) -> Found:
-    """Rows that are alike in a unique index, which then is damaged."""
+    """Rows with the same key in a unique index, which lets that happen only when it is damaged."""
     found: list[Finding] = []
     left_out = []
     unsafe = trust.unsafe_expressions(connection)
@@ -102,7 +101,7 @@ def _among(doubled: str, keys: Sequence[str]) -> str:
 
 
 def invalid_indexes(connection: Connection, database: Database, expected: Expectations) -> Found:
-    """Indexes that a failed CREATE INDEX CONCURRENTLY left behind."""
+    """Indexes that PostgreSQL does not use, as a failed CREATE INDEX CONCURRENTLY leaves behind."""
     return [
         Finding(
             "invalid_indexes",

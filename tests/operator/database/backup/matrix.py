@@ -18,6 +18,7 @@ from mina_ops.operator.database.backup.restore_table import restore_table
 from mina_ops.operator.database.connection.connect import Database, parse
 from mina_ops.operator.database.connection.errors import RestoreFailed
 from mina_ops.operator.database.integrity import integrity
+from mina_ops.operator.database.integrity.expectations import Expectations
 from tests.operator.database.backup.test_elsewhere import CONTENT, KINDS
 from tests.operator.database.conftest import ask, run
 from tests.support.postgres import Postgres, running_postgres
@@ -181,11 +182,11 @@ def _bytes(database: Database, sql: str) -> list[object]:
 
 
 def _integrity(database: Database, made: Manifest) -> str:
-    report = integrity.check(database, integrity.expect_rows(made.tables, exact=True))
+    report = integrity.check(database, Expectations(tables=made.tables, exact=True))
     assert report.clean, report.as_text()
     # Nobody named the migrations, and no server of the tests keeps checksums.
     apart = {"revision", "checksums"}
-    skipped = [item for item in report.outcomes if item.state == "skipped" and item.reason]
+    skipped = [item for item in report.results if item.state == "skipped" and item.reason]
     return _but([item.check for item in skipped if item.check not in apart])
 
 

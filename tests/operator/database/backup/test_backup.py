@@ -28,6 +28,7 @@ from mina_ops.operator.database.connection.errors import (
     RestoreFailed,
 )
 from mina_ops.operator.database.integrity import integrity
+from mina_ops.operator.database.integrity.expectations import Expectations
 from tests.operator.database.conftest import ask, run
 from tests.support.postgres import Postgres
 from tests.support.wait import eventually
@@ -68,7 +69,7 @@ def test_backup_corrupt_restore_verify_gives_byte_equal_dumps(
 
     assert came.differences == []
     assert dump(mina) == before
-    expected = integrity.expect_rows(made.tables, exact=True)
+    expected = Expectations(tables=made.tables, exact=True)
     assert integrity.check(mina, expected).clean
     assert list(tmp_path.glob("pre_restore_backup_*.sql"))
 
@@ -328,7 +329,7 @@ def test_census_tells_changed_rows_of_equal_number(mina: Database) -> None:
         before = census.take(connection)
     run(mina, "UPDATE users SET email = 'other' WHERE id = 3")
     with mina.connect() as connection:
-        assert census.differences(before, census.take(connection)) == [
+        assert list(census.differences(before, census.take(connection)).values()) == [
             "public.users has 50 rows, and some of them differ"
         ]
 

@@ -16,6 +16,7 @@ from mina_ops.operator.database.backup.readiness import Choices
 from mina_ops.operator.database.connection.connect import Database, parse
 from mina_ops.operator.database.connection.errors import BackupFailed, RestoreFailed
 from mina_ops.operator.database.integrity import integrity
+from mina_ops.operator.database.integrity.expectations import Expectations
 from tests.operator.database.conftest import ask, run
 from tests.support.postgres import Postgres
 
@@ -72,7 +73,7 @@ def test_database_of_any_encoding_and_locale_is_proven_and_comes_back(
     run(parse(postgres.url()), f"DROP DATABASE {target.database}")
     came = restore.restore(file, target)
     assert (came.differences, came.remarks) == ([], []), "it was made with the same traits"
-    expected = integrity.expect_rows(made.tables, exact=True)
+    expected = Expectations(tables=made.tables, exact=True)
     report = integrity.check(target, expected)
     assert report.clean, report.as_text()
     assert ask(target, "SELECT count(*) FROM pg_largeobject_metadata") == [(1,)]
@@ -134,7 +135,7 @@ def test_bare_new_server_is_told_which_roles_to_make_before_anything_is_touched(
         assert ask(target, "SELECT tableowner FROM pg_tables WHERE tablename = 'users'") == [
             ("app_owner",)
         ]
-        assert integrity.check(target, integrity.expect_rows(made.tables, exact=True)).clean
+        assert integrity.check(target, Expectations(tables=made.tables, exact=True)).clean
         without = parse(own_postgres.new_database())
         choices = Choices(owners=False)
         assert restore.restore(file, without, choices=choices).differences == []

@@ -17,7 +17,7 @@ from mina_ops.operator.database.connection import access
 from mina_ops.operator.database.connection.connect import Database, parse
 from mina_ops.operator.database.connection.errors import Refused
 from mina_ops.operator.database.integrity import corruption, integrity
-from mina_ops.operator.database.integrity.rules_of_data import Expectations
+from mina_ops.operator.database.integrity.expectations import Expectations
 from mina_ops.operator.database.migrations import checking, failure
 from tests.operator.database.conftest import SCHEMA, ask, run
 from tests.operator.database.migrations.test_lint import write
@@ -120,8 +120,8 @@ def test_reading_commands_run_nothing_of_a_lesser_role(
 ) -> None:
     operator, _ = low
     report = integrity.check(operator)
-    assert [item for item in report.outcomes if item.state == "error"] == []
-    told = {item.check: item.reason for item in report.outcomes if item.state == "skipped"}
+    assert [item for item in report.results if item.state == "error"] == []
+    told = {item.check: item.reason for item in report.results if item.state == "skipped"}
     assert "runs code of low" in told["check_constraints"]
     assert "runs code of low" in told["unique_keys"]
     corruption.analyse(operator, Expectations(), tmp_path)

@@ -11,8 +11,8 @@ from mina_ops.errors import OperatorError
 from mina_ops.operator.database.backup import census
 from mina_ops.operator.database.connection.connect import Database, parse
 from mina_ops.operator.database.integrity import integrity
+from mina_ops.operator.database.integrity.expectations import Expectations, references
 from mina_ops.operator.database.integrity.findings import Report
-from mina_ops.operator.database.integrity.rules_of_data import Expectations, references
 from tests.operator.database.conftest import run
 
 # The checks of constraints are switched off the way a careless repair does it.
@@ -143,7 +143,7 @@ def test_clean_database_has_no_fault(mina: Database, expected: Expectations) -> 
 
     assert report.findings == ()
     assert report.clean
-    states = {item.check: item.state for item in report.outcomes}
+    states = {item.check: item.state for item in report.results}
     assert states.pop("checksums") == "skipped"
     assert set(states.values()) == {"ok"}
 
@@ -160,7 +160,7 @@ def test_planted_fault_is_found(mina: Database, expected: Expectations, fault: s
     found = {(item.check, item.table, item.rows) for item in report.findings}
     assert (check, table, number) in found
     assert not report.clean
-    assert all(item.state != "error" for item in report.outcomes), report.outcomes
+    assert all(item.state != "error" for item in report.results), report.results
     assert {name for name, _, _ in found} == {check}, "nothing else may be accused"
 
 
@@ -247,8 +247,21 @@ def test_sqlite__damaged_page(tmp_path: Path) -> None:
 def test_sqlite__lost_table(tmp_path: Path) -> None:
     database, file = _sqlite(tmp_path)
     with database.connect() as connection:
-        before = integrity.expect_rows(census.take(connection), exact=False)
+        before = Expectations(tables=census.take(connection), exact=False)
     connection = sqlite3.connect(file)
     connection.execute("DROP TABLE sessions")
     connection.close()
     assert _check_sqlite(database, before).findings[0].detail == '"sessions" is missing'
+
+
+def test_sqlite__a_finding_names_its_table_whole(tmp_path: Path) -> None:
+    database, file = _sqlite(tmp_path)
+    with sqlite3.connect(file) as connection:
+        connection.execute('CREATE TABLE "order items" (id INTEGER PRIMARY KEY)')
+    connection.close()
+    with database.connect() as counting:
+        before = Expectations(tables=census.take(counting), exact=True)
+    with sqlite3.connect(file) as connection:
+        connection.execute('DROP TABLE "order items"')
+    connection.close()
+    assert [item.table for item in _check_sqlite(database, before).findings] == ['"order items"']

@@ -1,17 +1,20 @@
-"""What a database is expected to hold beyond its own constraints."""
+"""What an integrity check is given, what it returns, and how it says that it does not apply."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from mina_ops.errors import ConfigurationError
 from mina_ops.operator.database.backup.census import Count
+from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.integrity.findings import Finding
 
-# A live table may well lose rows since a backup; half of them at once is no everyday delete.
+# A table in use may lose rows after a backup was made; that half of them go is no usual day.
 SHRUNK = 0.5
 _REFERENCE = re.compile(r"\s*([\w.]+)\.(\w+)\s*->\s*([\w.]+)\.(\w+)\s*")
 
@@ -39,6 +42,7 @@ class Expectations:
         ignore: "table.column" that looks like such a reference and is none.
         migrations: the host's Alembic folder, to know its revisions.
         version_table: where Alembic keeps the revision.
+        shrunk: which share of a table's rows may be gone since the backup, 0 to 1.
     """
 
     tables: Mapping[str, Count] | None = None
@@ -48,6 +52,16 @@ class Expectations:
     migrations: Path | None = None
     version_table: str = "alembic_version"
     shrunk: float = field(default=SHRUNK)
+
+
+Found = Sequence[Finding]
+Check = Callable[[Connection, Database, Expectations], Found]
+"""One check: asks the database by the connection; [] if all is well.
+
+Raises:
+    Skipped: it does not apply to this database.
+    sqlalchemy.exc.DBAPIError, OperatorError: it could not be made.
+"""
 
 
 def references(lines: Sequence[str]) -> list[tuple[str, str, str, str]]:
