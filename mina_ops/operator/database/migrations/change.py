@@ -13,9 +13,10 @@ class Change:
         kind: such as `drop_column`; the rules' table lists them. `unknown`: nobody can say.
         table: bare name, without quotes and schema.
         column: the column, index or constraint, where there is one.
-        safe: the form that blocks nobody and breaks nothing (concurrent, not valid, wider,
-            with a default); of a timeout, that it ends with the transaction.
-        outside: runs outside a transaction.
+        safe: whether it has the form that blocks nobody and breaks nothing: an index built
+            CONCURRENTLY, a constraint NOT VALID, a wider type, a column with a default. Of
+            `timeout`: whether it is SET LOCAL, which ends with the transaction.
+        outside: whether it runs outside a transaction.
         text: the raw SQL, if it came as such.
     """
 

@@ -25,7 +25,7 @@ _HARMLESS = (ops.CreateTableCommentOp, ops.DropTableCommentOp, ops.BulkInsertOp)
 
 
 def changes(rendered: Rendered) -> list[Change]:
-    """The changes of one migration, in order."""
+    """The changes of one migration, in order; `unknown` where an operation is not recognised."""
     return [
         replace(change, outside=outside)
         for operation, outside in rendered.operations

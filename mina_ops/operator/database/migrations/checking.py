@@ -1,4 +1,4 @@
-"""The judgements about migrations, with what they need gathered: folder, database, colours."""
+"""`db check` and `db verdict`: gather what is judged (folder, database, colours) and judge it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ from mina_ops.errors import ConfigurationError, OperatorError
 from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.database.connection.connect import Database
+from mina_ops.operator.database.migrations import decision, lint, lint_rules, mapped, render, squawk
 from mina_ops.operator.database.migrations import failure as failures
-from mina_ops.operator.database.migrations import lint, lint_rules, mapped, render, squawk, verdict
 from mina_ops.operator.database.migrations.facts import Facts
-from mina_ops.operator.database.migrations.rehearsal.rehearse import Play, Rehearsed, rehearse
+from mina_ops.operator.database.migrations.rehearsal.rehearse import (
+    RehearsalPlan,
+    Rehearsed,
+    rehearse,
+)
 from mina_ops.operator.database.migrations.revisions import Tree
 
 _NO_GUARD = (
     "env.py does not call refuse_downgrade(context), so nothing stops a downgrade of production; "
     "see docs/database.md."
 )
-
-
-# What PostgreSQL itself answers better; the rules' word on it counts only where it was not asked.
-_ANSWERED = {
+# Rules about what a rehearsal on PostgreSQL shows for certain: where a migration was rehearsed to
+# its end, what these rules said of it is left out.
+_SHOWN_BY_REHEARSAL = {
     *("rename_table", "rename_column", "set_not_null", "change_type", "drop_view", "drop_default"),
     *("attach_partition", "unjudged", "timeout", "in_a_view", "on_partitions", "add_column"),
 }
@@ -57,12 +60,14 @@ class Question:
 
 def check(
     asked: Question, *, facts: Facts | None = None, database: Database | None = None
-) -> lint.Verdict:
-    """The verdict on the migrations that would run.
+) -> lint.LintReport:
+    """What is to be said of the migrations that would run.
+
+    Blocks for as long as they run in the scratch copy.
 
     Args:
         facts: what the database says, if there is one to ask.
-        database: where they are tried in a scratch copy of the schema; None: the rules alone.
+        database: they are run in a scratch copy of its schema; None: judged by rules alone.
 
     Raises:
         ConfigurationError: the folder, a revision or the mapped file cannot be used.
@@ -78,14 +83,14 @@ def check(
     upper = (asked.upper,) if asked.upper else tuple(tree.heads)
     steps = render.render(tree.between(asked.at, upper), asked.dialect, asked.bind)
     known = mapped.read(asked.mapped_file) if asked.mapped_file else None
-    apart = _env_says(folder, "transaction_per_migration=True")
+    per_migration = _env_says(folder, "transaction_per_migration=True")
     timeouts = asked.timeouts_set or _env_says(folder, "lock_timeout", "statement_timeout")
     found = lint.judge(
         steps,
         known,
         dialect=asked.dialect,
         timeouts_set=timeouts,
-        apart=apart,
+        transaction_per_migration=per_migration,
         facts=facts,
         reviewed=asked.reviewed,
     )
@@ -94,17 +99,28 @@ def check(
     if asked.dialect != "postgresql":
         return found
     if database is not None and steps:
-        play = Play(
-            *(tree, asked.at, upper, asked.version_table, apart, timeouts, asked.bind, known)
+        plan = RehearsalPlan(
+            tree,
+            asked.at,
+            upper,
+            version_table=asked.version_table,
+            transaction_per_migration=per_migration,
+            timeouts_set=timeouts,
+            bind=asked.bind,
+            mapped=known,
         )
-        found = together(found, rehearse(database, play), asked.reviewed)
+        found = with_rehearsal(found, rehearse(database, plan), asked.reviewed)
     more, remarks = squawk.look([step for step in steps if step.revision not in asked.reviewed])
     return replace(found, dangers=(*found.dangers, *more), remarks=(*found.remarks, *remarks))
 
 
-def together(found: lint.Verdict, shown: Rehearsed, reviewed: Sequence[str] = ()) -> lint.Verdict:
-    """The rules' verdict with what the rehearsal showed."""
-    kept = [d for d in found.dangers if not (d.revision in shown.done and d.rule in _ANSWERED)]
+def with_rehearsal(
+    found: lint.LintReport, shown: Rehearsed, reviewed: Sequence[str] = ()
+) -> lint.LintReport:
+    """What the rules said, together with what a rehearsal showed; nothing is said twice."""
+    kept = [
+        d for d in found.dangers if not (d.revision in shown.done and d.rule in _SHOWN_BY_REHEARSAL)
+    ]
     known = {(danger.revision, danger.rule, danger.subject) for danger in kept}
     new = [d for d in shown.dangers if (d.revision, d.rule, d.subject) not in known]
     new = [replace(d, level=lint_rules.NOTE) if d.revision in reviewed else d for d in new]
@@ -122,29 +138,38 @@ def decide(
     new_head: str | None = None,
     mapped_file: Path | None = None,
     version_table: str = "alembic_version",
-) -> verdict.Judgement:
-    """What to do after a failed migration; asks the colours where the caller does not know.
+) -> decision.Judgement:
+    """What to do after a failed migration. Only reads.
+
+    Args:
+        settings: names the colours, which are asked for what the next two do not say.
+        old: the colour that served before.
+        new: the colour that the migration was for.
+        old_head: the revision that the old code was written for; None: ask the colour.
+        new_head: the same of the new code; None: the head of the folder.
 
     Raises:
         ConfigurationError: nobody says for which revision the old code was written.
     """
     left = failures.analyse(database, folder, version_table=version_table)
     tree = Tree(folder)
-    old_head = old_head or _asked(settings, old)
+    old_head = old_head or _head_of(settings, old)
     if old_head is None:
         raise ConfigurationError(
             f"For which revision {old} was written is not known; give --old-head REVISION."
         )
     known = mapped.read(mapped_file) if mapped_file else None
-    return verdict.judge(
+    return decision.judge(
         left.at[0] if len(left.at) == 1 else None,
-        verdict.Support(old, _supported(tree, old_head, known, database.kind), _up(settings, old)),
-        verdict.Support(
+        decision.Support(
+            old, _supported(tree, old_head, known, database.kind), _is_healthy(settings, old)
+        ),
+        decision.Support(
             new,
             frozenset({new_head or tree.head()}),
-            _up(settings, new),
+            _is_healthy(settings, new),
         ),
-        left.damage,
+        left.half_done,
     )
 
 
@@ -162,7 +187,7 @@ def _supported(tree: Tree, head: str, known: mapped.Mapped | None, dialect: str)
 
 
 def release_events(settings: OperatorSettings | None) -> Sequence[tuple[str, str]]:
-    """(ISO time in UTC, text) of each line in the release journals, where there are any."""
+    """(ISO time in UTC, text) of each entry in the release journals; damaged lines are left out."""
     if settings is None:
         return []
     events = []
@@ -180,12 +205,13 @@ def release_events(settings: OperatorSettings | None) -> Sequence[tuple[str, str
 
 
 def _env_says(folder: Path, *words: str) -> bool:
+    """Whether all these words, written without blanks, stand in the folder's env.py."""
     env = folder / "env.py"
     text = "".join(env.read_text(errors="replace").split()) if env.is_file() else ""
     return all(word in text for word in words)
 
 
-def _asked(settings: OperatorSettings | None, colour: str) -> str | None:
+def _head_of(settings: OperatorSettings | None, colour: str) -> str | None:
     """The revision that a colour's code was written for, as its migrations check says."""
     if settings is None:
         return None
@@ -198,7 +224,8 @@ def _asked(settings: OperatorSettings | None, colour: str) -> str | None:
     return str(body["head"]) if isinstance(body, dict) and body.get("head") else None
 
 
-def _up(settings: OperatorSettings | None, colour: str) -> bool | None:
+def _is_healthy(settings: OperatorSettings | None, colour: str) -> bool | None:
+    """Whether the colour is healthy; False too if it does not answer, None if it is not known."""
     if settings is None:
         return None
     found = settings.colour(colour)

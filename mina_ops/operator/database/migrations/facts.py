@@ -1,4 +1,4 @@
-"""What only the database itself says about a coming migration: views on a column, partitions."""
+"""What the database holds that makes PostgreSQL refuse a migration: views, partitioned tables."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def read(connection: Connection) -> Facts | None:
 
 
 def refused(revision: str, found: Sequence[Change], facts: Facts) -> Iterator[Danger]:
-    """The changes that PostgreSQL will refuse for what is there, so the migration fails halfway."""
+    """The changes that PostgreSQL refuses because of what is there; the migration fails halfway."""
     gone: set[str] = set()
     for change in found:
         if change.kind == "drop_view":

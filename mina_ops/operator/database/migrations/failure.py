@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from mina_ops.errors import ConfigurationError, OperatorError
+from mina_ops.errors import OperatorError
 from mina_ops.operator.database.backup import manifest
 from mina_ops.operator.database.connection import catalogue
 from mina_ops.operator.database.connection.connect import Database
@@ -35,7 +34,16 @@ ORDER BY a.xact_start LIMIT 10
 
 @dataclass(frozen=True)
 class Failure:
-    """What can be said about a failed migration without changing anything."""
+    """What can be said about a failed migration without changing anything.
+
+    Attributes:
+        at: the revisions that the database names; none before the first migration.
+        head: the newest revision of the code.
+        pending: the migrations between both, a line each.
+        half_done: what of the first pending migration is there already, and indexes that are
+            invalid: it stands in the way of running the migration again.
+        waiting: transactions that hold locks or wait for one, for more than 5 s.
+    """
 
     database: str
     at: tuple[str, ...]
@@ -46,17 +54,12 @@ class Failure:
     timeline: tuple[str, ...] = ()
     remarks: tuple[str, ...] = field(default=())
 
-    @property
-    def damage(self) -> tuple[str, ...]:
-        """What stands in the way of running the migration again."""
-        return self.half_done
-
     def as_json(self) -> dict[str, Any]:
-        """It as JSON's types."""
+        """The failure as JSON's types."""
         return asdict(self)
 
     def as_text(self) -> str:
-        """It as lines for a terminal."""
+        """The failure as lines for a terminal."""
         lines = [
             f"Database {self.database} is at {', '.join(self.at) or 'no revision'}; "
             f"the code's head is {self.head}."
@@ -119,10 +122,10 @@ def analyse(
 
 
 def timeline(migrations: Path, backups: Path, journal: Sequence[tuple[str, str]] = ()) -> list[str]:
-    """When each migration was written and committed, each backup made, each release step taken.
+    """When migrations were committed, backups made and release steps taken: the last 40 lines.
 
     Args:
-        journal: (ISO time, text) of a release's steps, if there was one.
+        journal: (ISO time in UTC, text) of each step of the releases.
     """
     events = [(time[:19].replace("T", " "), text) for time, text in journal]
     if backups.is_dir():
@@ -164,6 +167,7 @@ def _half_done(connection: Connection, first: Sequence[render.Rendered]) -> list
 
 
 def _commits(migrations: Path) -> list[tuple[str, str]]:
+    """(Time in UTC, text) of the last 20 commits to the migrations; [] without git."""
     argv = ["git", "-C", str(migrations), "log", "-n", "20", "--date=format-local:%F %T"]
     try:
         result = programs.run(
@@ -171,7 +175,7 @@ def _commits(migrations: Path) -> list[tuple[str, str]]:
             timeout_seconds=10,
             environment={"TZ": "UTC"},
         )
-    except (OperatorError, ConfigurationError, subprocess.SubprocessError):
+    except OperatorError:
         return []
     if not result.ok:
         return []

@@ -1,6 +1,6 @@
-"""The host's Flask app around migrations that ask it, as `flask db` has it around them.
+"""Gives migrations that use `current_app` the host's Flask app, as `flask db` does.
 
-It is loaded only where a migration names `current_app` and FLASK_APP says which app that is.
+The app is loaded only if a migration names `current_app` and FLASK_APP says which app that is.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
-"""Is a coming migration compatible with the code that runs? Expand first, contract a release
-later: each finding says how to do in two releases what breaks in one.
+"""Judges by rules whether a coming migration is compatible with the code that runs.
+
+The way that is always safe takes two releases: the first one only adds to the schema, the second
+one removes what no code uses any more. Each finding says how to take it.
 
 Source: the rules' reasons are PostgreSQL 15's manual (ALTER TABLE, CREATE INDEX, 13.3 on locks)
 and the parallel-change pattern (Fowler, 2014). squawk adds its own where it is installed.
@@ -32,7 +34,7 @@ _IF_MISSING = re.compile(r"\bTABLE\s+IF\s+NOT\s+EXISTS\b", re.I)
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LintReport:
     """All findings about the coming migrations; `remarks` say what could not be looked at."""
 
     revisions: tuple[str, ...]
@@ -45,7 +47,7 @@ class Verdict:
         return all(danger.level == NOTE for danger in self.dangers)
 
     def as_json(self) -> dict[str, Any]:
-        """The verdict as JSON's types."""
+        """The report as JSON's types."""
         return {
             "compatible": self.compatible,
             "revisions": list(self.revisions),
@@ -54,7 +56,7 @@ class Verdict:
         }
 
     def as_text(self) -> str:
-        """The verdict as lines for a terminal."""
+        """The report as lines for a terminal."""
         lines = []
         for danger in self.dangers:
             lines.append(f"{danger.revision} {danger.level}: {danger.detail} [{danger.rule}]")
@@ -71,23 +73,25 @@ def judge(
     *,
     dialect: str = "postgresql",
     timeouts_set: bool = False,
-    apart: bool = False,
+    transaction_per_migration: bool = False,
     facts: Facts | None = None,
     reviewed: Sequence[str] = (),
-) -> Verdict:
+) -> LintReport:
     """The findings about migrations that are to run, in order, under the code that runs.
 
     Args:
         mapped: what that code maps; None: unknown, so it is taken to map everything.
         timeouts_set: lock and statement timeouts come from elsewhere (env.py, the role).
-        apart: env.py gives each migration a transaction; by default an upgrade has one for all.
+        transaction_per_migration: as in env.py; by default an upgrade has one for all of them.
         facts: what the database itself says, if it was asked.
         reviewed: revisions that somebody has judged by hand; what is found there is a note.
     """
     dangers: list[Danger] = []
     remarks: list[str] = []
     new: set[str] = set()
-    transactions = Transactions(timeouts_set=timeouts_set, apart=apart)
+    transactions = Transactions(
+        timeouts_set=timeouts_set, transaction_per_migration=transaction_per_migration
+    )
     for rendered in migrations:
         found = changes(rendered)
         ours = _of_old_tables(found, new)
@@ -105,15 +109,18 @@ def judge(
             "`mina-ops db mapped` writes it down."
         )
     accepted = [replace(d, level=NOTE) if d.revision in reviewed else d for d in dangers]
-    return Verdict(tuple(r.revision for r in migrations), tuple(accepted), tuple(remarks))
+    return LintReport(tuple(r.revision for r in migrations), tuple(accepted), tuple(remarks))
 
 
 def _of_old_tables(found: Sequence[Change], new: set[str]) -> list[Change]:
-    """The changes but those of tables that these migrations made; `new` grows by theirs."""
+    """The changes to tables that were there before these migrations.
+
+    `new` holds the tables that earlier ones of these migrations made, and gets those of this one.
+    """
     kept = []
     for position, change in enumerate(found):
         if change.kind == "create_table":
-            # The one that is there stays, with its rows.
+            # With IF NOT EXISTS, a table that is there already stays, with its rows.
             new |= set() if _IF_MISSING.search(change.text) else {change.table}
         elif change.kind == "drop_view":
             if not any(_makes(later, change.table) for later in found[position:]):
@@ -156,6 +163,7 @@ def _danger(revision: str, change: Change, mapped: Mapped | None, dialect: str) 
 
 
 def _is_harmless(change: Change, mapped: Mapped | None) -> bool:
+    """Whether the running code does not use what is changed, or writes it in any case."""
     if mapped is None:
         return False
     if change.kind in (*OF_TABLES, "drop_view"):

@@ -12,7 +12,12 @@ INCOMPATIBLE, BLOCKING, NOTE = "incompatible", "blocking", "note"
 class Danger:
     """One finding about a migration.
 
-    `level` is `incompatible` (the running code breaks), `blocking` (a lock stops it) or `note`.
+    Attributes:
+        rule: the name of the rule that found it.
+        level: `incompatible` (the running code breaks), `blocking` (a lock stops it) or `note`.
+        subject: the table, column or other object that it is about.
+        detail: what happens, a sentence.
+        advice: what to do instead.
     """
 
     revision: str
@@ -202,7 +207,7 @@ RULES: Mapping[str, tuple[str, str, str]] = {
         "Remove them in batches, in a job outside the migration.",
     ),
 }
-# Where the running code writes the column always, only the scan is left of `set_not_null`.
+# What is left of `set_not_null` where the running code writes the column in every insert.
 SCAN = (
     NOTE,
     "{subject} becomes NOT NULL; the whole table is scanned under an exclusive lock",
@@ -211,6 +216,7 @@ SCAN = (
 )
 OF_COLUMNS = ("drop_column", "rename_column", "change_type")
 OF_TABLES = ("drop_table", "rename_table")
+# Kinds that lock a table exclusively, if only for a moment, so that they need a lock_timeout.
 LOCKING = {*OF_COLUMNS, *OF_TABLES, "add_column", "set_not_null", "drop_default", "truncate"}
 LOCKING |= {"add_foreign_key", "add_check", "add_unique", "add_exclude", "drop_constraint"}
 LOCKING |= {"reference", "trigger", "row_security", "attach_partition", "detach_partition"}

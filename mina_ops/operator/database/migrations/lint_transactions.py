@@ -1,5 +1,8 @@
-"""What only the transaction shows: timeouts that are missing, locks held for longer, statements
-that PostgreSQL refuses there."""
+"""Rules about several statements of one transaction.
+
+They find locks that are waited for without a timeout, locks that are held during a scan, and
+statements that PostgreSQL refuses within a transaction, or after another one in it.
+"""
 
 from __future__ import annotations
 
@@ -15,33 +18,33 @@ class Transactions:
     """Goes through migrations in order and knows what the open transaction has done.
 
     Args:
-        timeouts_set: both timeouts come from elsewhere.
-        apart: each migration has a transaction of its own.
+        timeouts_set: lock and statement timeouts come from elsewhere, as from env.py or the role.
+        transaction_per_migration: each has its own; else one transaction holds all of them.
     """
 
-    def __init__(self, *, timeouts_set: bool, apart: bool) -> None:
+    def __init__(self, *, timeouts_set: bool, transaction_per_migration: bool) -> None:
         self._timeouts_set = timeouts_set
-        self._apart = apart
+        self._per_migration = transaction_per_migration
         self._not_valid: set[tuple[str, str]] = set()
         self._values: set[str] = set()
 
     def judge(self, revision: str, found: Sequence[Change]) -> list[Danger]:
         """The dangers of one migration, the next in order."""
-        if self._apart:
+        if self._per_migration:
             self._begin_anew()
         dangers = list(_timeouts(revision, found)) if not self._timeouts_set else []
         for change in found:
             if change.outside:
                 self._begin_anew()
             else:
-                dangers += self._looked_at(revision, change)
+                dangers += self._of_change(revision, change)
         return dangers
 
     def _begin_anew(self) -> None:
         self._not_valid.clear()
         self._values.clear()
 
-    def _looked_at(self, revision: str, change: Change) -> Iterator[Danger]:
+    def _of_change(self, revision: str, change: Change) -> Iterator[Danger]:
         key = (change.table, change.column)
         if change.kind in ("create_index", "drop_index", "reindex", "detach_partition"):
             if change.concurrent:
@@ -54,6 +57,12 @@ class Transactions:
             self._values.add(change.column)
         elif used := [value for value in self._values if value in change.text]:
             yield _value_used_at_once(revision, change, used[0])
+
+
+def set_timeouts(names: Sequence[str]) -> str:
+    """The advice to set these timeouts, as lines that can be copied into a migration."""
+    lines = "; ".join(f"op.execute(\"SET LOCAL {name} = '5s'\")" for name in names)
+    return f"Begin with {lines} (after an autocommit_block again), or set them once in env.py."
 
 
 def _timeouts(revision: str, found: Sequence[Change]) -> Iterator[Danger]:
@@ -78,8 +87,7 @@ def _no_timeout(revision: str, change: Change, missing: Sequence[str]) -> Danger
         change.table,
         f"{' and '.join(missing)} missing: while it waits for a lock on {change.table}, every "
         "other statement on that table queues behind it",
-        f"Begin with {'; '.join(f'op.execute(SET LOCAL {n} = 5s)' for n in missing)} (after an "
-        "autocommit_block again), or set them once in env.py.",
+        set_timeouts(missing),
     )
 
 

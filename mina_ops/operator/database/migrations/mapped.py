@@ -1,4 +1,4 @@
-"""Which tables and columns a release's code maps, so that the next one knows what it may drop.
+"""Which tables and columns a release's code maps, so that what no release maps can be dropped.
 
 `mina-ops db mapped myapp.models:db > mapped/v2.4.5.json`, run in the release's own environment,
 writes it down; it holds names only, no data.

@@ -1,5 +1,8 @@
-"""What migrations do, without a database and without the host's env.py: the operations that
-they call and the SQL that Alembic makes of them."""
+"""Finds out what migrations would do, without a database and without the host's env.py.
+
+Each is run with Alembic's offline mode, which executes nothing; its operations are recorded, and
+the SQL that Alembic makes of them is kept.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ class _Recorder:
         self._buffer = buffer
         self._is_sqlite = operations.get_context().dialect.name == "sqlite"
         self._open_batch = operations.batch_alter_table
-        # On the object, not in a subclass: Alembic's proxy serves its own class alone.
+        # Replaced on the object: `alembic.op` calls Operations itself, never a subclass of it.
         operations.batch_alter_table = self._batch  # type: ignore[method-assign]
         self._listen(operations)
 
@@ -65,7 +68,8 @@ class _Recorder:
         with self._open_batch(*args, **options) as batch:
             self._listen(batch)
             if self._is_sqlite:
-                # It would copy the table, and for that look at the database; nobody needs its SQL.
+                # For SQLite, Alembic would copy the table, and look at the database to do so. Only
+                # the operations are wanted, not that SQL.
                 batch.impl.flush = lambda: None  # type: ignore[method-assign]
             yield batch
 

@@ -31,7 +31,7 @@ def current(connection: Connection, version_table: str = "alembic_version") -> l
     table = _version_table(connection, version_table)
     if table is None:
         return []
-    # Sorted here: a comparison of the server's might be somebody's own.
+    # Sorted here, since in PostgreSQL anybody may define what ORDER BY compares with.
     found = rows(connection, f"SELECT v.version_num FROM {table} AS v")  # noqa: S608
     return sorted(row.version_num for row in found)
 
@@ -93,7 +93,7 @@ class Tree:
         self._scripts = ScriptDirectory(str(folder))
         files = sorted((folder / "versions").glob("*.py"))
         source = "\n".join(file.read_text(errors="replace") for file in files)
-        with self._told(), host_app.around(source):
+        with self._explained(), host_app.around(source):
             self.heads = list(self._scripts.get_heads())
 
     def head(self) -> str:
@@ -112,7 +112,7 @@ class Tree:
 
     def steps(self, lower: Sequence[str], upper: Sequence[str]) -> list[Any]:
         """Alembic's own plan of an upgrade, to be run."""
-        with self._told():
+        with self._explained():
             plan: Any = self._scripts._upgrade_revs
             return list(plan(tuple(upper), tuple(lower)))
 
@@ -131,13 +131,14 @@ class Tree:
         Raises:
             ConfigurationError: one of them is not in the folder, or they are not on one line.
         """
-        with self._told():
+        with self._explained():
             to = upper if isinstance(upper, str) else tuple(upper)
             steps = list(self._scripts.iterate_revisions(to, tuple(lower), implicit_base=True))
         return list(reversed(steps))
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _explained(self) -> Iterator[None]:
+        """What Alembic or a migration raises within it becomes a ConfigurationError."""
         try:
             yield
         except (CommandError, RevisionError, SyntaxError, ImportError) as exc:

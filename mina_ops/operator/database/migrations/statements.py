@@ -16,7 +16,7 @@ from mina_ops.operator.database.migrations.change import Change
 _ONE = r'(?:"[^"]+"|[\w$]+)(?:\.(?:"[^"]+"|[\w$]+))?'
 _NAME = f"({_ONE})"
 _LIST = rf"({_ONE}(?:\s*,\s*{_ONE})*)"
-# A list must reach to the end, or a name behind it would go unjudged.
+# A list of names must reach to the end of the statement, or names after it would be overlooked.
 _END = r"(?:\s+(?:RESTART|CONTINUE)\s+IDENTITY)?(?:\s+(?:CASCADE|RESTRICT))?\s*$"
 _IF = r"(?:IF\s+(?:NOT\s+)?EXISTS\s+)?"
 _COLUMN = rf"(?:COLUMN\s+)?{_IF}{_NAME}"
@@ -103,15 +103,18 @@ _STATEMENTS: tuple[_Row, ...] = (
 )
 
 
-def of_sql(sql: str, *, outside: bool = False) -> Iterator[Change]:
-    """The changes in raw SQL, in order."""
+def of_sql(sql: str) -> Iterator[Change]:
+    """The changes in raw SQL, in order; `unknown` where a statement is not recognised."""
     for statement in split(sql):
         for change in _of_statement(statement):
-            yield replace(change, outside=outside, text=change.text or statement)
+            yield replace(change, text=change.text or statement)
 
 
 def split(sql: str, at: str = ";") -> list[str]:
-    """The parts of a script without comments; quotes, dollar quotes and brackets hold together."""
+    """The parts of a script between separators, without comments.
+
+    A separator within quotes, dollar quotes or brackets does not count.
+    """
     token = re.compile(
         r"--[^\n]*|/\*.*?\*/|\b[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\"[^\"]*\"|(\$\w*\$).*?\1|([()])|("
         + at

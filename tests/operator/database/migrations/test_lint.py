@@ -13,7 +13,7 @@ import pytest
 from mina_ops.errors import ConfigurationError
 from mina_ops.operator.database.migrations import checking, lint, mapped, squawk, statements
 from mina_ops.operator.database.migrations.facts import Facts
-from mina_ops.operator.database.migrations.lint import Verdict
+from mina_ops.operator.database.migrations.lint import LintReport
 
 _HEAD = '''"""{title}"""
 import sqlalchemy as sa
@@ -159,7 +159,7 @@ def ask_rules(
     lower: str | Sequence[str] | None = None,
     facts: Facts | None = None,
     **options: Any,
-) -> lint.Verdict:
+) -> lint.LintReport:
     """What the rules alone say of the migrations after `lower`."""
     at = (lower,) if isinstance(lower, str) else tuple(lower or ())
     return checking.check(checking.Question(folder, at, **options), facts=facts)
@@ -182,7 +182,7 @@ def mapped_file(tmp_path: Path) -> Path:
     return file
 
 
-def _judged(tmp_path: Path, upgrade: str, mapped_file: Path | None) -> Verdict:
+def _judged(tmp_path: Path, upgrade: str, mapped_file: Path | None) -> LintReport:
     folder = write(tmp_path / "migrations", upgrade)
     return ask_rules(folder, lower=None, mapped_file=mapped_file)
 
@@ -206,13 +206,16 @@ def test_safe_migration_passes(tmp_path: Path, mapped_file: Path, name: str) -> 
     assert verdict.compatible, verdict.as_text()
 
 
-def test_missing_timeouts_are_caught_and_env_py_may_set_them(
+def test_missing_timeouts_are_caught__the_advice_or_env_py_sets_them(
     tmp_path: Path, mapped_file: Path
 ) -> None:
     upgrade = "op.add_column('sessions', sa.Column('m', sa.Text()))"
     verdict = _judged(tmp_path, upgrade, mapped_file)
     assert [(d.rule, d.level) for d in verdict.dangers] == [("timeout", "blocking")]
     assert "lock_timeout and statement_timeout missing" in verdict.dangers[0].detail
+
+    lines = verdict.dangers[0].advice.removeprefix("Begin with ").partition(" (after")[0]
+    assert _judged(tmp_path, f"{lines}\n    {upgrade}", mapped_file).compatible
 
     (tmp_path / "migrations" / "env.py").write_text("# sets lock_timeout, statement_timeout\n")
     assert _judged(tmp_path, upgrade, mapped_file).compatible

@@ -10,7 +10,7 @@ import pytest
 from mina_ops.errors import ConfigurationError
 from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.migrations import facts, mapped
-from mina_ops.operator.database.migrations.lint import Verdict
+from mina_ops.operator.database.migrations.lint import LintReport
 from tests.operator.database.conftest import run
 from tests.operator.database.migrations.test_lint import (
     CONCURRENT,
@@ -109,7 +109,7 @@ UNSAFE_OPS = {
 }
 
 
-def judged(folder: Path, *upgrades: str, env: str = "") -> Verdict:
+def judged(folder: Path, *upgrades: str, env: str = "") -> LintReport:
     migrations = write(folder / "migrations", *upgrades)
     (migrations / "env.py").write_text(env)
     known = folder / "mapped.json"
@@ -130,7 +130,7 @@ def sql(*statements: str) -> str:
     return "\n    ".join([TIMEOUTS, *(f"op.execute({text!r})" for text in statements)])
 
 
-def rules(verdict: Verdict) -> list[str]:
+def rules(verdict: LintReport) -> list[str]:
     """The rules of ours; squawk may have one for the same."""
     return [danger.rule for danger in verdict.dangers if not danger.rule.startswith("squawk")]
 

@@ -1,8 +1,9 @@
-"""A migration run in a scratch copy of the schema, by a role without rights, and watched.
+"""Runs migrations in a scratch copy of the schema, by a role without rights, and observes them.
 
-The copy has the target's schema and a few of its rows, on the target's own server, and is gone
+The copy has the target's schema and a few of its rows, on the target's own server, and is dropped
 afterwards. The migrations run as Alembic runs them, but without the host's env.py, which may need
-an app. What they do to the server is what a guest may do: nothing.
+an app. The role is made for this and owns nothing but the copy, so whatever a migration tries, it
+changes nothing else on the server.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from mina_ops.operator.database.connection.sealed import sealed
 from mina_ops.operator.database.migrations import host_app
 from mina_ops.operator.database.migrations.lint_rules import BLOCKING, Danger
 from mina_ops.operator.database.migrations.mapped import Mapped
-from mina_ops.operator.database.migrations.rehearsal import judgement, picture, sample
+from mina_ops.operator.database.migrations.rehearsal import dangers, sample, schema
 from mina_ops.operator.database.migrations.rehearsal.watch import Watch, ask
 from mina_ops.operator.database.migrations.revisions import Tree, call_upgrade
 
@@ -55,13 +57,13 @@ class Rehearsed:
 
 
 @dataclass(frozen=True)
-class Play:
+class RehearsalPlan:
     """What is to be rehearsed, and under which conditions it will run.
 
     Attributes:
         at: the revisions that the database is at.
         upper: the revisions to reach.
-        apart: each migration has a transaction of its own.
+        transaction_per_migration: each has its own; else one transaction holds all of them.
         timeouts_set: lock and statement timeouts come from elsewhere.
         bind: which of several databases, for migrations of Flask-Migrate's `--multidb`.
     """
@@ -70,20 +72,20 @@ class Play:
     at: Sequence[str]
     upper: Sequence[str]
     version_table: str = "alembic_version"
-    apart: bool = False
+    transaction_per_migration: bool = False
     timeouts_set: bool = False
     bind: str = ""
     mapped: Mapped | None = None
 
 
-def rehearse(database: Database, play: Play) -> Rehearsed:
+def rehearse(database: Database, plan: RehearsalPlan) -> Rehearsed:
     """Run the migrations in a scratch copy of the database's schema.
 
     Where the server or the role does not allow it, nothing is found and a remark says why.
     """
     try:
         with copied(database) as (copy, search_path):
-            return run(copy, play, search_path)
+            return run(copy, plan, search_path)
     except OperatorError as exc:
         return Rehearsed(remarks=[f"Not tried on PostgreSQL, judged by rules alone: {exc}"])
 
@@ -113,64 +115,76 @@ def copied(database: Database) -> Iterator[tuple[Database, str]]:
             yield host.of(copy), found[0].path if found else '"$user", public'
 
 
-def run(copy: Database, play: Play, search_path: str) -> Rehearsed:
+def run(copy: Database, plan: RehearsalPlan, search_path: str) -> Rehearsed:
     """Run the migrations in a copy that is there, as its owner."""
-    shown = Rehearsed()
-    # The migrations name tables as the app does, so names are looked for where the app's are.
     engine = create_engine(copy.url, poolclass=NullPool, use_native_hstore=False)
     with engine.connect() as connection:
         session: Any = connection.connection.dbapi_connection
+        # The migrations name tables as the app does, so names are looked for where the app's are.
         ask(session, f"SET search_path = {search_path}")
-        if play.timeouts_set:
+        if plan.timeouts_set:
             ask(session, "SET lock_timeout = '5s'")
             ask(session, "SET statement_timeout = '60s'")
         session.commit()
-        _play(connection, session, play, shown)
-    return shown
+        return _Rehearsal(connection, session, plan).run()
 
 
-def _play(connection: Connection, session: Any, play: Play, shown: Rehearsed) -> None:
-    old = picture.take(lambda sql: ask(session, sql))
-    session.commit()
-    watch = Watch(connection)
-    pictures = [old]
-    schema, _, bare = play.version_table.rpartition(".")
+class _Rehearsal:
+    """One run of the migrations; the schema is looked at before the first and after each."""
 
-    def steps(_: Any, context: MigrationContext) -> list[Any]:
-        return [_observed(step) for step in play.tree.steps(play.at, play.upper)]
+    def __init__(self, connection: Connection, session: Any, plan: RehearsalPlan) -> None:
+        self._connection = connection
+        self._session = session
+        self._plan = plan
+        self._shown = Rehearsed()
+        self._schemas = [self._schema_now()]
+        session.commit()
+        self._watch = Watch(connection)
 
-    def _observed(step: Any) -> Any:
-        module, revision = step.revision.module, step.revision.revision
+    def run(self) -> Rehearsed:
+        """What was seen; a migration that fails ends the run, and is a finding or a remark."""
+        version_schema, _, version_table = self._plan.version_table.rpartition(".")
+        context = MigrationContext.configure(
+            self._connection,
+            opts={
+                "fn": self._steps,
+                "transaction_per_migration": self._plan.transaction_per_migration,
+                "version_table": version_table,
+                "version_table_schema": version_schema or None,
+            },
+        )
+        try:
+            with Operations.context(context), context.begin_transaction():
+                context.run_migrations()
+        except DBAPIError as exc:
+            _failed(exc, self._watch.revision, self._shown)
+        except Exception as exc:  # whatever a migration's own code raises
+            remark = f"{self._watch.revision}: not tried to its end ({_reason(exc)})"
+            self._shown.remarks.append(remark)
+        self._shown.dangers += dangers.of_effects(
+            self._watch.effects, self._schemas[0], version_table
+        )
+        return self._shown
 
-        def upgrade(**_: Any) -> None:
-            watch.revision = revision
-            call_upgrade(module, play.bind)
-            now = picture.take(lambda sql: ask(session, sql))
-            shown.dangers += judgement.of_schema(revision, old, pictures[-1], now, play.mapped)
-            pictures.append(now)
-            shown.done.add(revision)
+    def _steps(self, *_: Any) -> list[Any]:
+        """The migrations to run, as Alembic asks for them."""
+        steps = self._plan.tree.steps(self._plan.at, self._plan.upper)
+        for step in steps:
+            step.migration_fn = partial(self._upgrade, step.revision)
+        return steps
 
-        step.migration_fn = upgrade
-        return step
+    def _upgrade(self, script: Any, **_: Any) -> None:
+        self._watch.revision = script.revision
+        call_upgrade(script.module, self._plan.bind)
+        self._schemas.append(self._schema_now())
+        first, before, after = self._schemas[0], *self._schemas[-2:]
+        self._shown.dangers += dangers.of_schema(
+            script.revision, first, before, after, self._plan.mapped
+        )
+        self._shown.done.add(script.revision)
 
-    context = MigrationContext.configure(
-        connection,
-        opts={
-            "fn": steps,
-            "transaction_per_migration": play.apart,
-            "version_table": bare,
-            "version_table_schema": schema or None,
-        },
-    )
-    try:
-        with Operations.context(context), context.begin_transaction():
-            context.run_migrations()
-    except DBAPIError as exc:
-        _failed(exc, watch.revision, shown)
-    except Exception as exc:
-        shown.remarks.append(f"{watch.revision}: not tried to its end ({_reason(exc)})")
-    timeouts = True
-    shown.dangers += judgement.of_steps(watch.steps, old, bare, timeouts=timeouts)
+    def _schema_now(self) -> schema.Schema:
+        return schema.read(partial(ask, self._session))
 
 
 def _failed(error: DBAPIError, revision: str, shown: Rehearsed) -> None:

@@ -1,7 +1,8 @@
-"""What each statement of a migration does to tables that are in use: locks, scans, new files.
+"""Observes what each statement of a migration does to tables: locks, scans, new files.
 
-A statement's locks stay until its transaction ends, so what a later one does counts under all
-that are held then.
+A lock is held until its transaction ends. So a scan counts as one under lock if any earlier
+statement of the same transaction locked something: ALTER TABLE a, then UPDATE b, holds up whoever
+reads a for as long as the update of b takes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, event
 
 from mina_ops.operator.database.connection.sealed import sealed
 
-# From the one that stops writes upwards. Source: PostgreSQL's manual, 13.3.
+# Locks that hold up writes, the weakest first. Source: PostgreSQL's manual, 13.3.
 BLOCKING_MODES = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
 _LOCKS = sealed("""
 SELECT l.relation, l.mode FROM pg_locks AS l
@@ -30,7 +31,7 @@ _TIMEOUTS = sealed("""
 SELECT s.name, s.setting::int8 FROM pg_settings AS s
 WHERE s.name = ANY (ARRAY['lock_timeout', 'statement_timeout'])
 """)
-# They refuse to run in a transaction, and hold no lock that stops anybody.
+# PostgreSQL refuses these in a transaction; they hold no lock that stops anybody.
 _ALONE = re.compile(
     r"\s*(?:.*\bCONCURRENTLY\b|VACUUM|ALTER\s+TYPE\s+\S+\s+ADD\s+VALUE)", re.I | re.S
 )
@@ -38,15 +39,16 @@ _TOO_LONG_MS = 60_000
 
 
 @dataclass(frozen=True)
-class Step:
+class Effect:
     """What one statement did.
 
     Attributes:
-        held: relation -> the strongest lock that stops writes, held when it was over.
-        taken: those of them that it took itself.
+        held: oid of a relation -> the strongest lock that stops writes, held after the statement.
+        taken: those of them that this statement took.
         scanned: tables that it read from one end to the other.
         rewritten: tables and indexes that it gave new files.
-        unlimited: timeouts that were not set, or set to more than a minute, when it began.
+        unlimited: lock_timeout if it was not set or above a minute when the statement began, and
+            statement_timeout if it was not set.
     """
 
     revision: str
@@ -66,10 +68,14 @@ class _State:
 
 
 class Watch:
-    """Listens to a connection, on which migrations run, from before its first statement."""
+    """Listens to a connection on which migrations run, and keeps the effect of each statement.
+
+    Attributes:
+        revision: the migration that runs now; set by whoever runs it.
+    """
 
     def __init__(self, connection: Connection) -> None:
-        self.steps: list[Step] = []
+        self.effects: list[Effect] = []
         self.revision = ""
         self._before = _State()
         self._wrapped = False
@@ -80,7 +86,7 @@ class Watch:
         session = cursor.connection
         self._wrapped = bool(getattr(session, "autocommit", False)) and not _ALONE.match(statement)
         if self._wrapped:
-            # So that its locks are still there to be seen when it is over.
+            # In autocommit its locks would be gone before they could be looked at.
             ask(session, "BEGIN")
         self._before = _state(session)
 
@@ -95,8 +101,8 @@ class Watch:
         }
         held = after.locks
         taken = frozenset(o for o, mode in held.items() if before.locks.get(o) != mode)
-        self.steps.append(
-            Step(
+        self.effects.append(
+            Effect(
                 self.revision,
                 " ".join(statement.split())[:80],
                 held,
@@ -111,7 +117,7 @@ class Watch:
 
 
 def ask(session: Any, statement: str) -> list[Any]:
-    """The rows of a statement on a driver's session, past whoever listens to SQLAlchemy's."""
+    """The rows of a statement, run on the driver's own session, so that no listener hears of it."""
     cursor = session.cursor()
     try:
         cursor.execute(statement)
@@ -134,7 +140,7 @@ def _state(session: Any) -> _State:
 
 
 def _limit(name: str) -> int:
-    # A statement may take its time where it holds nobody up; waiting for a lock always does.
+    # A long statement holds nobody up by itself; one that waits for a lock always does.
     return _TOO_LONG_MS if name == "lock_timeout" else 1 << 31
 
 

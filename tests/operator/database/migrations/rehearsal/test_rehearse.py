@@ -14,9 +14,9 @@ import pytest
 from mina_ops.operator.database.connection.connect import Database, parse
 from mina_ops.operator.database.connection.queries import quoted
 from mina_ops.operator.database.migrations import checking
-from mina_ops.operator.database.migrations.lint import Verdict
+from mina_ops.operator.database.migrations.lint import LintReport
 from mina_ops.operator.database.migrations.rehearsal import rehearse
-from mina_ops.operator.database.migrations.rehearsal.rehearse import Play
+from mina_ops.operator.database.migrations.rehearsal.rehearse import RehearsalPlan
 from mina_ops.operator.database.migrations.revisions import Tree
 from tests.operator.database.conftest import ask, run
 from tests.operator.database.migrations.test_lint import CONCURRENT, TIMEOUTS, write
@@ -213,7 +213,7 @@ def copied(postgres: Postgres) -> Iterator[Database]:
         yield copy
 
 
-def verdict(postgres: Postgres, copied: Database, folder: Path) -> Verdict:
+def verdict(postgres: Postgres, copied: Database, folder: Path) -> LintReport:
     """The verdict of rules and rehearsal, with the copy that is there."""
     name = f"case_{next(_numbers)}"
     admin = parse(postgres.url())
@@ -221,10 +221,10 @@ def verdict(postgres: Postgres, copied: Database, folder: Path) -> Verdict:
     run(admin, f"CREATE DATABASE {name} TEMPLATE {copied.database} OWNER {owner}")
     try:
         tree = Tree(folder)
-        play = Play(tree, (), tuple(tree.heads))
-        shown = rehearse.run(copied.named(name), play, '"$user", public')
+        plan = RehearsalPlan(tree, (), tuple(tree.heads))
+        shown = rehearse.run(copied.named(name), plan, '"$user", public')
         rules = checking.check(checking.Question(folder))
-        return checking.together(rules, shown)
+        return checking.with_rehearsal(rules, shown)
     finally:
         run(admin, f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -1,8 +1,8 @@
 """After a migration failed: roll back traffic, freeze, or fix forward. Pure.
 
-A colour supports the revisions from the one that its code was written for up to the last one
-that is compatible with it (see `lint`). The database is where Alembic says, unless a migration
-stopped halfway. Never downgrade: that is no answer here.
+A colour's code runs on the revision that it was written for and on those after it, up to the first
+that breaks it (see `lint`). The database is at the revision that Alembic's table names, unless a
+migration stopped halfway. A downgrade is never proposed: it would drop what the newer code wrote.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Support:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A decision, why, and the commands that carry it out."""
+    """A decision, why, and what to type to carry it out, in this order."""
 
     decision: Decision
     reason: str
@@ -52,7 +52,7 @@ def judge(
         revision: where the database is; None if it does not say, or says several.
         old: the colour that served before.
         new: the colour that the migration was for.
-        damage: what the integrity checks found, and what a half-done migration left.
+        damage: what a half-done migration left behind, a sentence each.
     """
     back = f"scripts/switch_traffic.sh {new.colour} {old.colour} --instant"
     if damage:

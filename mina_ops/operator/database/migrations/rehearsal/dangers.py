@@ -1,82 +1,89 @@
-"""What a rehearsal showed, as findings: what breaks the running code, and what stops it. Pure."""
+"""Findings about what a rehearsal showed: what breaks the running code, what blocks it. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from mina_ops.operator.database.migrations.lint_rules import BLOCKING, INCOMPATIBLE, RULES, Danger
+from mina_ops.operator.database.migrations.lint_transactions import set_timeouts
 from mina_ops.operator.database.migrations.mapped import Mapped
-from mina_ops.operator.database.migrations.rehearsal.picture import Picture, Relation, Seen
-from mina_ops.operator.database.migrations.rehearsal.watch import Step
+from mina_ops.operator.database.migrations.rehearsal.schema import Column, Relation, Schema
+from mina_ops.operator.database.migrations.rehearsal.watch import Effect
 
 _TABLES = ("r", "p", "v", "m", "f")
 _TEXTS = {"text", "varchar"}
 
 
-def of_steps(
-    steps: Sequence[Step], old: Picture, version_table: str, *, timeouts: bool
-) -> Iterator[Danger]:
-    """Scans and rewrites while something in use is locked; locks waited for without a limit."""
+def of_effects(effects: Sequence[Effect], old: Schema, version_table: str) -> Iterator[Danger]:
+    """Scans and rewrites while something in use is locked; locks waited for without a limit.
+
+    Each rule is told once for a migration.
+
+    Args:
+        old: the schema that the running code knows.
+        version_table: Alembic's own table, which does not count.
+    """
     told: set[tuple[str, str]] = set()
-    for step in steps:
-        for danger in _of_step(step, old, version_table, timeouts=timeouts):
-            if (step.revision, danger.rule) not in told:
-                told.add((step.revision, danger.rule))
+    for effect in effects:
+        for danger in _of_effect(effect, old, version_table):
+            if (effect.revision, danger.rule) not in told:
+                told.add((effect.revision, danger.rule))
                 yield danger
 
 
-def _of_step(step: Step, old: Picture, version_table: str, *, timeouts: bool) -> Iterator[Danger]:
+def _of_effect(effect: Effect, old: Schema, version_table: str) -> Iterator[Danger]:
     def name(oid: int) -> str:
         return old.relations[oid].name
 
-    held = [oid for oid in step.held if oid in old.relations and name(oid) != version_table]
+    held = [oid for oid in effect.held if oid in old.relations and name(oid) != version_table]
     held = [oid for oid in held if old.relations[oid].kind in _TABLES]
-    for oid in sorted(step.rewritten):
+    for oid in sorted(effect.rewritten):
         if oid in old.relations and old.relations[oid].kind in ("r", "m", "i"):
-            detail = f"{name(oid)} is written anew, whole, while it is locked: {step.statement}"
-            yield Danger(step.revision, "rewrite", BLOCKING, name(oid), detail, RULES["rewrite"][2])
-    # Alembic's own UPDATE may go through the index of its table, of one row, as well.
-    read = [old.relations[oid].table for oid in sorted(step.scanned) if oid in old.relations]
+            detail = f"{name(oid)} is written anew, whole, while it is locked: {effect.statement}"
+            yield Danger(
+                effect.revision, "rewrite", BLOCKING, name(oid), detail, RULES["rewrite"][2]
+            )
+    # Alembic itself updates the one row of its own table, which counts as a scan of its index.
+    read = [old.relations[oid].table for oid in sorted(effect.scanned) if oid in old.relations]
     read = [oid for oid in read if name(oid) != version_table]
     if read and held:
-        yield _scan(step, name(read[0]), sorted(map(name, held)), step.held[held[0]])
-    taken = [oid for oid in held if oid in step.taken]
-    if taken and step.unlimited and timeouts:
-        yield _no_limit(step, name(taken[0]))
+        yield _scan(effect, name(read[0]), sorted(map(name, held)), effect.held[held[0]])
+    taken = [oid for oid in held if oid in effect.taken]
+    if taken and effect.unlimited:
+        yield _no_limit(effect, name(taken[0]))
 
 
-def _scan(step: Step, read: str, held: Sequence[str], mode: str) -> Danger:
+def _scan(effect: Effect, read: str, held: Sequence[str], mode: str) -> Danger:
     return Danger(
-        step.revision,
+        effect.revision,
         "scan_under_lock",
         BLOCKING,
         read,
         f"{read} is read from end to end while {', '.join(held)} is locked ({mode}), and others "
-        f"wait as long as that takes: {step.statement}",
+        f"wait as long as that takes: {effect.statement}",
         "Split it: what locks in one migration, what reads or fills rows in a later one or a job, "
         "each in its own transaction (transaction_per_migration=True in env.py). Constraints: NOT "
         "VALID first, VALIDATE later. Indexes: CONCURRENTLY.",
     )
 
 
-def _no_limit(step: Step, table: str) -> Danger:
-    missing = " and ".join(step.unlimited)
-    first = "; ".join(f"op.execute(\"SET LOCAL {name} = '5s'\")" for name in step.unlimited)
+def _no_limit(effect: Effect, table: str) -> Danger:
+    missing = " and ".join(effect.unlimited)
     return Danger(
-        step.revision,
+        effect.revision,
         "timeout",
         BLOCKING,
         table,
         f"{missing} not set (or lock_timeout above a minute) when it locks {table}: while it "
-        f"waits, every other statement on that table queues behind it: {step.statement}",
-        f"Begin with {first} (after an autocommit_block again), or set them once in env.py.",
+        f"waits, every other statement on that table queues behind it: {effect.statement}",
+        set_timeouts(effect.unlimited),
     )
 
 
 def of_schema(
-    revision: str, old: Picture, before: Picture, after: Picture, mapped: Mapped | None
+    revision: str, old: Schema, before: Schema, after: Schema, mapped: Mapped | None
 ) -> Iterator[Danger]:
-    """What code that knows `old` misses in `after` and still had in `before`."""
+    """What code that knows the schema `old` had `before` a migration, and misses `after` it."""
     for relation in old.relations.values():
         if relation.kind not in _TABLES or before.named(relation.schema, relation.name) is None:
             continue
@@ -96,7 +103,7 @@ def of_schema(
         yield Danger(revision, rule, INCOMPATIBLE, subject, detail, RULES["enum_renamed"][2])
 
 
-def _gone(revision: str, relation: Relation, after: Picture) -> Danger:
+def _gone(revision: str, relation: Relation, after: Schema) -> Danger:
     renamed = after.relations.get(relation.oid)
     kind = "view" if relation.kind in ("v", "m") else "table"
     rule = f"drop_{kind}" if renamed is None else "rename_table"
@@ -138,7 +145,7 @@ def _changed(
 
 
 def _narrowed(
-    column: Seen, then: Relation, now: Relation, name: str, *, proven: bool, writes: bool
+    column: Column, then: Relation, now: Relation, name: str, *, proven: bool, writes: bool
 ) -> str:
     before, after = then.columns[name], now.columns[name]
     if not _reads_alike(before, after, now.file == then.file):
@@ -149,7 +156,7 @@ def _narrowed(
     return "drop_default" if lost else ""
 
 
-def _reads_alike(before: Seen, after: Seen, same_file: bool) -> bool:
+def _reads_alike(before: Column, after: Column, same_file: bool) -> bool:
     if before.type == after.type:
         return before.modifier == after.modifier or same_file
     return same_file and {before.type, after.type} <= _TEXTS

@@ -9,7 +9,7 @@ import pytest
 from mina_ops.errors import ConfigurationError
 from mina_ops.operator.database.connection.connect import Database
 from mina_ops.operator.database.migrations import checking, failure
-from mina_ops.operator.database.migrations.verdict import Decision, Support, judge
+from mina_ops.operator.database.migrations.decision import Decision, Support, judge
 from tests.operator.database.conftest import run
 from tests.operator.database.migrations.test_lint import SAFE, UNSAFE, write
 

@@ -1,4 +1,4 @@
-"""What a schema is at one moment, as far as running code depends on it."""
+"""Reads a schema as it is at one moment, as far as running code depends on it."""
 
 from __future__ import annotations
 
@@ -54,8 +54,14 @@ Ask = Callable[[str], list[Any]]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A column as it is."""
+class Column:
+    """A column of a table or view.
+
+    Attributes:
+        modifier: PostgreSQL's `atttypmod`, such as the length of a varchar; -1: none.
+        category: PostgreSQL's `typcategory`, such as "S" for texts.
+        given: whether it gets a value where an insert leaves it out.
+    """
 
     type: str
     modifier: int
@@ -68,8 +74,13 @@ class Seen:
 class Relation:
     """A table, view or index.
 
-    `table` is the oid of an index's table, else its own. `updatable` says that INSERT, UPDATE and
-    DELETE pass through.
+    Attributes:
+        kind: PostgreSQL's `relkind`: r table, p partitioned table, v view, m materialized view,
+            f foreign table, i index.
+        file: the number of the file that holds its rows; another one after a rewrite, 0: none.
+        table: the oid of an index's table, else its own.
+        updatable: whether INSERT, UPDATE and DELETE work on it, as on a table or a simple view.
+        never_null: columns that a validated CHECK (... IS NOT NULL) guards.
     """
 
     oid: int
@@ -80,13 +91,18 @@ class Relation:
     row_security: bool
     table: int
     updatable: bool
-    columns: Mapping[str, Seen] = field(default_factory=dict)
+    columns: Mapping[str, Column] = field(default_factory=dict)
     never_null: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
-class Picture:
-    """All of a schema: relations by oid and by name, enum values and functions."""
+class Schema:
+    """All of a schema at one moment.
+
+    Attributes:
+        relations: by oid, which stays when a relation is renamed.
+        others: ("value", label, type) of each value of an enum, and ("function", name, arguments).
+    """
 
     relations: Mapping[int, Relation]
     others: frozenset[tuple[str, str, str]] = frozenset()
@@ -99,12 +115,16 @@ class Picture:
         )
 
 
-def take(ask: Ask) -> Picture:
-    """The picture of the schema behind a session, changes of its open transaction included."""
-    columns: dict[int, dict[str, Seen]] = {}
+def read(ask: Ask) -> Schema:
+    """The schema as a session sees it, changes of its open transaction included.
+
+    Args:
+        ask: returns the rows of a statement that is run in that session.
+    """
+    columns: dict[int, dict[str, Column]] = {}
     for relation, name, kind, modifier, category, not_null, given in ask(_COLUMNS):
-        seen = Seen(kind, modifier, category, not_null, given)
-        columns.setdefault(relation, {})[name] = seen
+        column = Column(kind, modifier, category, not_null, given)
+        columns.setdefault(relation, {})[name] = column
     never: dict[int, set[str]] = {}
     for relation, name in ask(_NEVER_NULL):
         never.setdefault(relation, set()).add(name)
@@ -117,4 +137,4 @@ def take(ask: Ask) -> Picture:
         )
         for row in ask(_RELATIONS)
     }
-    return Picture(relations, frozenset((a, b, c) for a, b, c in ask(_OTHERS)))
+    return Schema(relations, frozenset((a, b, c) for a, b, c in ask(_OTHERS)))
