@@ -1,6 +1,10 @@
-"""The `mina-ops` command: a frame that loads a command's file when that command is used.
+"""The `mina-ops` command: loads a command's file when that command is used.
 
-Adding a command or a group is one line in `COMMANDS` and a module with a `command` in it.
+A command or a group is one line in `COMMANDS` and a module with a `command` in it. Each has the
+same flow: it reads the settings that it needs (`Session`), calls the operator's half, and prints
+the result with `output.data`, as text or with `--json` as one object. What went wrong is raised as
+a `MinaOpsError`, after the result if there is one; the group makes it a sentence on stderr and an
+exit code.
 """
 
 from __future__ import annotations
@@ -17,25 +21,28 @@ from mina_ops.errors import MinaOpsError
 # name -> (module that holds `command`, the line in --help)
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("mina_ops.cli.init", "The files of a first site: settings, token, units."),
-    "doctor": ("mina_ops.cli.doctor", "Is everything what mina-ops.toml says it is?"),
+    "doctor": ("mina_ops.cli.doctor", "Compare the whole site with what mina-ops.toml says."),
     "console": ("mina_ops.cli.console", "The page that shows both colours: open it, or serve it."),
     "status": ("mina_ops.cli.status", "Both colours: health, version, connections, traffic."),
     "switch": ("mina_ops.cli.switch", "Send traffic from one colour to the other."),
     "drain": ("mina_ops.cli.drain", "Move a colour's live sessions to the other colour."),
     "traffic": ("mina_ops.cli.traffic", "The load balancer: render, install, check, read."),
     "lock": ("mina_ops.cli.lock", "Who may move the traffic of this site."),
-    "preflight": ("mina_ops.cli.preflight", "Is everything ready for a release?"),
-    "smoke": ("mina_ops.cli.smoke", "Does a colour's critical path work?"),
+    "preflight": ("mina_ops.cli.preflight", "The checklist before a release."),
+    "smoke": (
+        "mina_ops.cli.smoke",
+        "Walk a colour's critical path once, and judge it.",
+    ),
     "release": ("mina_ops.cli.release", "Release a version; it judges itself and rolls back."),
     "rollback": ("mina_ops.cli.rollback", "Take the newest release back."),
-    "judge": ("mina_ops.cli.judge", "The verdict for Argo Rollouts, Flagger or curl, over HTTP."),
-    "postflight": ("mina_ops.cli.postflight", "What is left to do after a release."),
+    "judge": ("mina_ops.cli.judge", "Serve verdicts over HTTP to Argo Rollouts, Flagger or curl."),
+    "postflight": ("mina_ops.cli.postflight", "The checklists after a release."),
     "recover": ("mina_ops.cli.recover", "Both colours are down: back from the last backup."),
     "db": ("mina_ops.cli.db", "The database: backup, restore, integrity, migrations."),
     "flags": ("mina_ops.cli.flags", "Feature flags that both colours share."),
     "token": ("mina_ops.cli.token", "Bearer tokens for the admin endpoints."),
     "audit": ("mina_ops.cli.audit", "Who changed what, and when."),
-    "secrets": ("mina_ops.cli.secrets", "Rotate the app's secrets, nobody notices."),
+    "secrets": ("mina_ops.cli.secrets", "Rotate the app's secrets without a failed request."),
     "incident": ("mina_ops.cli.incident", "An emergency: call people, keep evidence, tell users."),
     "config": ("mina_ops.cli.config", "mina-ops.toml: check all of it, explain its keys."),
     "notify": ("mina_ops.cli.notify", "Tell people something over every channel."),
@@ -81,8 +88,12 @@ class LazyGroup(click.Group):
         """
         try:
             return super().invoke(ctx)
-        except click.UsageError as error:
-            output.refusal(ctx, "usage", error.format_message(), error.exit_code)
+        except click.ClickException as error:
+            kind = "usage" if isinstance(error, click.UsageError) else "failed"
+            output.refusal(ctx, kind, error.format_message(), error.exit_code)
+            raise
+        except click.Abort:
+            output.refusal(ctx, "not_confirmed", "A question was not answered with yes.", 1)
             raise
         except MinaOpsError as error:
             output.refusal(ctx, error.code, str(error), error.exit_code)

@@ -1,4 +1,4 @@
-"""`mina-ops config`: the whole of mina-ops.toml checked, and the meaning of its keys."""
+"""`mina-ops config`: check the whole of mina-ops.toml, and explain its keys."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check(session: Session, as_json: bool) -> None:
     text = "\n".join(found) or f"{settings.file}: nothing is wrong with it."
     output.data({"file": settings.file, "problems": found}, text, as_json=as_json)
     if found:
-        raise SystemExit(ConfigurationError.exit_code)
+        raise ConfigurationError(f"{len(found)} thing(s) to correct in {settings.file}.")
 
 
 def problems(settings: OperatorSettings) -> list[str]:
@@ -108,24 +108,25 @@ def declarations() -> Mapping[str, Any]:
 
 
 def _readers() -> Mapping[str, Callable[[OperatorSettings], Any]]:
-    from mina_ops.operator.checklist import postflight, preflight
+    """Table of mina-ops.toml -> what reads it, as the commands do that need it."""
     from mina_ops.operator.config import incident, smoke
-    from mina_ops.operator.config.settings import TokenOptions
-    from mina_ops.operator.database.connection import options as database
     from mina_ops.operator.notify import channels
     from mina_ops.operator.release import plan
     from mina_ops.operator.traffic import open_driver
 
+    def filled(name: str) -> Callable[[OperatorSettings], Any]:
+        return lambda settings: settings.section(name).fill(declarations()[name])
+
     return {
         "public": lambda settings: settings.public_url,
-        "token": lambda settings: settings.section("token").fill(TokenOptions),
+        "token": filled("token"),
         "colours": lambda settings: settings.colours,
         "traffic": open_driver,
         "release": plan.read,
-        "database": lambda settings: database.read(settings.section("database")),
+        "database": filled("database"),
         "notify": lambda settings: channels.from_table(settings.section("notify")),
         "incident": lambda settings: incident.read(settings.section("incident")),
-        "preflight": lambda settings: preflight.read(settings.section("preflight")),
-        "postflight": lambda settings: postflight.read(settings.section("postflight")),
+        "preflight": filled("preflight"),
+        "postflight": filled("postflight"),
         "smoke": lambda settings: smoke.read(settings.section("smoke"), os.environ),
     }

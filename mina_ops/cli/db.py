@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from mina_ops.cli import optional, output
+from mina_ops.cli import database as shared
+from mina_ops.cli import output
 from mina_ops.cli.db_access import offline, online
 from mina_ops.cli.db_migrations import check, failure, mapped, verdict
 from mina_ops.cli.db_restore import restore
@@ -17,7 +17,6 @@ from mina_ops.cli.session import Session
 from mina_ops.operator.system.signals import unwinding
 
 if TYPE_CHECKING:
-    from mina_ops.operator.database.connection.connect import Database
     from mina_ops.operator.database.connection.options import DatabaseOptions
     from mina_ops.operator.database.integrity.expectations import Expectations
 
@@ -35,45 +34,20 @@ for _command in (restore, check, verdict, failure, mapped, offline, online):
     command.add_command(_command)
 
 
-def url_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--url-env`; the command gets `url_env`."""
-    return click.option(
-        "--url-env", metavar="NAME", help="Variable with the URL; default: DATABASE_URL."
-    )(function)
-
-
-def options(session: Session) -> DatabaseOptions:
-    """The table [database], or its defaults."""
-    from mina_ops.operator.database.connection import options as database_options
-
-    return database_options.read(optional.table(session, "database"))
-
-
-def the_database(chosen: DatabaseOptions, url_env: str | None) -> Database:
-    """The database that a command is about."""
-    from mina_ops.operator.database.connection import connect
-
-    return connect.from_variable(url_env or chosen.url_env)
-
-
-def warn_of_superuser(database: Database) -> None:
-    """Say on standard error that a lesser role would do; nothing of others runs all the same."""
-    from mina_ops.operator.database.connection import trust
-
-    if database.kind == "postgresql":
-        with database.connect() as connection:
-            if trust.is_superuser(connection):
-                output.say(
-                    "Warning: this URL logs in as a superuser, and a lesser role would do; "
-                    "docs/database.md says which."
-                )
+_manifest_option = click.option(
+    "--manifest",
+    "manifest_of",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Compare with the rows of the backup FILE.",
+)
 
 
 @command.command()
 @click.option("--output", "file", type=click.Path(path_type=Path), help="File to write.")
 @click.option("--no-prove", is_flag=True, help="Leave out the restore into a scratch database.")
 @click.option("--no-copy", is_flag=True, help="Do not run the copy command of mina-ops.toml.")
-@url_option
+@shared.url_option
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
@@ -89,8 +63,8 @@ def backup(
     """Back the database up and prove it: dump, list, restore into scratch, compare every row."""
     from mina_ops.operator.database.backup import backup as backups
 
-    chosen = options(session)
-    database = the_database(chosen, url_env)
+    chosen = shared.options(session)
+    database = shared.chosen(chosen, url_env)
     target = (file or chosen.folder / backups.file_name(datetime.now(UTC))).absolute()
     if dry_run:
         steps = ["dump", "list"] + ([] if no_prove else ["restore into a scratch database"])
@@ -99,7 +73,7 @@ def backup(
         text = f"Would back up {database.name} to {target}: {', '.join(steps)}."
         output.data(value, text, as_json=as_json)
         return
-    warn_of_superuser(database)
+    shared.warn_of_superuser(database)
     with unwinding():
         made = backups.make(
             database,
@@ -139,12 +113,19 @@ def _expectations(
 
 
 @command.command()
-@click.option("--manifest", "manifest_of", metavar="FILE", type=click.Path(path_type=Path))
+@_manifest_option
 @click.option("--exact", is_flag=True, help="With --manifest: every row must be as it was.")
 @click.option("--only", multiple=True, metavar="CHECK", help="Only this check; repeatable.")
-@click.option("--migrations", type=click.Path(path_type=Path), help="Folder of migrations.")
-@click.option("--timeout", type=click.IntRange(1), default=600, show_default=True, metavar="S")
-@url_option
+@shared.migrations_option
+@click.option(
+    "--timeout",
+    type=click.IntRange(1),
+    default=600,
+    show_default=True,
+    metavar="SECONDS",
+    help="Limit for each statement.",
+)
+@shared.url_option
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
@@ -159,23 +140,20 @@ def integrity(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Check that the data is whole. Reads only; exit code 11 if a fault is found.
-
-    --manifest FILE compares with the backup FILE; --timeout limits each statement.
-    """
+    """Check that the data is whole. Reads only; exit code 11 if a fault is found."""
     from mina_ops.errors import OperatorError
     from mina_ops.operator.database.connection.errors import FaultsFound
     from mina_ops.operator.database.integrity import integrity as checks
 
-    chosen = options(session)
-    database = the_database(chosen, url_env)
+    chosen = shared.options(session)
+    database = shared.chosen(chosen, url_env)
     expected = _expectations(chosen, manifest_of, migrations, exact=exact)
     if dry_run:
         names = list(only or checks.checks_for(database))
         value = {"dry_run": True, "database": database.name, "checks": names}
         output.data(value, f"Would check {database.name}: {', '.join(names)}.", as_json=as_json)
         return
-    warn_of_superuser(database)
+    shared.warn_of_superuser(database)
     report = checks.check(database, expected, only=only, statement_seconds=timeout)
     output.data(report.as_json(), report.as_text(), as_json=as_json)
     if report.findings:
@@ -185,8 +163,8 @@ def integrity(
 
 
 @command.command()
-@click.option("--manifest", "manifest_of", metavar="FILE", type=click.Path(path_type=Path))
-@url_option
+@_manifest_option
+@shared.url_option
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
@@ -201,14 +179,14 @@ def corruption(
     from mina_ops.operator.database.connection.errors import FaultsFound
     from mina_ops.operator.database.integrity import corruption as damage
 
-    chosen = options(session)
-    database = the_database(chosen, url_env)
+    chosen = shared.options(session)
+    database = shared.chosen(chosen, url_env)
     expected = _expectations(chosen, manifest_of, None, exact=False)
     if dry_run:
         value = {"dry_run": True, "database": database.name}
         output.data(value, f"Would analyse {database.name}; it only reads.", as_json=as_json)
         return
-    warn_of_superuser(database)
+    shared.warn_of_superuser(database)
     found = damage.analyse(database, expected, chosen.folder)
     output.data(found.as_json(), found.as_text(), as_json=as_json)
     if not found.report.clean:

@@ -1,18 +1,17 @@
-"""`mina-ops db offline | online`: a table withdrawn from everyone, and given back."""
+"""`mina-ops db offline | online`: take everyone's rights on a table, and give them back."""
 
 from __future__ import annotations
 
 import click
 
-from mina_ops.cli import optional, output
+from mina_ops.cli import database as shared
+from mina_ops.cli import output
 from mina_ops.cli.session import Session
-
-_URL = click.option("--url-env", metavar="NAME", help="Variable with the database's URL.")
 
 
 @click.command()
 @click.argument("table")
-@_URL
+@shared.url_option
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
@@ -25,7 +24,7 @@ def offline(
 
 @click.command()
 @click.argument("table")
-@_URL
+@shared.url_option
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
@@ -37,11 +36,10 @@ def online(session: Session, table: str, url_env: str | None, dry_run: bool, as_
 def _turn(
     session: Session, table: str, state: str, url_env: str | None, *, dry_run: bool, as_json: bool
 ) -> None:
-    from mina_ops.operator.database.connection import access, connect
-    from mina_ops.operator.database.connection import options as database_options
+    from mina_ops.operator.database.connection import access
 
-    chosen = database_options.read(optional.table(session, "database"))
-    database = connect.from_variable(url_env or chosen.url_env)
+    chosen = shared.options(session)
+    database = shared.chosen(chosen, url_env)
     if dry_run:
         value = {"dry_run": True, "table": table, "database": database.name}
         output.data(value, f"Would turn {table} of {database.name} {state}.", as_json=as_json)

@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from mina_ops.cli import database as shared
 from mina_ops.cli import optional, output
 from mina_ops.cli.session import Session
-
-if TYPE_CHECKING:
-    from mina_ops.operator.database.connection.options import DatabaseOptions
-
-_FOLDER = click.option("--migrations", type=click.Path(path_type=Path), help="Alembic's folder.")
-_URL = click.option("--url-env", metavar="NAME", help="Variable with the database's URL.")
-
-
-def _options(session: Session) -> DatabaseOptions:
-    from mina_ops.operator.database.connection import options
-
-    return options.read(optional.table(session, "database"))
 
 
 @click.command()
 @click.option("--from", "lower", metavar="REVISION", help="Judge what follows; default: current.")
 @click.option("--to", "upper", metavar="REVISION", help="Up to here; default: the head.")
-@click.option(
-    "--mapped",
-    "mapped_file",
-    type=click.Path(path_type=Path, exists=True),
-    help="What the running code maps; see `db mapped`.",
-)
+@shared.mapped_option
 @click.option("--dialect", type=click.Choice(["postgresql", "sqlite"]), help="Without a database.")
 @click.option("--reviewed", multiple=True, metavar="REVISION", help="Judged by hand; repeatable.")
 @click.option("--rules-only", is_flag=True, help="Do not try them in a scratch copy.")
 @click.option("--bind", default="", metavar="NAME", help="Which database of a --multidb host.")
-@_FOLDER
-@_URL
+@shared.migrations_option
+@shared.url_option
 @output.json_option
 @click.pass_obj
 def check(
@@ -56,19 +39,18 @@ def check(
     """Is the coming migration compatible with the code that is running?
 
     Runs the migrations between the database's revision and the head in a scratch copy of its
-    schema, under a role without rights, and looks at what they do. Beside it the rules judge the
-    SQL that Alembic makes of them; alone with --from, --dialect or --rules-only. Exit code 11 if
-    one would break or block the running code.
+    schema, under a role without rights, and looks at what they do. Rules judge the SQL that Alembic
+    makes of them as well; with --from, --dialect or --rules-only there is no copy, and rules alone
+    judge. Exit code 11 if one would break or block the running code.
     """
-    from mina_ops.operator.database.connection import connect
     from mina_ops.operator.database.connection.errors import FaultsFound
     from mina_ops.operator.database.migrations import checking, facts, revisions
 
-    chosen = _options(session)
+    chosen = shared.options(session)
     at: list[str] = [lower] if lower else []
     found_there = database = None
     if lower is None and dialect is None:
-        database = connect.from_variable(url_env or chosen.url_env)
+        database = shared.chosen(chosen, url_env)
         with database.connect() as connection:
             at = revisions.current(connection, chosen.version_table)
             found_there = facts.read(connection)
@@ -77,12 +59,12 @@ def check(
         migrations or chosen.migrations,
         at,
         upper,
-        mapped_file or chosen.mapped,
-        dialect or "postgresql",
-        chosen.version_table,
-        chosen.timeouts_set,
-        reviewed,
-        bind,
+        mapped_file=mapped_file or chosen.mapped,
+        dialect=dialect or "postgresql",
+        version_table=chosen.version_table,
+        timeouts_set=chosen.timeouts_set,
+        reviewed=reviewed,
+        bind=bind,
     )
     found = checking.check(asked, facts=found_there, database=None if rules_only else database)
     output.data(found.as_json(), found.as_text(), as_json=as_json)
@@ -95,9 +77,9 @@ def check(
 @click.option("--new", default="green", show_default=True, help="The colour being released.")
 @click.option("--old-head", metavar="REVISION", help="What the old code was written for.")
 @click.option("--new-head", metavar="REVISION", help="Default: the head of the migrations.")
-@click.option("--mapped", "mapped_file", type=click.Path(path_type=Path, exists=True))
-@_FOLDER
-@_URL
+@shared.mapped_option
+@shared.migrations_option
+@shared.url_option
 @output.json_option
 @click.pass_obj
 def verdict(
@@ -117,11 +99,10 @@ def verdict(
     half done or damaged. Changes nothing. The old code's revision is asked of the colour itself
     unless --old-head names it.
     """
-    from mina_ops.operator.database.connection import connect
     from mina_ops.operator.database.migrations import checking
 
-    chosen = _options(session)
-    database = connect.from_variable(url_env or chosen.url_env)
+    chosen = shared.options(session)
+    database = shared.chosen(chosen, url_env)
     found = checking.decide(
         database,
         migrations or chosen.migrations,
@@ -141,8 +122,8 @@ def verdict(
 
 @click.command(name="analyse-failure")
 @click.option("--include-timeline", is_flag=True, help="Also commits, backups and releases.")
-@_FOLDER
-@_URL
+@shared.migrations_option
+@shared.url_option
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
@@ -155,12 +136,11 @@ def failure(
     as_json: bool,
 ) -> None:
     """Where a failed migration stopped, what is half done, and who holds locks. Reads only."""
-    from mina_ops.operator.database.connection import connect
     from mina_ops.operator.database.migrations import checking
     from mina_ops.operator.database.migrations import failure as failures
 
-    chosen = _options(session)
-    database = connect.from_variable(url_env or chosen.url_env)
+    chosen = shared.options(session)
+    database = shared.chosen(chosen, url_env)
     folder = migrations or chosen.migrations
     if dry_run:
         value = {"dry_run": True, "database": database.name, "migrations": str(folder)}

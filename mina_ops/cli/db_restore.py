@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mina_ops.cli import optional, output
+from mina_ops.cli import database as shared
+from mina_ops.cli import output
 from mina_ops.cli.session import Session
 from mina_ops.operator.system.signals import unwinding
 
@@ -52,9 +53,8 @@ def restore(
     from mina_ops.operator.database.backup import restore_table as tables
     from mina_ops.operator.database.backup.readiness import Choices
     from mina_ops.operator.database.connection import connect
-    from mina_ops.operator.database.connection import options as database_options
 
-    chosen = database_options.read(optional.table(session, "database"))
+    chosen = shared.options(session)
     if exact and not table:
         raise ConfigurationError("--exact goes with --table.")
     target = connect.from_variable(to_env or (chosen.url_env if table else chosen.restore_env))

@@ -1,4 +1,4 @@
-"""`mina-ops doctor`: is everything what mina-ops.toml says it is?"""
+"""`mina-ops doctor`: compares the whole site with what mina-ops.toml says."""
 
 from __future__ import annotations
 

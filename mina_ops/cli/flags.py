@@ -9,6 +9,7 @@ import click
 
 from mina_ops.cli import flags_change, flags_view, output
 from mina_ops.cli.session import Session
+from mina_ops.errors import OperatorError
 
 
 @click.group(name="flags")
@@ -44,7 +45,7 @@ def show_one(session: Session, key: str, colour: str | None, as_json: bool) -> N
     with session.flags(colour) as client:
         flag = client.get(key)
     if flag is None:
-        raise click.ClickException(f"There is no flag {key}.")
+        raise OperatorError(f"There is no flag {key}; `mina-ops flags list` shows all.")
     flags_view.warn_if_stale(flag)
     output.data(flag, json.dumps(flag, indent=2), as_json=as_json)
 

@@ -195,7 +195,11 @@ def logs(
 @click.option("--recipients", type=click.Path(path_type=Path), help="File: address,name lines.")
 @click.option("--batch", type=click.IntRange(1), default=50, show_default=True)
 @click.option("--pause", type=click.FloatRange(0), default=1.0, show_default=True, metavar="S")
-@click.option("--retry-unknown", is_flag=True, help="Also those of whom it is not known.")
+@click.option(
+    "--retry-unknown",
+    is_flag=True,
+    help="Also those that a killed run was just writing to.",
+)
 @click.option(
     "--bounces",
     type=click.Path(path_type=Path, exists=True),
@@ -229,7 +233,7 @@ def notify_users(
         value = {"dry_run": True, "recipients": len(people.recipients), "subject": letter.subject}
         value["aside"] = [str(one) for one in people.aside]
         text = f"Would write {letter.subject!r} to {len(people.recipients)} people."
-        text = "\n".join([text, *_named(people.aside), "", letter.body])
+        text = "\n".join([text, *_who_cannot_be_told(people.aside), "", letter.body])
         output.data(value, text, as_json=as_json)
         return
     with unwinding():
@@ -243,12 +247,12 @@ def notify_users(
             pause_seconds=pause,
             retry_unknown=retry_unknown,
             bounces=came_back,
-            say=lambda progress: output.say(_how_far(progress)),
+            say=lambda progress: output.say(_progress_line(progress)),
         )
     _say_who_was_told(done, [*people.aside, *done.refused], as_json=as_json)
 
 
-def _how_far(progress: Progress) -> str:
+def _progress_line(progress: Progress) -> str:
     text = f"{progress.before + progress.sent} of {progress.total} written"
     text += f", {progress.failed} refused" if progress.failed else ""
     left = progress.seconds_left
@@ -266,7 +270,7 @@ def _say_who_was_told(done: Progress, aside: Sequence[Aside], *, as_json: bool) 
         f"{done.bounced} came back, "
         f"{done.unknown} unknown (an earlier run was killed; --retry-unknown sends them)."
     )
-    output.data(value, "\n".join([text, *_named(aside)]), as_json=as_json)
+    output.data(value, "\n".join([text, *_who_cannot_be_told(aside)]), as_json=as_json)
     if aside:
         raise OperatorError(
             f"{len(aside)} people could not be told; everybody else was. Tell them otherwise, or "
@@ -274,5 +278,5 @@ def _say_who_was_told(done: Progress, aside: Sequence[Aside], *, as_json: bool) 
         )
 
 
-def _named(aside: Sequence[Aside]) -> list[str]:
+def _who_cannot_be_told(aside: Sequence[Aside]) -> list[str]:
     return [f"Cannot be told: {one}" for one in aside]

@@ -49,8 +49,8 @@ def command(
 ) -> None:
     """Write mina-ops.toml, a token, and units or a Procfile for both colours.
 
-    Asks what was not given, on a terminal; overwrites nothing. What is left to do by hand is
-    printed: three lines for the app, one for the load balancer.
+    On a terminal it asks what was not given. It overwrites nothing. What is left to do by hand is
+    printed: the lines for the app, the line for the load balancer, and what to type then.
     """
     from mina_ops.operator.setup import layout
 

@@ -1,4 +1,4 @@
-"""`mina-ops judge`: the verdict on a release, served to an engine of somebody else."""
+"""`mina-ops judge`: serve verdicts on a release to another engine, such as Argo Rollouts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ _LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+)):([0-9]{1,5})")
 @click.command(name="judge")
 @click.argument("colour")
 @click.option(
-    "--listen", default="127.0.0.1:8090", show_default=True, metavar="HOST:PORT", help="Where."
+    "--listen",
+    default="127.0.0.1:8090",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where to serve.",
 )
 @click.option(
     "--window",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mina_ops.cli import output
 from mina_ops.cli.session import Session
 
 
@@ -12,22 +13,29 @@ from mina_ops.cli.session import Session
 @click.option("--follow/--no-follow", "-f", default=True, help="Go on until Ctrl-C (default).")
 @click.option("--lines", "-n", type=click.IntRange(0, 10_000), default=10, help="Of each log.")
 @click.option("--list", "listed", is_flag=True, help="Say which logs are known; read none.")
+@output.json_option
 @click.pass_obj
 def command(
-    session: Session, names: tuple[str, ...], follow: bool, lines: int, listed: bool
+    session: Session,
+    names: tuple[str, ...],
+    follow: bool,
+    lines: int,
+    listed: bool,
+    as_json: bool,
 ) -> None:
     """Follow the logs that are known, each line with its source before it.
 
     Known are the load balancer's access log (traffic.nginx.access_log), and, where systemd runs
-    the units of `mina-ops init`, the journal of each colour. NAMES choose among them.
+    the units of `mina-ops init`, the journal of each colour. NAMES choose among them. With --json,
+    each line is an object.
     """
     from mina_ops.operator.logs import following
 
     sources = following.sources(session.settings)
     if listed:
-        for name, argv in sources.items():
-            click.echo(f"{name:<12} {' '.join(argv)}")
+        text = "\n".join(f"{name:<12} {' '.join(argv)}" for name, argv in sources.items())
+        output.data({"logs": sources}, text, as_json=as_json)
         return
     chosen = following.choose(sources, names)
     for name, line in following.stream(chosen, lines=lines, follow=follow):
-        click.echo(f"{name:<12} {line}")
+        output.data({"log": name, "line": line}, f"{name:<12} {line}", as_json=as_json)

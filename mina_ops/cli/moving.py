@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class _ControllersLock:
-    """The lock that a controller on another machine holds for what it runs here."""
+    """The lock of this load balancer, held by a controller on another machine that runs us here."""
 
     def __init__(self, session: Session, lock_id: str) -> None:
         self._session = session

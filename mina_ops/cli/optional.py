@@ -23,7 +23,7 @@ def settings(session: Session) -> OperatorSettings | None:
 
 
 def colours(session: Session) -> OperatorSettings | None:
-    """The settings if they name colours, which can be asked; else None, as without a file."""
+    """The settings if they name colours, so that these can be asked; else None."""
     found = settings(session)
     return found if found is not None and "colours" in found.raw else None
 

@@ -1,4 +1,4 @@
-"""How commands speak: data on stdout, as text or as JSON; everything else on stderr."""
+"""How commands speak: their result on stdout, as text or as JSON; everything else on stderr."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-# In a context's `meta`, which a command shares with the groups that it is in.
+# Keys of a click context's `meta`, which a command shares with the groups that it is in.
 _ASKED, _PRINTED = "mina_ops.json_asked", "mina_ops.data_printed"
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import click
 
-from mina_ops.cli import optional, output
+from mina_ops.cli import checklists, database, optional, output
 from mina_ops.cli.session import Session
 
 
@@ -28,24 +26,19 @@ def command(
     Checks the tag, CI, migrations, staging, flags, notes, database, Redis and the backup. What
     only people know is ticked off with --done. Exit code 11 if something fails or is left.
     """
-    from mina_ops.operator.checklist import model, preflight, ticks
-    from mina_ops.operator.database.connection import options as database_options
+    from mina_ops.operator.checklist.preflight import Preflight, PreflightOptions
+    from mina_ops.operator.checklist.ticks import Ticks
     from mina_ops.operator.database.connection.errors import FaultsFound
-    from mina_ops.operator.system.people import whoami
 
-    database = database_options.read(optional.table(session, "database"))
-    flight = preflight.Preflight(
+    options = database.options(session)
+    flight = Preflight(
         version,
-        preflight.read(optional.table(session, "preflight")),
-        database,
+        optional.table(session, "preflight").fill(PreflightOptions),
+        options,
         optional.settings(session),
         reviewed,
     )
-    items = flight.items()
-    ticked = ticks.Ticks(database.folder / f"preflight-{version.replace('/', '_')}.json")
-    if done:
-        ticked.tick(done, items, datetime.now(UTC), whoami())
-    found = model.go_through(f"Preflight of {version}", items, ticked.read())
-    output.data(found.as_json(), found.as_text(), as_json=as_json)
-    if not found.passed:
+    ticked = Ticks(options.folder, "preflight", version)
+    heading = f"Preflight of {version}"
+    if not checklists.show(heading, flight.items(), ticked, done, as_json=as_json):
         raise FaultsFound(f"{version} is not ready to be released.")

@@ -18,11 +18,23 @@ if TYPE_CHECKING:
 @click.command(name="recover")
 @click.option("--yes", is_flag=True, help="Do not ask before each step.")
 @click.option("--colour", help="Bring this one back; default: the one of the last release.")
-@click.option("--version", help="With this release; default: the last one that was done.")
-@click.option("--backup", "file", type=click.Path(path_type=Path, exists=True))
-@click.option("--anew", is_flag=True, help="Leave an interrupted recovery; begin with step 1.")
+@click.option("--version", help="Start this release; default: the last one that was done.")
+@click.option(
+    "--backup",
+    "file",
+    type=click.Path(path_type=Path, exists=True),
+    help="Restore this one; default: the newest that was proven.",
+)
+@click.option("--anew", is_flag=True, help="Give an interrupted recovery up; begin with step 1.")
 @click.option("--force", is_flag=True, help="Although a colour is alive.")
-@click.option("--timeout", type=click.FloatRange(1), default=300.0, show_default=True, metavar="S")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the colour may take to be ready.",
+)
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
@@ -43,7 +55,6 @@ def command(
     The newest proven backup goes into the database of RESTORE_DATABASE_URL; the colour is
     started on it by release.hooks.start (which gets DATABASE_URL), and takes all traffic when it
     is ready. A run that was stopped goes on with the first step that is not done.
-    --timeout says how long the colour may take to be ready.
     """
     from mina_ops.errors import ConfigurationError
     from mina_ops.operator.checklist import recovery
@@ -96,11 +107,11 @@ def _plan(
     from mina_ops.errors import ConfigurationError
     from mina_ops.operator.checklist import recovery
     from mina_ops.operator.config import incident as incident_options
-    from mina_ops.operator.database.connection import options as database_options
+    from mina_ops.operator.database.connection.options import DatabaseOptions
     from mina_ops.operator.notify import channels as notify
 
     settings = session.settings
-    database = database_options.read(settings.section("database"))
+    database = settings.section("database").fill(DatabaseOptions)
     released = recovery.released(settings)
     if released is None and version is None:
         raise ConfigurationError("No release was done here; give --version.")

@@ -172,7 +172,9 @@ def _freeze_text(text: str, told: bool) -> str:
 
 
 @command.command()
-@click.option("--watch", is_flag=True, help="Live, until the release has ended.")
+@click.option(
+    "--watch", is_flag=True, help="Until the release has ended; with --json, an object a second."
+)
 @output.json_option
 @click.pass_obj
 def status(session: Session, watch: bool, as_json: bool) -> None:
@@ -182,7 +184,7 @@ def status(session: Session, watch: bool, as_json: bool) -> None:
     if watch:
         from mina_ops.cli import release_watch
 
-        release_watch.watch(lambda: state(session))
+        release_watch.watch(lambda: state(session), as_json=as_json)
         return
     value = state(session)
     if value is None:
@@ -228,7 +230,9 @@ def history(session: Session, most: int, as_json: bool) -> None:
         (str(one["release"]), str(one["phase"]), str(one["to"]), "; ".join(one["reasons"]))
         for one in found
     ]
-    output.data(found, output.table(("RELEASE", "PHASE", "TO", "WHY"), rows), as_json=as_json)
+    output.data(
+        {"releases": found}, output.table(("RELEASE", "PHASE", "TO", "WHY"), rows), as_json=as_json
+    )
 
 
 def _play(release: Release, act: Callable[[Release], None], as_json: bool) -> None:

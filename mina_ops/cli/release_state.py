@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 def state(session: Session) -> dict[str, Any] | None:
-    """Its fields; those of another machine's release where none began here; None: there is none."""
+    """The newest release's fields, as `release status --json` prints them; None: there is none.
+
+    It is the newest of this folder, else the one that another machine reported to the app.
+    """
     from mina_ops.cli import output
     from mina_ops.operator.release import elsewhere, journal, lock, report, way_back
     from mina_ops.operator.release.release import Site
@@ -36,7 +39,7 @@ def state(session: Session) -> dict[str, Any] | None:
 
 
 def text(value: dict[str, Any]) -> str:
-    """The same for a person, a few lines."""
+    """The fields that `state` returned as a few lines for a person."""
     lines = [f"{value['release']}: {value['phase']}, {value['percent']} % on {value['to']}"]
     if value.get("elsewhere"):
         lines.append(f"runs on another machine: {value['elsewhere']}")

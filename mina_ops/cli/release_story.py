@@ -1,4 +1,4 @@
-"""One release as a story: every phase, share, verdict, command, and who did what."""
+"""`release show`: all entries of a release's journal, in order, as lines for a person."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def summary(journal: Journal) -> dict[str, Any]:
 
 
 def summary_or_damage(journal: Journal) -> dict[str, Any]:
-    """The same, or what is wrong with the journal in the place of reasons."""
+    """`summary`; of a journal that cannot be read, what is wrong with it in place of reasons."""
     try:
         return summary(journal)
     except OperatorError as error:

@@ -1,16 +1,18 @@
-"""A release as a page of a terminal: its own, or any other with `release status --watch`."""
+"""A release as a page of a terminal, for `release start` and `release status --watch`."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import click
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from mina_ops.cli import output
 from mina_ops.operator.release.model import FORWARD
 
 _EVERY_SECONDS = 1.0
@@ -20,32 +22,44 @@ LINES_SHOWN = 8
 _STYLES = {"pass": "green", "fail": "bold red"}
 
 
-def watch(read: Callable[[], Mapping[str, Any] | None]) -> None:
-    """Redraw what `read` gives until the release has ended; plain lines where no terminal is."""
+def watch(read: Callable[[], Mapping[str, Any] | None], *, as_json: bool = False) -> None:
+    """Show what `read` gives, once a second until the release has ended.
+
+    On a terminal it is a page that is redrawn, elsewhere the lines that are new; with `as_json`,
+    each state is one line of JSON.
+    """
+    if as_json:
+        for state in _states(read):
+            output.data(state, "", as_json=True)
+        return
     console = Console()
     if not console.is_terminal:
         _lines(read)
         return
     with Live(console=console, refresh_per_second=4) as live:
-        while True:
-            state = read()
+        for state in _states(read):
             live.update(page(console, state))
-            if state is None or state.get("ended"):
-                return
-            time.sleep(_EVERY_SECONDS)
+
+
+def _states(
+    read: Callable[[], Mapping[str, Any] | None],
+) -> Iterator[Mapping[str, Any] | None]:
+    """The states until the last one, in which the release has ended, or there is none."""
+    while True:
+        state = read()
+        yield state
+        if state is None or state.get("ended"):
+            return
+        time.sleep(_EVERY_SECONDS)
 
 
 def _lines(read: Callable[[], Mapping[str, Any] | None]) -> None:
     shown: list[str] = []
-    while True:
-        state = read()
+    for state in _states(read):
         for line in (state or {}).get("lines", []):
             if line not in shown:
                 shown.append(line)
-                print(line, flush=True)
-        if state is None or state.get("ended"):
-            return
-        time.sleep(_EVERY_SECONDS)
+                click.echo(output.plain(line))
 
 
 def page(console: Console, state: Mapping[str, Any] | None) -> Group:
@@ -57,7 +71,7 @@ def page(console: Console, state: Mapping[str, Any] | None) -> Group:
         return Group(Text("No release was reported."))
     parts = _parts(state)
     used = len(console.render_lines(Group(*parts)))
-    # The last line of a terminal stays empty, and one parts the lines from the verdicts.
+    # One line stays empty at the end of the terminal, and one between the verdicts and the lines.
     room = min(LINES_SHOWN, max(0, console.height - used - 2))
     lines = "\n".join(state.get("lines", [])[-room:] if room else [])
     return Group(*parts, Text(), Text(lines, style="dim", no_wrap=True, overflow="ellipsis"))

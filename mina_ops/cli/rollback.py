@@ -6,7 +6,7 @@ import click
 
 from mina_ops.cli import output
 from mina_ops.cli.session import Session
-from mina_ops.cli.taking_back import foretell, take_back
+from mina_ops.cli.taking_back import show_take_back, take_back
 
 
 @click.command(name="rollback")
@@ -37,6 +37,6 @@ def command(
 
     wish = Wish(why=why, done_too=True, force=force, to=to)
     if dry_run:
-        foretell(session, wish, as_json)
+        show_take_back(session, wish, as_json)
         return
     take_back(session, wish, as_json, flags=flags)

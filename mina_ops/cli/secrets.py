@@ -1,4 +1,4 @@
-"""`mina-ops secrets`: rotate what the app signs, logs in and connects with."""
+"""`mina-ops secrets`: rotate the app's key, tokens, database password and Redis password."""
 
 from __future__ import annotations
 

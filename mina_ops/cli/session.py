@@ -36,7 +36,10 @@ class Session:
         return open_driver(self.settings)
 
     def for_the_way_back(self, say: Callable[[str], None]) -> Session:
-        """A session whose settings are those tables of the file that can be read."""
+        """A session for a command that must work although a part of mina-ops.toml is wrong.
+
+        Its settings are those tables that can be read; `say` is told of the others.
+        """
         from mina_ops.operator.config import damaged, settings
 
         session = Session(self.config_path)

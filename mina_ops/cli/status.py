@@ -75,7 +75,7 @@ def _look(session: Session) -> dict[str, Any]:
 
 
 def _plan(session: Session) -> Plan:
-    """The plan; its defaults where it cannot be read: whoever looks needs no plan."""
+    """The plan, for the limits of its triggers; defaults for what cannot be read of it."""
     from mina_ops.operator.release import way_back
     from mina_ops.operator.release.release import Site
 
@@ -122,8 +122,9 @@ def _figures(client: Any, plan: Plan) -> dict[str, Any]:
 def _measure(states: dict[str, dict[str, Any]]) -> None:
     """Add the share of the last minute's requests that each colour got.
 
-    It is a problem where the last seconds say so too: a share that was just changed is not what
-    the minute before had. It is told once, since what one colour lacks the other one has.
+    A share that differs from the one that was set is a problem only if the last 10 s differ as
+    well: after a switch, the minute before still has the old share. It is told for one colour
+    alone, since what one got too little the other one got too much.
     """
     from mina_ops.operator.traffic.share import measured_share
 
@@ -149,9 +150,9 @@ def serves(split: dict[str, Any], name: str) -> bool:
 
 
 def _traffic(session: Session) -> tuple[dict[str, Any] | None, str | None]:
-    """What the load balancer does, and what is wrong with it.
+    """What the load balancer does (None: it cannot be asked), and what is wrong with it.
 
-    Of several, those that answer say it for the one that does not, which is named.
+    Of several load balancers, those that answer count; one that does not is named.
     """
     try:
         found = session.driver.read_reachable()

@@ -1,4 +1,8 @@
-"""`rollback` and `release abort`: find what to take back, ask or replace its controller, do it."""
+"""`rollback` and `release abort`: take a release back.
+
+The newest release of this folder or, if none runs here, the one that another machine reports. If
+its controller lives, it is asked to do it; if it is stopped, dead or stuck, it is replaced.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +52,7 @@ def take_back(session: Session, wish: Wish, as_json: bool, *, flags: bool = Fals
     _go_back(release, wish, as_json, flags=flags)
 
 
-def foretell(session: Session, wish: Wish, as_json: bool) -> None:
+def show_take_back(session: Session, wish: Wish, as_json: bool) -> None:
     """Say what `take_back` would do, and change nothing.
 
     Raises:
@@ -120,7 +124,7 @@ def _as_reported(ended: Reported) -> dict[str, Any]:
 
 
 def _nothing(site: Site, wish: Wish, as_json: bool) -> None:
-    """Say that there is nothing, and what one might have meant."""
+    """Say that there is nothing to take back, and which command may have been meant."""
     try:
         split = site.driver.read_reachable().split.describe()
     except MinaOpsError as error:
@@ -138,6 +142,7 @@ def _nothing(site: Site, wish: Wish, as_json: bool) -> None:
 
 
 def _go_back(release: Release, wish: Wish, as_json: bool, *, flags: bool) -> None:
+    """Take the release back from here: no controller of it lives any more."""
     from mina_ops.operator.release import opening, way_back
     from mina_ops.operator.release.model import ENDED, WITH_TRAFFIC
     from mina_ops.operator.release.rollback import roll_back
@@ -147,7 +152,7 @@ def _go_back(release: Release, wish: Wish, as_json: bool, *, flags: bool) -> Non
     way_back.require_same_version(release, wish, output.say)
     reason = f"aborted: {wish.why}" if wish.why else "aborted"
     phase = release.journal.progress().phase
-    # A journal made here for a release of elsewhere does not know how far that has come.
+    # A journal that was made here for a release of another machine does not say how far it came.
     moved = not release.journal.progress().started or phase in (*WITH_TRAFFIC, *ENDED)
 
     def act(opened: Release) -> None:

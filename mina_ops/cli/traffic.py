@@ -17,7 +17,7 @@ from mina_ops.errors import ConfigurationError, OperatorError, TrafficError
 if TYPE_CHECKING:
     from mina_ops.operator.api.leases import Holder
 
-# While sessions move, some are there twice.
+# While sessions move to the other colour, some clients hold two connections for a moment.
 _ROOM_PER_SESSION = 1.2
 
 
@@ -66,14 +66,14 @@ def install(session: Session, force: bool, dry_run: bool, as_json: bool) -> None
 @click.pass_obj
 def check(session: Session, as_json: bool) -> None:
     """Say what is wrong with the load balancer's set-up; exit 7 if anything is."""
-    problems = session.driver.check() + _strangers(session) + _cramped(session)
+    problems = session.driver.check() + _strangers(session) + _too_little_room(session)
     text = "\n".join(f"- {problem}" for problem in problems) or "ready"
     output.data({"ready": not problems, "problems": problems}, text, as_json=as_json)
     if problems:
         raise TrafficError(f"{len(problems)} thing(s) to put right before traffic can move.")
 
 
-def _cramped(session: Session) -> list[str]:
+def _too_little_room(session: Session) -> list[str]:
     """Whether the load balancer has too little room for all sessions that live now."""
     from mina_ops.operator.api.client import AppClient
 
@@ -215,8 +215,9 @@ def _tell(held: Holder | None, *, as_json: bool) -> None:
 
 @command.command()
 @click.argument("colour")
+@output.json_option
 @click.pass_obj
-def tester(session: Session, colour: str) -> None:
+def tester(session: Session, colour: str, as_json: bool) -> None:
     """Print the value that sends a tester to COLOUR before it has a share.
 
     Give it as the cookie mina_tester, or as the header X-Mina-Tester.
@@ -230,7 +231,7 @@ def tester(session: Session, colour: str) -> None:
         raise table.wrong(
             "tester_secret_file", "set it (or tester_secret_env), then `mina-ops traffic install`."
         )
-    click.echo(found[name])
+    output.data({"colour": name, "value": found[name]}, found[name], as_json=as_json)
 
 
 @command.command()

@@ -28,10 +28,18 @@ _ALERT_SECONDS = 10.0
     metavar="SECONDS",
     help="Pause between two rounds.",
 )
-@click.option("--fails", type=click.IntRange(1), default=2, show_default=True, help="Down after.")
-@click.option("--passes", type=click.IntRange(1), default=2, show_default=True, help="Up after.")
+@click.option(
+    "--fails",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Failures until it is down.",
+)
+@click.option(
+    "--passes", type=click.IntRange(1), default=2, show_default=True, help="Passes until it is up."
+)
 @click.option("--rounds", type=click.IntRange(1), help="End after this many; default: never.")
-@click.option("--alert", metavar="COMMAND", help="Run with one sentence when up or down is news.")
+@click.option("--alert", metavar="COMMAND", help="Run with a sentence when it went down or up.")
 @click.option("--take-out", is_flag=True, help="Move traffic off a colour that is down.")
 @output.json_option
 @click.pass_obj
@@ -48,9 +56,9 @@ def command(
 ) -> None:
     """Ask COLOURS (default: both) for their health, again and again.
 
-    A colour is down after 2 failures in a row and up after 2 passes. With --take-out, a colour
-    that is down loses its traffic if the other one is ready, and gets it back when it is up.
-    With --json, each look is one JSON line. The last look decides the exit code when --rounds
+    A colour is down after --fails failures in a row and up after --passes passes. With --take-out,
+    a colour that is down loses its traffic if the other one is ready, and gets it back when it is
+    up. With --json, each look is one JSON line. The last look decides the exit code when --rounds
     end: 3 if a colour is down.
     """
     from mina_ops.errors import AppUnhealthy
@@ -118,7 +126,7 @@ def _tell(sight: Sight, alert: str | None) -> None:
 
 
 def _take_out(taker: TakeOut, sight: Sight, failures: dict[str, str]) -> None:
-    """Move traffic off or back; the same failure is said once, however often it is tried."""
+    """Move traffic off or back; a failure that repeats itself is said once."""
     try:
         done = taker.act(sight)
     except OperatorError as error:

@@ -40,7 +40,7 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     file.write_text(GOOD + mistakes)
     done = config(file, "check", "--json")
     assert done.exit_code == 2
-    problems = json.loads(done.output)["problems"]
+    problems = json.loads(done.stdout)["problems"]
     for told in (
         "notify.retries: unknown key",
         "relase: unknown table. Did you mean 'release'?",

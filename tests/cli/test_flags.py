@@ -44,7 +44,9 @@ def test_a_flag_is_set_listed_shown_and_deleted(run: Run, site: FlagSite) -> Non
     shown = run("flags", "show", "audio", "--json").json
     assert (shown["owner"], shown["rollout_percent"]) == ("ana", 25.0)
     assert run("flags", "delete", "audio").code == 0
-    assert run("flags", "show", "audio").code == 1
+    gone = run("flags", "show", "audio", "--json")
+    assert (gone.code, gone.json["error"], gone.json["exit_code"]) == (1, "operator", 1)
+    assert "There is no flag audio; `mina-ops flags list`" in gone.err
 
 
 def test_what_others_wrote_into_a_flag_does_nothing_to_a_terminal(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from mina_ops import errors
-from mina_ops.cli import COMMANDS, main
+from mina_ops.cli import COMMANDS, main, output
 
 MINA_OPS = Path(sys.executable).with_name("mina-ops")
 
@@ -103,3 +104,18 @@ def test_the_version_is_the_packages() -> None:
     result = CliRunner().invoke(main, ["--version"])
     assert result.exit_code == 0
     assert "0." in result.stdout
+
+
+def test_a_question_that_is_not_answered_with_yes_is_one_object(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @click.command()
+    @output.json_option
+    def asking(as_json: bool) -> None:
+        click.confirm("Do it?", abort=True, err=True)
+
+    monkeypatch.setattr("mina_ops.cli.status.command", asking)
+    for answer in ("n\n", ""):
+        result = CliRunner().invoke(main, ["status", "--json"], input=answer)
+        assert result.exit_code == 1
+        assert json.loads(result.stdout)["error"] == "not_confirmed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -32,3 +33,13 @@ def test_an_unknown_name_is_exit_2(tmp_path: Path) -> None:
     done = logs(tmp_path, "apache")
     assert done.exit_code == 2
     assert "No log 'apache'; known are nginx" in done.output
+
+
+def test_with_json_each_line_is_an_object(tmp_path: Path) -> None:
+    (tmp_path / "access.log").write_text("GET /a\nGET /b\n")
+    lines = logs(tmp_path, "nginx", "--no-follow", "--json").stdout.splitlines()
+    assert list(map(json.loads, lines)) == [
+        {"log": "nginx", "line": "GET /a"},
+        {"log": "nginx", "line": "GET /b"},
+    ]
+    assert "tail" in json.loads(logs(tmp_path, "--list", "--json").stdout)["logs"]["nginx"]

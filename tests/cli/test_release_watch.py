@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from mina_ops.cli.release_watch import page
+from mina_ops.cli.release_watch import page, watch
 
 STATE: dict[str, Any] = {
     "version": "v2.5.0",
@@ -85,3 +86,12 @@ def test_a_controller_that_is_not_heard_is_told_with_what_to_type() -> None:
 
 def test_without_any_release_it_says_so() -> None:
     assert _screen(None, 80) == ["No release was reported."]
+
+
+def test_with_json_each_state_is_an_object_until_it_has_ended(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    states = iter([STATE, {**STATE, "percent": 100, "ended": True}])
+    watch(lambda: next(states), as_json=True)
+    shown = list(map(json.loads, capsys.readouterr().out.splitlines()))
+    assert [(one["percent"], one["ended"]) for one in shown] == [(25, False), (100, True)]

@@ -13,7 +13,6 @@ from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.api.flags import open_client
 from mina_ops.operator.checklist.model import FAILED, OK, OPEN, SKIPPED, Item
 from mina_ops.operator.config.settings import OperatorSettings
-from mina_ops.operator.config.tables import Table
 from mina_ops.operator.database.connection import connect
 from mina_ops.operator.database.connection.options import DatabaseOptions
 from mina_ops.operator.database.connection.queries import rows
@@ -70,15 +69,6 @@ class Released:
     old: str
     at: datetime
     baseline: Mapping[str, Any]
-
-
-def read(table: Table) -> PostflightOptions:
-    """The options in the table.
-
-    Raises:
-        ConfigurationError: a key is unknown or of the wrong type.
-    """
-    return table.fill(PostflightOptions)
 
 
 def last_release(settings: OperatorSettings) -> Released:

@@ -16,7 +16,6 @@ from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.api.flags import open_client
 from mina_ops.operator.checklist.model import FAILED, OK, OPEN, SKIPPED, Item
 from mina_ops.operator.config.settings import OperatorSettings
-from mina_ops.operator.config.tables import Table
 from mina_ops.operator.database.backup import manifest
 from mina_ops.operator.database.connection import connect
 from mina_ops.operator.database.connection.options import DatabaseOptions
@@ -51,15 +50,6 @@ class PreflightOptions:
     flags: tuple[str, ...] = setting((), TEXTS,
         "Flags of the release that must be there, and off.")
     # fmt: on
-
-
-def read(table: Table) -> PreflightOptions:
-    """The options in the table.
-
-    Raises:
-        ConfigurationError: a key is unknown or of the wrong type.
-    """
-    return table.fill(PreflightOptions)
 
 
 @dataclass(frozen=True)

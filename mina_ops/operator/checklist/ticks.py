@@ -1,4 +1,4 @@
-"""What people ticked off on a checklist, kept in a file."""
+"""Keeps what people ticked off on a checklist, in a file for each list and release."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mina_ops.operator.checklist.model import Item
 
 
 class Ticks:
-    """What people ticked off, in one file for each list; written as a whole."""
+    """What people ticked off on one list for one release; the file is replaced as a whole."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, folder: Path, checklist: str, version: str) -> None:
+        self._file = folder / f"{checklist}-{version.replace('/', '_')}.json"
 
     def read(self) -> dict[str, str]:
         """Item name -> when and by whom.
@@ -33,7 +33,7 @@ class Ticks:
             raise ConfigurationError(f"{self._file} cannot be read; remove it.") from exc
 
     def tick(self, names: Sequence[str], items: Sequence[Item], now: datetime, who: str) -> None:
-        """Tick items off.
+        """Tick items off, with the time (UTC) and who did it.
 
         Raises:
             ConfigurationError: there is no such item.

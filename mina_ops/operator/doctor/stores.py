@@ -9,10 +9,10 @@ from typing import Any
 
 import redis
 
-from mina_ops.operator.checklist import preflight
 from mina_ops.operator.checklist.model import FAILED, OPEN
+from mina_ops.operator.checklist.preflight import Preflight, PreflightOptions
 from mina_ops.operator.config.settings import OperatorSettings
-from mina_ops.operator.database.connection import options as database_options
+from mina_ops.operator.database.connection.options import DatabaseOptions
 from mina_ops.operator.doctor.findings import Finding, fault, ok, unknown, warning
 from mina_ops.operator.system.patience import patient
 
@@ -29,7 +29,7 @@ def examine(settings: OperatorSettings) -> Iterator[Finding]:
 
 
 def _redis(settings: OperatorSettings) -> Iterator[Finding]:
-    variable = preflight.read(settings.section("preflight")).redis_env
+    variable = settings.section("preflight").fill(PreflightOptions).redis_env
     url = os.environ.get(variable, "")
     if not url:
         yield unknown(
@@ -101,7 +101,7 @@ def _store_clock(client: Any, began: float) -> Iterator[Finding]:
 
 
 def _database(settings: OperatorSettings) -> Iterator[Finding]:
-    database = database_options.read(settings.section("database"))
+    database = settings.section("database").fill(DatabaseOptions)
     if not os.environ.get(database.url_env):
         yield unknown(
             "database",
@@ -109,9 +109,8 @@ def _database(settings: OperatorSettings) -> Iterator[Finding]:
             f"{database.url_env}=postgresql://... mina-ops doctor",
         )
         return
-    flight = preflight.Preflight(
-        "doctor", preflight.read(settings.section("preflight")), database, settings
-    )
+    options = settings.section("preflight").fill(PreflightOptions)
+    flight = Preflight("doctor", options, database, settings)
     for area, look in (("database", flight.database_reachable), ("migrations", flight.migrations)):
         state, reason = look()
         if state == FAILED:

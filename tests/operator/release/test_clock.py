@@ -102,7 +102,7 @@ def test_the_history_stays_in_order_under_an_earlier_clock(stand: Stand, clock: 
     clock.set(-2 * HOURS)
     # The second release is refused for its version, and is a release all the same.
     assert stand.run("release", "start", "v3", clock=clock).code == 1
-    history = json.loads(stand.run("release", "history", "--json").out)
+    history = json.loads(stand.run("release", "history", "--json").out)["releases"]
     assert [(one["version"], one["phase"]) for one in history] == [
         ("v3", "failed"),
         ("v2", "rolled_back"),

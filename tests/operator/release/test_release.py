@@ -247,7 +247,7 @@ def test_a_release_that_is_done_can_be_rolled_back_though_a_later_one_failed(sta
     assert outcome.code == 0, outcome.err
     assert "users report silence" in outcome.err
     assert stand.share_of_green() == 0
-    history = json.loads(stand.run("release", "history", "--json").out)
+    history = json.loads(stand.run("release", "history", "--json").out)["releases"]
     assert sorted(one["phase"] for one in history) == ["failed", "rolled_back"]
 
 

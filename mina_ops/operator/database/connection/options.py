@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mina_ops.fields import FLAG, PATH, TEXT, TEXTS, setting
-from mina_ops.operator.config.tables import Table
 
 
 @dataclass(frozen=True)
@@ -38,12 +37,3 @@ class DatabaseOptions:
     timeouts_set: bool = setting(False, FLAG,
         "Migrations get lock and statement timeouts from elsewhere (the role).")
     # fmt: on
-
-
-def read(table: Table) -> DatabaseOptions:
-    """The options in the table; an absent table is the defaults.
-
-    Raises:
-        ConfigurationError: a key is unknown or of the wrong type.
-    """
-    return table.fill(DatabaseOptions)
