@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from mina_ops.operator.release.elsewhere import Reported
     from mina_ops.operator.release.journal import Journal
-    from mina_ops.operator.release.plan import Plan
-    from mina_ops.operator.release.release import Release, Site, Tell
+    from mina_ops.operator.release.release import Release, Site
     from mina_ops.operator.release.way_back import Wish
 
 
@@ -29,26 +28,33 @@ def take_back(session: Session, wish: Wish, as_json: bool, *, flags: bool = Fals
         NotRolledBack: traffic could not be brought back, or the old colour runs something else.
         ConfigurationError: there is nothing to roll back (`wish.done_too`), or no such colour.
     """
+    from mina_ops.operator.config.colours import Colour
     from mina_ops.operator.release import opening, way_back
+    from mina_ops.operator.release.elsewhere import Reported
+    from mina_ops.operator.release.journal import Journal
     from mina_ops.operator.release.release import Site
 
-    found = session.for_the_way_back(output.say)
-    site = Site(found.settings, found.driver)
+    parts = session.for_the_way_back(output.say)
+    site = Site(parts.settings, parts.driver)
     plan = way_back.lenient_plan(site, output.say)
     tell = way_back.lenient_teller(site, output.say)
-    if wish.to is not None:
-        _go_back(way_back.to_colour(site, wish.to, plan, tell), wish, as_json, flags=flags)
-        return
-    journal = way_back.find(site, plan.folder, wish)
-    release = None if journal is None else opening.reopen(site, journal, plan, tell)
-    if release is not None and _is_ended_by_its_controller(release, wish):
-        if flags:
-            _set_flags_back(release)
-        _finish(release.journal, as_json)
-        return
-    release = release or _from_elsewhere(site, plan, tell, wish, as_json)
-    if release is None:
-        return
+    match way_back.which(site, plan.folder, wish):
+        case None:
+            _nothing(site, wish, as_json)
+            return
+        case Colour() as old:
+            release = way_back.to_colour(site, old, plan, tell)
+        case Journal() as journal:
+            release = opening.reopen(site, journal, plan, tell)
+            if _is_ended_by_its_controller(release, wish):
+                if flags:
+                    _set_flags_back(release)
+                _finish(journal, as_json)
+                return
+        case Reported() as found:
+            if found.is_alive and _is_ended_elsewhere(site, found, wish, as_json):
+                return
+            release = way_back.reported(site, found, plan, tell)
     _go_back(release, wish, as_json, flags=flags)
 
 
@@ -92,27 +98,20 @@ def _set_flags_back(release: Release) -> None:
         output.say(line)
 
 
-def _from_elsewhere(
-    site: Site, plan: Plan, tell: Tell, wish: Wish, as_json: bool
-) -> Release | None:
-    """The release of another machine, once nobody there takes it back; None: it is settled."""
-    from mina_ops.operator.release import elsewhere, way_back
+def _is_ended_elsewhere(site: Site, found: Reported, wish: Wish, as_json: bool) -> bool:
+    """Whether its controller on another machine took it back; says so if it did."""
+    from mina_ops.operator.release import elsewhere
 
-    found = elsewhere.newest(site.settings)
-    if found is None or not found.may_be_taken_back(done_too=wish.done_too):
-        _nothing(site, wish, as_json)
-        return None
-    if found.is_alive:
-        ended = elsewhere.abort(site.settings, found, wish.why, output.say)
-        if ended is not None:
-            text = f"{ended.version}: {ended.phase}, by its controller ({ended.who})."
-            if ended.phase not in ("rolled_back", "failed"):
-                raise OperatorError(
-                    f"It ended as {ended.phase}; see `mina-ops status`, then `mina-ops rollback`."
-                )
-            output.data(_as_reported(ended), text, as_json=as_json)
-            return None
-    return way_back.reported(site, found, plan, tell)
+    ended = elsewhere.abort(site.settings, found, wish.why, output.say)
+    if ended is None:
+        return False
+    if ended.phase not in ("rolled_back", "failed"):
+        raise OperatorError(
+            f"It ended as {ended.phase}; see `mina-ops status`, then `mina-ops rollback`."
+        )
+    text = f"{ended.version}: {ended.phase}, by its controller ({ended.who})."
+    output.data(_as_reported(ended), text, as_json=as_json)
+    return True
 
 
 def _as_reported(ended: Reported) -> dict[str, Any]:

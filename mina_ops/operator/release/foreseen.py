@@ -8,7 +8,9 @@ from typing import Any
 from mina_ops.errors import ConfigurationError, MinaOpsError, OperatorError
 from mina_ops.operator.api.client import AppClient
 from mina_ops.operator.config.colours import Colour
-from mina_ops.operator.release import elsewhere, lock, way_back
+from mina_ops.operator.release import lock, way_back
+from mina_ops.operator.release.elsewhere import Reported
+from mina_ops.operator.release.journal import Journal
 from mina_ops.operator.release.plan import Plan
 from mina_ops.operator.release.release import Site
 from mina_ops.operator.release.way_back import Wish
@@ -97,22 +99,27 @@ def foresee(site: Site, plan: Plan, wish: Wish) -> Foreseen | None:
 
 def _which(site: Site, plan: Plan, wish: Wish) -> tuple[str, Colour, str | None, str] | None:
     """Version, new colour, what the old one ran, and the controller that is at work."""
-    settings = site.settings
-    if wish.to is not None:
-        return way_back.BY_HAND, settings.other(settings.colour(wish.to).name), None, ""
-    journal = way_back.find(site, plan.folder, wish)
-    if journal is not None:
-        progress = journal.progress()
-        detail = progress.detail
-        if "to" not in detail:
-            raise ConfigurationError(f"{journal.path} does not name its release.")
-        at_work = not progress.ended and lock.is_held(plan.folder)
-        by = f"process {(lock.owner(plan.folder) or {}).get('pid')}" if at_work else ""
-        return str(detail["version"]), settings.colour(detail["to"]), detail.get("old_version"), by
-    found = elsewhere.newest(settings)
-    if found is None or not found.may_be_taken_back(done_too=wish.done_too):
-        return None
-    return found.version, settings.colour(found.new), None, found.who if found.is_alive else ""
+    match way_back.which(site, plan.folder, wish):
+        case Colour() as old:
+            return way_back.BY_HAND, site.settings.other(old.name), None, ""
+        case Journal() as journal:
+            return _journalled(site, plan, journal)
+        case Reported() as found:
+            new = site.settings.colour(found.new)
+            return found.version, new, None, found.who if found.is_alive else ""
+        case None:
+            return None
+
+
+def _journalled(site: Site, plan: Plan, journal: Journal) -> tuple[str, Colour, str | None, str]:
+    progress = journal.progress()
+    detail = progress.detail
+    if "to" not in detail:
+        raise ConfigurationError(f"{journal.path} does not name its release.")
+    at_work = not progress.ended and lock.is_held(plan.folder)
+    by = f"process {(lock.owner(plan.folder) or {}).get('pid')}" if at_work else ""
+    new = site.settings.colour(detail["to"])
+    return str(detail["version"]), new, detail.get("old_version"), by
 
 
 def _split(site: Site) -> str:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from mina_ops import files
 from mina_ops.errors import ConfigurationError, MinaOpsError, OperatorError
+from mina_ops.operator.config.colours import Colour
 from mina_ops.operator.notify import channels as notify
-from mina_ops.operator.release import lock, opening
+from mina_ops.operator.release import elsewhere, lock, opening
 from mina_ops.operator.release import plan as plans
 from mina_ops.operator.release.control import Control
 from mina_ops.operator.release.elsewhere import Reported
@@ -81,6 +82,26 @@ def lenient_teller(site: Site, say: Say) -> Tell:
     for problem in problems:
         say(f"{problem} Nobody is told that way.")
     return opening.teller(notifier)
+
+
+def which(site: Site, folder: Path, wish: Wish) -> Colour | Journal | Reported | None:
+    """What a wish takes back; the command and its dry run both go by this.
+
+    A colour: everybody goes to it, whatever was released. A journal: the release of this folder
+    that `find` found. A report: the newest release of another machine. None: there is nothing.
+
+    Raises:
+        ConfigurationError: there is no colour of that name.
+    """
+    if wish.to is not None:
+        return site.settings.colour(wish.to)
+    journal = find(site, folder, wish)
+    if journal is not None:
+        return journal
+    found = elsewhere.newest(site.settings)
+    if found is not None and found.may_be_taken_back(done_too=wish.done_too):
+        return found
+    return None
 
 
 def find(site: Site, folder: Path, wish: Wish) -> Journal | None:
@@ -165,9 +186,8 @@ def require_same_version(release: Release, wish: Wish, say: Say) -> None:
         )
 
 
-def to_colour(site: Site, name: str, plan: plans.Plan, tell: Tell) -> Release:
+def to_colour(site: Site, old: Colour, plan: plans.Plan, tell: Tell) -> Release:
     """A release that is only its way back to a colour, where no journal tells of one."""
-    old = site.settings.colour(name)
     new = site.settings.other(old.name)
     return _without_journal(site, Target(BY_HAND, new, old), plan, tell)
 
