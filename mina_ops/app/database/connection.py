@@ -34,6 +34,7 @@ class OwnConnection:
         """Args: `find` says where the database is; None: there is none."""
         self._find = find
         self._ended = False
+        self._idle_seconds = IDLE_SECONDS
         self._forget()
 
     def exists(self) -> bool:
@@ -47,6 +48,14 @@ class OwnConnection:
             return None
         url = source.engine.url
         return f"{url.get_backend_name()}://{url.host}:{url.port}/{url.database}"
+
+    def login(self) -> str | None:
+        """User and password as the host's URL has them; None: there is no database."""
+        source = self._find()
+        if source is None:
+            return None
+        url = source.engine.url
+        return f"{url.username}:{url.password}"
 
     def use(self, work: Callable[[Connection], T], *, seconds: float) -> T:
         """The result of `work(connection)`; a connection that went stale is replaced once.
@@ -63,13 +72,18 @@ class OwnConnection:
             raise LookupError("this app's mina_ops was closed")
         if self._pid != os.getpid():
             self._forget()
-        if not self._free.acquire(timeout=seconds):
+        me = object()
+        self._waiting.add(me)
+        taken = self._free.acquire(timeout=seconds)
+        self._waiting.discard(me)
+        if not taken:
             raise TimeoutError("another question to the database has no answer yet")
         try:
             return self._use(work, seconds)
         finally:
             self._used_at = time.monotonic()
-            if self._ended:
+            # Who waits takes it over.
+            if self._ended or (self._idle_seconds <= 0 and not self._waiting):
                 self._drop()
             self._free.release()
 
@@ -82,7 +96,11 @@ class OwnConnection:
             link.shutdown(socket.SHUT_RDWR)
 
     def rest(self, idle_seconds: float = IDLE_SECONDS) -> None:
-        """Close the connection if it has been idle for so long; called now and then."""
+        """Close the connection if it has been idle for so long; called now and then.
+
+        0: from now on it is closed as soon as nobody uses it.
+        """
+        self._idle_seconds = idle_seconds
         if self._kept and time.monotonic() - self._used_at > idle_seconds:
             self.close()
 
@@ -108,6 +126,7 @@ class OwnConnection:
         self._kept: list[Connection] = []
         self._descriptor: int | None = None
         self._used_at = 0.0
+        self._waiting: set[object] = set()
         # Drivers complain of a connection that is forgotten open.
         weakref.finalize(self, _close_all, self._kept, os.getpid())
 

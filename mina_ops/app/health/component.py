@@ -10,9 +10,8 @@ from mina_ops.app.component import Component
 from mina_ops.app.context import Context
 from mina_ops.app.database.connection import IDLE_SECONDS
 from mina_ops.app.health.builtin import BuiltIn
-from mina_ops.app.health.fleet import vouchers
+from mina_ops.app.health.crowd import Crowd
 from mina_ops.app.health.model import READY, Check, Found, Rule
-from mina_ops.app.health.monitor import ENOUGH
 from mina_ops.app.health.readiness import Readiness
 from mina_ops.app.health.registry import Registry
 from mina_ops.app.health.watchdog import Watchdog
@@ -22,14 +21,9 @@ from mina_ops.app.settings import Settings
 from mina_ops.app.siblings import Siblings
 from mina_ops.app.socketio_binding import SocketIOBinding
 from mina_ops.app.state.drain_state import DrainState
-from mina_ops.app.state.summary import Summary
 from mina_ops.errors import ConfigurationError
 
 AI_OUTCOME = "ai_insights"
-# Three hundred processes that each keep a connection between two questions are more than a
-# PostgreSQL takes as it comes (100): the rest would never be ready, and nor would the host's own
-# requests get one.
-CROWDED_IDLE_SECONDS = 0.5
 _LAST_BEAT_SECONDS = 1.0
 
 
@@ -54,19 +48,19 @@ class Health(Component):
         siblings: Siblings,
     ) -> None:
         settings = context.settings
+        self.crowd = Crowd(context)
         self.registry = Registry(
             _rule(settings),
             soft=frozenset(settings.soft_checks),
             disabled=frozenset(settings.disabled_checks),
-            vouchers=self._vouchers,
+            vouchers=self.crowd.vouchers,
+            turns=self.crowd.turns,
         )
         self.readiness = Readiness(context, self.registry, drain_state, siblings)
         self.drain_state = drain_state
         self._siblings = siblings
         self.watchdog = Watchdog(context.app.logger.name)
         self._app = context.app
-        self._colours = context.identity.colours
-        self._presence = context.presence
         self._loop = Heartbeat(settings.beat_seconds, context.clock)
         self._loop.every_beat("health checks", self._look)
         self._database = context.database
@@ -107,6 +101,8 @@ class Health(Component):
             if self.registry.monitors[check.name].check.run is None and check.run is not None:
                 self.registry.replace(check)
         self._siblings.at_start()
+        self.crowd.at_start()
+        self._rest()
         self.registry.begin()
         self.watchdog.start()
         # A loop of its own: whatever hangs in the store, or in the name of its host, never
@@ -123,11 +119,14 @@ class Health(Component):
         self.registry.settle()
         self.registry.run_due()
         self._siblings.beat(is_ready=self.readiness.is_fit())
-        self._database.rest(CROWDED_IDLE_SECONDS if self._is_crowded() else IDLE_SECONDS)
+        self.crowd.beat()
+        self._rest()
 
-    def _is_crowded(self) -> bool:
-        """Whether so many processes are alive that each asks the database only now and then."""
-        return sum(colour.processes for colour in self._summaries()) > ENOUGH
+    def _rest(self) -> None:
+        # Three hundred processes that each keep a connection between two questions are more than a
+        # PostgreSQL takes as it comes (100): the rest would never be ready, and nor would the
+        # host's own requests get one.
+        self._database.rest(IDLE_SECONDS if self.crowd.is_small() else 0.0)
 
     def report(self) -> dict[str, Any]:
         return {"failing": list(self.registry.failing()), "started": self.registry.started}
@@ -135,12 +134,6 @@ class Health(Component):
     def merge(self, reports: Sequence[Any]) -> dict[str, Any]:
         failing = Counter(name for report in reports for name in report["failing"])
         return {"failing": failing, "started": sum(report["started"] for report in reports)}
-
-    def _vouchers(self, name: str) -> int:
-        return vouchers(name, self._summaries())
-
-    def _summaries(self) -> list[Summary]:
-        return [self._presence.summary(colour) for colour in self._colours]
 
     def _note_outcome(self, name: str, succeeded: bool) -> None:
         if name == AI_OUTCOME:

@@ -82,7 +82,8 @@ class Check:
         asked_by_few: whether the answer is the same whichever process asks, as that of an AI
             service. In a large fleet that is well, each process asks less often then, so that all
             together ask as often as eight do; at the latest every 5 minutes, and at once when
-            another process finds it unfit.
+            another process finds it unfit. While nobody knows how large the fleet is, a process
+            takes what another one of its machine has just found.
         native: for code that blocks without yielding. Where gevent or eventlet made threads
             green, it runs in a forked child, which is killed at the deadline; it may log and
             lock as it likes, and must not use connections that the app has open.
@@ -135,6 +136,8 @@ class Result:
     correlation_id: str | None = None
     state: str = HEALTHY
     """What the check is called while its runs succeed."""
+    is_of_other: bool = False
+    """Whether another process found it, on a way that is this one's too."""
 
 
 @dataclass(frozen=True, kw_only=True)

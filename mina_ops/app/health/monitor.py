@@ -27,6 +27,7 @@ from mina_ops.app.health.model import (
     Warned,
     turned,
 )
+from mina_ops.app.health.turns import Wait
 from mina_ops.app.native import green_library
 
 _log = logging.getLogger(__name__)
@@ -38,9 +39,14 @@ ENOUGH = 8
 """So many processes are enough to ask what all of them share, each once in a TTL."""
 LONGEST_PAUSE_SECONDS = 300.0
 """A process asks for itself at least that often: its own way there may be broken."""
+_LEAST, _LEAST_OF_OTHER, _MOST = 0.5, 0.1, 1.5
+"""Between which shares of a pause chance chooses."""
 
 Vouchers = Callable[[str], int]
 """A check's name -> how many live processes are well by it; 0 if one is not, or nobody knows."""
+Turns = Callable[[Check, bool], Wait | None]
+"""A check, and whether an answer of another process will do -> a wait for its turn; None: no need,
+as in a small fleet."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,10 @@ class Monitor:
         *,
         critical: bool,
         vouchers: Vouchers = lambda name: 0,
+        turns: Turns = lambda check, takes_answers: None,
     ) -> None:
         self._vouchers = vouchers
+        self._turns = turns
         # Of its own: the state of the module's generator may be the host's, who seeded it.
         self._random = random.Random()  # noqa: S311 - no secret
         self.check = check
@@ -80,6 +88,8 @@ class Monitor:
         self._healthy: bool | None = None
         self._recent: tuple[bool, ...] = ()
         self._run: object | None = None
+        self._wait: Wait | None = None
+        self._asked_at = time.monotonic()
         self._due_at = 0.0
         self._spread = 1.0
         self.overdue_at = math.inf
@@ -90,25 +100,47 @@ class Monitor:
         now = time.monotonic()
         self.settle(now)
         with self._lock:
-            if self.check.run is None or self._run is not None or now < self._due_at:
+            if self.check.run is None or now < self._due_at:
                 return
-            if self.vouched_by(now):
+            left = self._wait
+            if self._run is not None and (left is None or not left.is_in_vain(now)):
+                return
+            if self._rests(now):
                 return
             run = self._run = object()
-            self.overdue_at = now + self.check.deadline_seconds
+            self._wait = wait = None if left is not None else self._wait_for_turn(now)
+            if wait is None:
+                self.overdue_at = now + self.check.deadline_seconds
         threading.Thread(
-            target=self._examine, args=(run,), name=f"mina_ops-check-{self.check.name}", daemon=True
+            target=self._examine,
+            args=(run, wait),
+            name=f"mina_ops-check-{self.check.name}",
+            daemon=True,
         ).start()
 
     def vouched_by(self, now: float) -> int:
         """How many other processes ask in place of this one for now; 0: it asks for itself."""
         last = self.reading.last
+        if self._rests(now):
+            return self._vouchers(self.check.name)
+        is_fresh = last is not None and now < last.ended + self.check.ttl_seconds
+        return 1 if last is not None and last.is_of_other and is_fresh else 0
+
+    def _rests(self, now: float) -> bool:
+        """Whether so many others are well that this process need not ask now."""
+        last = self.reading.last
         if not self.check.asked_by_few or not self._healthy or last is None or not last.ok:
-            return 0
+            return False
         processes = self._vouchers(self.check.name)
-        pause = self.check.ttl_seconds * processes / ENOUGH * self._spread
-        rests = now < last.ended + min(pause, LONGEST_PAUSE_SECONDS)
-        return processes if processes > ENOUGH and rests else 0
+        pause = min(self.check.ttl_seconds * processes / ENOUGH, LONGEST_PAUSE_SECONDS / _MOST)
+        return processes > ENOUGH and now < last.ended + pause * self._spread
+
+    def _wait_for_turn(self, now: float) -> Wait | None:
+        if not self.check.asked_by_few:
+            return None
+        known = self.reading.last
+        is_well = known is None or (known.ok and self._healthy is True)
+        return self._turns(self.check, is_well and now < self._asked_at + LONGEST_PAUSE_SECONDS)
 
     def settle(self, now: float) -> None:
         """Count a run that is over its deadline as failed, again and again while it hangs."""
@@ -129,12 +161,32 @@ class Monitor:
         if first and self.check.cancel is not None:
             self.check.cancel()
 
-    def _examine(self, run: object) -> None:
+    def _examine(self, run: object, wait: Wait | None) -> None:
+        found = None if wait is None else wait.answer_or_turn()
+        if wait is not None and not self._begin(run):
+            wait.end(None)
+            return
+        result = found or self._attempt()
+        self._finish(run, result)
+        if wait is not None:
+            wait.end(None if found else result)
+
+    def _begin(self, run: object) -> bool:
+        """Count the time of a run that had to wait for its turn; False: another one took over."""
+        with self._lock:
+            if self._run is not run:
+                return False
+            self._wait = None
+            self.overdue_at = time.monotonic() + self.check.deadline_seconds
+            return True
+
+    def _attempt(self) -> Result:
         attempt = _Attempt(self.check)
         if self.check.native and green_library() is not None:
-            result = in_child(attempt, seconds=self.check.deadline_seconds)
-        else:
-            result = attempt()
+            return in_child(attempt, seconds=self.check.deadline_seconds)
+        return attempt()
+
+    def _finish(self, run: object, result: Result) -> None:
         with self._lock:
             if self._run is not run:
                 return
@@ -147,8 +199,12 @@ class Monitor:
                 return
             self._take(result, hangs=False)
             contradicted = result.ok != self._healthy
-            # Processes that were started together shall not ask together for ever.
-            self._spread = self._random.uniform(0.5, 1.5)
+            # Processes that were started together shall not ask together for ever. Those that took
+            # one answer would have the same pause after it.
+            least = _LEAST_OF_OTHER if result.is_of_other else _LEAST
+            self._spread = self._random.uniform(least, _MOST)
+            if not result.is_of_other:
+                self._asked_at = result.ended
             pause = min(CONFIRM_SECONDS, self.check.ttl_seconds)
             self._due_at = result.ended + (pause if contradicted else self.check.ttl_seconds)
 

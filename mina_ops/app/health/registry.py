@@ -6,7 +6,7 @@ import logging
 import time
 
 from mina_ops.app.health.model import READY, UNHEALTHY, UNKNOWN, Check, Rule
-from mina_ops.app.health.monitor import Monitor, Vouchers
+from mina_ops.app.health.monitor import Monitor, Turns, Vouchers
 
 _log = logging.getLogger(__name__)
 
@@ -22,6 +22,7 @@ class Registry:
         soft: names whose failure only degrades, whatever the check says of itself.
         disabled: names of parts that the app does not use.
         vouchers: what the rest of the fleet says of a check.
+        turns: who has to wait before it asks.
     """
 
     def __init__(
@@ -31,9 +32,11 @@ class Registry:
         soft: frozenset[str],
         disabled: frozenset[str],
         vouchers: Vouchers = lambda name: 0,
+        turns: Turns = lambda check, takes_answers: None,
     ) -> None:
         self._rule = rule
         self._vouchers = vouchers
+        self._turns = turns
         self._soft = soft
         self._disabled = disabled
         self._by_path: dict[str, Monitor] = {}
@@ -57,7 +60,9 @@ class Registry:
         if check.name in self._disabled:
             check = Check(name=check.name, run=None, words=check.words, aliases=check.aliases)
         critical = check.critical and check.name not in self._soft
-        monitor = Monitor(check, self._rule, critical=critical, vouchers=self._vouchers)
+        monitor = Monitor(
+            check, self._rule, critical=critical, vouchers=self._vouchers, turns=self._turns
+        )
         self.monitors = {**self.monitors, check.name: monitor}
         self._by_path |= dict.fromkeys((check.name, *check.aliases), monitor)
 

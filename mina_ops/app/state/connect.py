@@ -13,6 +13,7 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from mina_ops.app.state.pool import PatientPool, PatientSentinelPool
 from mina_ops.errors import ConfigurationError
 
 _OURS = {"valkey": "redis", "valkeys": "rediss"}
@@ -41,7 +42,7 @@ def connect(url: str, *, timeout_seconds: float) -> Any:
     url = _plain(url)
     scheme = urlsplit(url).scheme
     if scheme in ("redis", "rediss", "unix"):
-        return redis.Redis.from_url(url, **limits)
+        return redis.Redis.from_pool(PatientPool.from_url(url, **limits))
     if scheme == "redis+sentinel":
         return _through_sentinel(url, limits)
     if scheme in ("redis+cluster", "rediss+cluster"):
@@ -100,7 +101,9 @@ def _cluster(url: str, limits: dict[str, Any]) -> Any:
     first, *others = addresses.split(",")
     known = [ClusterNode(*_address(a, 6379)) for a in others]  # type: ignore[no-untyped-call]
     one = parts._replace(netloc=f"{login}{at}{first}").geturl()
-    return RedisCluster.from_url(one, startup_nodes=known, **limits)
+    return RedisCluster.from_url(
+        one, startup_nodes=known, connection_pool_class=PatientPool, **limits
+    )
 
 
 def _address(text: str, default_port: int) -> tuple[str, int]:
@@ -124,4 +127,6 @@ def _through_sentinel(url: str, limits: dict[str, Any]) -> Any:
     secret = parse_qs(parts.query).get("sentinel_password", [None])[0]
     asking = {**limits, "password": secret} if secret else limits
     watch = Sentinel(sentinels, sentinel_kwargs=asking, **limits)  # type: ignore[no-untyped-call]
-    return watch.master_for(service, **options)  # type: ignore[no-untyped-call]
+    return watch.master_for(  # type: ignore[no-untyped-call]
+        service, connection_pool_class=PatientSentinelPool, **options
+    )

@@ -3,6 +3,9 @@
 All begin with `mina:`, those of one colour with `mina:env:<colour>:`.
 
 Braces are Redis Cluster hash tags: keys that one command reads together share a tag.
+
+All that each process reads on each beat has the tag of the flags. So a beat is one round trip to
+one node: 2,000 processes that asked each of three nodes would cost three times as much.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ FLAGS_APPLIED = "mina:{flags}:applied"
 AUDIT_LOG = "mina:audit"
 REFUSED_LOG = "mina:audit:refused"
 """Log of refused callers. Apart, so that a flood of them pushes no change out of `AUDIT_LOG`."""
-TOKENS = "mina:tokens"
+TOKENS = "mina:{flags}:tokens"
 """The bearer tokens that admins made: id -> what it may do, with the digest of its secret."""
 SITES = "mina:sites"
 """Roster of the sites that use this product's name; more than one is a mistake that is told."""
@@ -26,17 +29,17 @@ SITES = "mina:sites"
 
 def presence(environment: str) -> str:
     """Roster of a colour's live processes."""
-    return f"mina:env:{environment}:presence:{{{environment}}}"
+    return f"mina:env:{environment}:presence:{{flags}}"
 
 
 def summary(environment: str) -> str:
     """The reports of a colour's live processes, merged into one small document."""
-    return f"mina:env:{environment}:summary:{{{environment}}}"
+    return f"mina:env:{environment}:summary:{{flags}}"
 
 
 def summary_lease(environment: str) -> str:
     """Which process of a colour makes the summary at present."""
-    return f"mina:env:{environment}:summary:{{{environment}}}:lease"
+    return f"mina:env:{environment}:summary:{{flags}}:lease"
 
 
 def workers(environment: str) -> str:
@@ -46,7 +49,7 @@ def workers(environment: str) -> str:
 
 def drain_order(environment: str) -> str:
     """The drain order of a colour."""
-    return f"mina:env:{environment}:drain"
+    return f"mina:env:{environment}:drain:{{flags}}"
 
 
 def drain_clients(environment: str, order_id: str) -> str:
@@ -77,6 +80,16 @@ def minute(environment: str, start: int) -> str:
 def health_mark(environment: str) -> str:
     """A key that the redis check writes, to see whether the store accepts writes."""
     return f"mina:env:{environment}:health"
+
+
+def check_turn(environment: str, check: str, number: int) -> str:
+    """Which process of a colour asks at present what a check asks; there are a few such turns."""
+    return f"mina:env:{environment}:check:{{{environment}}}:{check}:turn:{number}"
+
+
+def check_answer(environment: str, check: str, way: str) -> str:
+    """What a check found lately on one way (see `health.way`)."""
+    return f"mina:env:{environment}:check:{{{environment}}}:{check}:answer:{way}"
 
 
 def stream_mark(stream: str) -> str:

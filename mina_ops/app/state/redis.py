@@ -15,7 +15,7 @@ from redis.exceptions import RedisClusterException
 
 from mina_ops.app.state import redis_lines, redis_rosters, scripts
 from mina_ops.app.state.base import Change, Line, LogLine, Message, Reading, Register, Subscription
-from mina_ops.app.state.connect import LateCluster, connect
+from mina_ops.app.state.connect import connect
 from mina_ops.app.state.cost import count
 from mina_ops.app.state.eviction import evicting_policy
 from mina_ops.app.state.hints import Hints
@@ -61,7 +61,6 @@ class RedisStore:
     def __init__(self, client: Any, product: str = DEFAULT_PRODUCT) -> None:
         self._client = client
         self._prefix = f"{product}:"
-        self._is_cluster = isinstance(client, LateCluster)
         self.cost = count(client)
         self._change = client.register_script(scripts.CHANGE)
         self._replace = client.register_script(scripts.REPLACE)
@@ -153,7 +152,7 @@ class RedisStore:
             value,
             ttl_ms=_ms(ttl_seconds) or 1,
             unchanged=unchanged,
-            also=Also(self._keys(read), self._keys(versions), at_once=not self._is_cluster),
+            also=Also(self._keys(read), self._keys(versions)),
         )
         return Reading(
             {name: found for name, found in zip(read, values, strict=True) if found is not None},

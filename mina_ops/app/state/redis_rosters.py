@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from redis.crc import key_slot
+
 from mina_ops.app.state import keys
 from mina_ops.app.state.scripts import EPOCH, VERSION
 
@@ -20,13 +22,10 @@ class Also:
     Attributes:
         values: keys.
         registers: keys of registers, of which epoch and version are read.
-        at_once: whether one command reads all values, which costs Redis less. In a cluster the
-            keys lie on several nodes, of which no command can read.
     """
 
     values: Sequence[str]
     registers: Sequence[str]
-    at_once: bool
 
 
 def announce(
@@ -42,17 +41,29 @@ def announce(
     pipe.sadd(roster, member)
     for register in also.registers:
         pipe.hmget(register, [EPOCH, VERSION])
-    if also.at_once and also.values:
-        pipe.mget(also.values)
-    elif not also.at_once:
-        for wanted in also.values:
-            pipe.get(wanted)
+    together = _by_slot(also.values)
+    for wanted in together:
+        # Not `mget`: a cluster's pipeline refuses that by name.
+        pipe.execute_command("MGET", *wanted)
     kept, _, *found = pipe.execute()
     if not kept:
         # The key had expired, or Redis was emptied: PEXPIRE found nothing.
         client.set(key, value, px=ttl_ms)
-    told, values = found[: len(also.registers)], found[len(also.registers) :]
-    return (values[0] if also.at_once and also.values else values), told
+    told, answers = found[: len(also.registers)], found[len(also.registers) :]
+    values = {
+        name: value
+        for names, answer in zip(together, answers, strict=True)
+        for name, value in zip(names, answer, strict=True)
+    }
+    return [values[name] for name in also.values], told
+
+
+def _by_slot(names: Sequence[str]) -> list[list[str]]:
+    """Keys that one command may read together: those of a cluster's slot, which one node holds."""
+    found: dict[int, list[str]] = {}
+    for name in names:
+        found.setdefault(key_slot(name.encode()), []).append(name)
+    return list(found.values())
 
 
 def withdraw(client: Any, roster: str, member: str) -> None:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 import redis
 
+from mina_ops.app.state import keys
 from mina_ops.demo.processes import HOST, Server, on_free_port, start
 from mina_ops.demo.servers import answers
 from tests.app.drain.fleet import (
@@ -134,7 +135,8 @@ def test_an_order_that_redis_forgot_still_stands(start_host: Hosts, own_redis: S
     order_id = blue.drain(grace_seconds=60).json()["order_id"]
     with redis.Redis.from_url(own_redis.url) as client:
         client.flushall()
-        eventually(lambda: client.exists("mina:env:blue:drain"), 5, "the order was not kept")
+        order = keys.drain_order("blue")
+        eventually(lambda: client.exists(order), 5, "the order was not kept")
     assert blue.status()["order_id"] == order_id
     assert blue.cancel().json()["state"] == "serving"
 

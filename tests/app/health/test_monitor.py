@@ -208,7 +208,8 @@ def test_a_process_of_its_own_way_asks_at_the_latest_after_five_minutes() -> Non
     eventually(lambda: fleet.beat() and fleet.monitor.reading.state == "healthy")
     last = fleet.monitor.reading.last
     assert last is not None
-    assert fleet.monitor.vouched_by(last.ended + LONGEST_PAUSE_SECONDS - 1) == 1_000_000
+    # Chance spreads these, too: a thousand that were started together shall not ask together.
+    assert fleet.monitor.vouched_by(last.ended + LONGEST_PAUSE_SECONDS / 3 - 1) == 1_000_000
     assert fleet.monitor.vouched_by(last.ended + LONGEST_PAUSE_SECONDS) == 0
 
 
