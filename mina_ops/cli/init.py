@@ -56,17 +56,17 @@ def command(
 
     if not yes and not as_json and sys.stdin.isatty():
         _ask(context, given)
-    wishes = _wishes(given)
-    planned = layout.plan(wishes, gunicorn=_gunicorn(), directory=Path.cwd())
+    options = _options(given)
+    planned = layout.plan(options, gunicorn=_gunicorn(), directory=Path.cwd())
     if not dry_run:
         layout.write(planned)
     value = {
         "dry_run": dry_run,
         "files": [str(file.path) for file in planned],
-        "token_file": str(wishes.folder / f"{wishes.product}.token"),
+        "token_file": str(options.folder / f"{options.product}.token"),
         "app_lines": list(layout.APP_LINES),
-        "include": layout.include_line(wishes),
-        "next": layout.next_steps(wishes),
+        "include": layout.include_line(options),
+        "next": layout.next_steps(options),
     }
     output.data(value, _text(value), as_json=as_json)
 
@@ -74,22 +74,22 @@ def command(
 def _ask(context: click.Context, given: dict[str, Any]) -> None:
     from click.core import ParameterSource
 
-    options = {option.name: option for option in context.command.params}
+    declared = {option.name: option for option in context.command.params}
     for name, question in _QUESTIONS:
         if context.get_parameter_source(name) is ParameterSource.DEFAULT:
-            kind = options[name].type
+            kind = declared[name].type
             given[name] = click.prompt(question, default=given[name], type=kind, err=True)
 
 
-def _wishes(given: dict[str, Any]) -> Any:
-    from mina_ops.operator.setup.wishes import Wishes
+def _options(given: dict[str, Any]) -> Any:
+    from mina_ops.operator.setup.options import SetupOptions
 
     named = dict(given)
     named["public_url"] = named.pop("public")
     named["redis_url"] = named.pop("redis")
     named["state"] = Path(named["state"]).expanduser().absolute()
     named["folder"] = named["folder"].expanduser().absolute()
-    return Wishes(**named)
+    return SetupOptions(**named)
 
 
 def _gunicorn() -> str:

@@ -59,7 +59,7 @@ def command(
     from mina_ops.errors import ConfigurationError
     from mina_ops.operator.checklist import recovery
 
-    alive = recovery.living(session.settings)
+    alive = recovery.healthy_colours(session.settings)
     begun = None if anew else recovery.begun(session.settings)
     if alive and not force and begun is None:
         raise ConfigurationError(

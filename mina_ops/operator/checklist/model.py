@@ -14,7 +14,11 @@ _MARKS = {OK: "[x]", FAILED: "[!]", OPEN: "[ ]", SKIPPED: "[-]"}
 
 @dataclass(frozen=True)
 class Result:
-    """How one item came out: `ok`, `failed`, `open` (people must tick it) or `skipped`."""
+    """How one item came out.
+
+    Attributes:
+        state: `ok`, `failed`, `open` (people must tick it off) or `skipped` (it does not apply).
+    """
 
     name: str
     title: str
@@ -24,7 +28,11 @@ class Result:
 
 @dataclass(frozen=True)
 class Item:
-    """One item. Without `check` it is people's; `check` returns (state, reason)."""
+    """One item of a checklist.
+
+    Attributes:
+        check: returns its state and the reason; None: only people can tick it off.
+    """
 
     name: str
     title: str
@@ -67,7 +75,7 @@ def go_through(heading: str, items: Sequence[Item], done: Mapping[str, str]) -> 
     """Every item checked; one that raises is failed with the error's sentence.
 
     Args:
-        done: items that people ticked off, with when and by whom.
+        done: name of each item that people ticked off -> when and by whom.
     """
     return Checklist(heading, tuple(_result(item, done) for item in items))
 

@@ -1,4 +1,4 @@
-"""The playbook's lists after a release: within an hour, a day, a week."""
+"""The playbook's checklists after a release: within an hour, a day, a week."""
 
 from __future__ import annotations
 
@@ -45,24 +45,31 @@ class PostflightOptions:
 
     # fmt: off
     error_percent: float = setting(0.1, NUMBER,
-        "An error rate above it has not settled.", "percent", least=0, most=100)
+        "The item `errors` fails from this error rate on.", "percent", least=0, most=100)
     websocket_percent: float = setting(99.0, NUMBER,
-        "Fewer connections that succeed are not stable.", "percent", least=0, most=100)
+        "The item `websockets` fails where fewer connections succeed.", "percent",
+        least=0, most=100)
     p95_increase_percent: float = setting(50.0, NUMBER,
-        "P95 so much above the baseline, by both this and the next, is slower.", "percent",
-        least=0)
+        "The item `performance` fails if P95 rose above the release's baseline by more than this "
+        "and by more than `p95_increase_ms`.", "percent", least=0)
     p95_increase_ms: float = setting(5.0, NUMBER,
-        "See the line above.", "ms", least=0)
+        "See `p95_increase_percent`.", "ms", least=0)
     jobs: tuple[str, ...] = setting(("ai_insights", "transcription"), TEXTS,
         "Outcomes that background jobs record; each must have happened in the last hour.")
     slow_ms: float = setting(500.0, NUMBER,
-        "A query that takes longer on the average is slow.", "ms", least=1)
+        "The item `slow_queries` fails if a query takes longer on average.", "ms", least=1)
     # fmt: on
 
 
 @dataclass(frozen=True)
 class Released:
-    """The release that the list is about, as its journal tells."""
+    """The release that the list is about, as its journal tells.
+
+    Attributes:
+        new, old: the colours.
+        at: when it was done.
+        baseline: figures of the old colour before the release began; `histogram` has its latencies.
+    """
 
     version: str
     new: str
@@ -86,7 +93,7 @@ def last_release(settings: OperatorSettings) -> Released:
 
 @dataclass(frozen=True)
 class Postflight:
-    """What the items look at."""
+    """What the items look at; each method that is an item returns its state and the reason."""
 
     settings: OperatorSettings
     release: Released
@@ -171,7 +178,7 @@ class Postflight:
         return (FAILED if slower else OK), f"P95 {now:.0f} ms, before {before:.0f} ms"
 
     def flags(self) -> tuple[str, str]:
-        """Flags of the release that are still off or half open."""
+        """Flags of the release that are off, or on for less than everybody."""
         with open_client(self.settings) as client:
             found = client.all(release=self.release.version)["flags"]
         half = [
@@ -181,7 +188,7 @@ class Postflight:
             for flag in found
             if not flag.get("enabled") or float(flag.get("rollout_percent", 100)) < 100
         ]
-        return (OPEN, ", ".join(half)) if half else (OK, f"{len(found)} flags, all open")
+        return (OPEN, ", ".join(half)) if half else (OK, f"{len(found)} flags, all fully on")
 
     def slow_queries(self) -> tuple[str, str]:
         """Slow statements, by pg_stat_statements."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -34,9 +35,9 @@ class PreflightOptions:
 
     # fmt: off
     branch: str = setting("main", TEXT,
-        "Releases come from here.")
+        "The branch that releases come from; the commit must be on it.")
     ci: tuple[str, ...] = setting((), TEXTS,
-        "A command that ends with 0 if the CI passed; `{version}` is replaced.")
+        "A command that ends with 0 if CI passed for the release; `{version}` is replaced.")
     notes: Path = setting(Path("docs/changelog.md"), PATH,
         "The file that must name the release, such as a changelog.")
     staging_url: str | None = setting(None, TEXT,
@@ -46,7 +47,7 @@ class PreflightOptions:
     redis_env: str = setting("REDIS_URL", TEXT,
         "Variable with the URL of Redis.")
     backup_hours: int = setting(24, WHOLE,
-        "A backup may be so old.", "hours", least=1, most=720)
+        "The newest proven backup must not be older.", "hours", least=1, most=720)
     flags: tuple[str, ...] = setting((), TEXTS,
         "Flags of the release that must be there, and off.")
     # fmt: on
@@ -54,7 +55,14 @@ class PreflightOptions:
 
 @dataclass(frozen=True)
 class Preflight:
-    """What the items look at; `items` are in the playbook's order."""
+    """What the items look at; each method that is an item returns its state and the reason.
+
+    Attributes:
+        version: the release, which is the name of its tag.
+        settings: None: there is no mina-ops.toml, so no colour can be asked.
+        reviewed: revisions of migrations that somebody judged by hand.
+        environ: where variables with URLs are looked up.
+    """
 
     version: str
     options: PreflightOptions
@@ -176,8 +184,10 @@ class Preflight:
         file = self.options.notes
         if not file.is_file():
             return FAILED, f"there is no {file}"
-        named = self.version.lstrip("v")
-        if named not in file.read_text(errors="replace"):
+        # A whole version: what is new in 1.2.10 says nothing of 1.2.1.
+        version = re.escape(self.version.removeprefix("v"))
+        named = re.compile(rf"(?<![\w.])v?{version}(?!\w|[.-]\w)")
+        if not named.search(file.read_text(errors="replace")):
             return FAILED, f"{file.name} does not name {self.version}"
         return OK, file.name
 
@@ -216,7 +226,11 @@ class Preflight:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says; None if it refuses."""
+    """What git prints; None if it fails.
+
+    Raises:
+        ToolMissing: there is no git.
+    """
     try:
         result = programs.run(["git", *arguments], timeout_seconds=_GIT_SECONDS)
     except ToolMissing:

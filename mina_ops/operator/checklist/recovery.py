@@ -1,7 +1,7 @@
-"""Both colours are down: from the newest proven backup and the last good release, step by step.
+"""Recovers from a total failure with the newest proven backup and the last good release.
 
-Each step is written down when it is done, so a recovery that was interrupted goes on with the
-first step that is not. The database in use is never overwritten: the backup goes into another.
+Each step is recorded when it is done, so a recovery that was interrupted goes on with the first
+step that is not. The database in use is never overwritten: the backup goes into another one.
 """
 
 from __future__ import annotations
@@ -43,9 +43,12 @@ _POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Step:
-    """One step: what it does in a sentence, and how; it returns what came of it.
+    """One step.
 
-    `holds` says whether what an earlier run did is still so; else it is done again.
+    Attributes:
+        act: does it, and returns a few words on the result.
+        holds: of a step that an earlier run did: whether its result still stands; else it is done
+            again.
     """
 
     name: str
@@ -59,8 +62,8 @@ class Recovery:
     """A recovery with all that it needs.
 
     Attributes:
-        colour: the colour to bring back; its release is the last good one.
-        version: that release.
+        colour: the colour to bring back.
+        version: the release that it runs, the last good one.
         backup: the newest proven backup.
         healthy_seconds: how long the colour may take to be ready.
     """
@@ -76,7 +79,7 @@ class Recovery:
     healthy_seconds: float = 300.0
 
     def steps(self) -> list[Step]:
-        """The steps in order; a backup in use as it is skips those of the database."""
+        """The steps, in the order in which they are done."""
         target = self.database.restore_env
         return [
             Step("hotline", "Open the emergency hotline", self._hotline),
@@ -87,7 +90,7 @@ class Recovery:
                 "start",
                 f"Start {self.colour} with {self.version} on it",
                 self._start,
-                holds=lambda: self.colour in living(self.settings),
+                holds=lambda: self.colour in healthy_colours(self.settings),
             ),
             Step("health", f"Wait until {self.colour} is ready", self._health),
             Step("traffic", f"Send everyone to {self.colour}", self._traffic),
@@ -134,7 +137,8 @@ class Recovery:
         commands = chosen.commands("start", words | {"instances": str(chosen.instances)})
         environment = {"DATABASE_URL": os.environ.get(self.database.restore_env, "")}
         for command in commands:
-            # `run` would wait for what the command leaves running with its output open.
+            # Not `run`: a command that starts a server in the background leaves its output open,
+            # and `run` would wait for the end of that.
             result = programs.follow(
                 command, lambda _: None, timeout_seconds=_HOOK_SECONDS, environment=environment
             )
@@ -199,7 +203,7 @@ def released(settings: OperatorSettings) -> Released | None:
 def newest_backup(options: DatabaseOptions) -> Path:
     """The newest backup of the database in use that was proven by a restore, and is whole now.
 
-    Where no variable names that database, it may be of any.
+    If no variable names the database in use, backups of any database count.
 
     Raises:
         ConfigurationError: there is none.
@@ -220,7 +224,7 @@ def newest_backup(options: DatabaseOptions) -> Path:
 
 @dataclass(frozen=True)
 class Begun:
-    """A recovery that was begun and not ended; the colour it started may be alive by now."""
+    """What an interrupted recovery was begun with; the colour that it started may live by now."""
 
     backup: Path
     colour: str
@@ -247,8 +251,8 @@ def _folder(settings: OperatorSettings) -> Path:
     return incident_options.read(settings.section("incident")).folder
 
 
-def living(settings: OperatorSettings) -> list[str]:
-    """The colours that answer and are healthy, which make a recovery the wrong thing to do."""
+def healthy_colours(settings: OperatorSettings) -> list[str]:
+    """The names of the colours that answer and are healthy; a recovery is for when none is."""
     found = []
     for colour in settings.colours.values():
         try:

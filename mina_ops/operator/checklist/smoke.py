@@ -1,9 +1,10 @@
-"""The playbook's section 2.3: the critical path of the app, walked once over its own routes."""
+"""The playbook's section 2.3: the critical path of the app, as requests to its own routes."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from shlex import quote
 from typing import Any
 
@@ -23,11 +24,11 @@ _TITLES = {
 
 
 class Walk:
-    """One walk: a session of its own, which it removes at the end whatever failed before.
+    """One walk with a session of its own, which it removes at the end whatever failed before.
 
     Args:
-        client: the colour.
-        token: what the app's own routes take as bearer.
+        client: asks the colour.
+        token: the bearer token that the app's own routes take; None: they need none.
     """
 
     def __init__(self, client: AppClient, options: SmokeOptions, token: str | None) -> None:
@@ -38,11 +39,8 @@ class Walk:
 
     def go(self) -> Checklist:
         """Every step, in order."""
-        items = [Item(step, _TITLES[step], self._check_of(step)) for step in STEPS]
+        items = [Item(step, _TITLES[step], partial(self._check, step)) for step in STEPS]
         return go_through(f"Critical path of {self._client.name}", items, {})
-
-    def _check_of(self, step: str) -> Any:
-        return lambda: self._check(step)
 
     def _check(self, step: str) -> tuple[str, str]:
         if step != "create" and self._session is None:
@@ -74,7 +72,7 @@ class Walk:
 
 
 def as_curl(url: str, options: SmokeOptions) -> list[str]:
-    """The requests of a walk as lines for a shell; nothing is asked."""
+    """The requests of a walk as lines for a shell; nothing is sent."""
     lines = []
     for step in STEPS:
         route = options.route(step, "SESSION")

@@ -1,4 +1,4 @@
-"""Examines every colour and instance: whether it answers, and as the one that it should be."""
+"""Asks every colour and instance whether it answers, and whether it is the one it should be."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _colour(colour: Colour, token: str | None) -> Iterator[Finding]:
             )
             continue
         versions.add(str(body.get("version")))
-        yield from _who(name, colour, url, body)
+        yield from _identity(name, colour, url, body)
         yield from _clock(name, headers.get("Date"))
     if len(versions) > 1:
         yield warning(
@@ -63,7 +63,7 @@ def _colour(colour: Colour, token: str | None) -> Iterator[Finding]:
 
 
 def _clashes(colour: Colour, token: str) -> Iterator[Finding]:
-    """Paths of mina_ops that the app has routes of its own for."""
+    """Paths of mina_ops for which the app has routes of its own."""
     try:
         with AppClient(colour.name, colour.url, token=token) as client:
             status, body = client.request("GET", "/admin/clashes", admin=True)
@@ -79,7 +79,7 @@ def _clashes(colour: Colour, token: str) -> Iterator[Finding]:
         )
 
 
-def _who(name: str, colour: Colour, url: str, body: Mapping[str, Any]) -> Iterator[Finding]:
+def _identity(name: str, colour: Colour, url: str, body: Mapping[str, Any]) -> Iterator[Finding]:
     said = str(body.get("environment"))
     if said != colour.name:
         yield fault(

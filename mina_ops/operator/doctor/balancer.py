@@ -62,7 +62,11 @@ def _public(settings: OperatorSettings, shares: dict[str, int]) -> Iterator[Find
 
 
 def _open_paths(settings: OperatorSettings) -> Iterator[Finding]:
-    """Which paths of ours strangers reach; those in a closed network may still see them here."""
+    """Which operators' paths the public address lets through.
+
+    It is asked from here: if this machine is in one of `inside_networks`, it may see more than a
+    stranger does.
+    """
     found = []
     with AppClient("the public address", settings.public_url) as client:
         for path in INSIDE:

@@ -1,4 +1,4 @@
-"""All that the doctor looks at, in the order in which one would mend it."""
+"""All that `mina-ops doctor` looks at, in the order in which one would mend it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ EXAMINERS: Mapping[str, Examiner] = {
     "balancer": balancer.examine,
     "releases": releases.examine,
 }
-"""What may be chosen by name -> how it is looked at."""
+"""Area, as one may name it on the command line -> what looks at it."""
 
 
 def examine(settings: OperatorSettings, names: tuple[str, ...]) -> Iterator[Finding]:
-    """What was found, each as soon as it is known; what hinders a look is a finding itself.
+    """The findings, each as soon as it is known; an area that cannot be looked at is one itself.
 
     Args:
         names: of `EXAMINERS`; others are not looked at.

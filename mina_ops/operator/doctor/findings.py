@@ -1,4 +1,4 @@
-"""What the doctor says. Pure."""
+"""What `mina-ops doctor` says of one thing. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class State(StrEnum):
 
     OK = "ok"
     WARNING = "warning"
-    """It works, and will not when it matters."""
+    """It works now, and may not in an emergency or under load."""
     FAULT = "fault"
     UNKNOWN = "unknown"
-    """It cannot be told from here; the text says why."""
+    """It cannot be found out from here; the text says why."""
 
 
 MARKS = {State.OK: "ok", State.WARNING: "!", State.FAULT: "FAULT", State.UNKNOWN: "?"}
@@ -42,7 +42,7 @@ class Finding:
         return asdict(self)
 
     def line(self) -> str:
-        """It as one or two lines for a terminal."""
+        """The finding as one or two lines for a terminal."""
         first = f"{MARKS[self.state]:>5}  {self.area:<10} {self.text}"
         return f"{first}\n{'':>18}-> {self.todo}" if self.todo else first
 

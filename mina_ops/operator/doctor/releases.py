@@ -1,4 +1,4 @@
-"""What a release would need or stumble over: its programs, channels, and what was left behind."""
+"""What a release needs (programs, channels), and what would keep one from starting."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _channels(settings: OperatorSettings) -> Iterator[Finding]:
 
 
 def send_test(settings: OperatorSettings) -> Iterator[Finding]:
-    """A message over every channel; people see it."""
+    """Send a message over every channel, which people will see; a finding for each channel."""
     notifier = channels.from_table(settings.section("notify"))
     for delivery in notifier.send("test", "A test by mina-ops doctor.\nNothing happened."):
         if delivery.delivered:

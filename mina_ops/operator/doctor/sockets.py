@@ -1,4 +1,4 @@
-"""How both colours serve Socket.IO, and whether each hears of the other."""
+"""How both colours serve Socket.IO, and whether they share a store and a message queue."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mina_ops.operator.config.settings import OperatorSettings
 from mina_ops.operator.doctor.findings import Finding, fault, ok, unknown, warning
 
 _FEW = 32
-"""A process that takes fewer sessions than this is full before it is busy."""
+"""With room for fewer sessions than this, a process is full long before it is busy."""
 _MANY = 20
-"""Handshakes without one that came in, from which on it is no accident."""
+"""So many handshakes that all failed are no accident."""
 
 Said = Mapping[str, Any]
 
@@ -31,8 +31,8 @@ def examine(settings: OperatorSettings) -> Iterator[Finding]:
         except MinaOpsError as error:
             yield unknown("sockets", f"{colour.name} was not asked: {error}")
             continue
-        heard = {"hears": of_other.get("reporters"), "handshakes": handshakes}
-        said[colour.name] = {**own, **heard}
+        seen = {"seen": of_other.get("reporters"), "handshakes": handshakes}
+        said[colour.name] = {**own, **seen}
     for name, body in said.items():
         yield from _server(name, body.get("server") or {})
         yield from _handshakes(name, body["handshakes"])
@@ -64,7 +64,10 @@ def _server(name: str, server: Said) -> Iterator[Finding]:
 
 
 def _handshakes(name: str, figures: Said) -> Iterator[Finding]:
-    """Many came and nobody got in: what clients do wrong differs, what a server does is alike."""
+    """Whether every one of many handshakes failed.
+
+    Mistakes of clients differ from one to the other; if all of them fail, the server is at fault.
+    """
     attempts, accepted = figures.get("attempts") or 0, figures.get("accepted")
     if attempts < _MANY or accepted:
         return
@@ -86,21 +89,20 @@ def _both(said: Mapping[str, Said]) -> Iterator[Finding]:
             f"the colours differ in their async mode: {told}",
             "start both with the same worker class, or know why not",
         )
-    deaf = [name for name, body in said.items() if body["hears"] == 0]
-    for name in deaf:
+    alone = [name for name, body in said.items() if body["seen"] == 0]
+    for name in alone:
         yield fault(
             "sockets",
-            f"{name} hears of no process of the other colour: drains, flags and figures are not "
-            "shared",
+            f"{name} sees no process of the other colour: drains, flags and figures are not shared",
             "give both the same REDIS_URL and the same MINA_OPS_PRODUCT",
         )
-    alone = [name for name, body in said.items() if body.get("message_queue") is False]
-    if alone:
+    queueless = [name for name, body in said.items() if body.get("message_queue") is False]
+    if queueless:
         yield warning(
             "sockets",
-            f"{' and '.join(alone)} without a message queue: what one colour emits never reaches "
-            "clients of the other",
+            f"{' and '.join(queueless)} without a message queue: what one colour emits never "
+            "reaches clients of the other",
             "SocketIO(app, message_queue=os.environ['REDIS_URL'])",
         )
-    if not deaf:
-        yield ok("sockets", f"{' and '.join(said)} hear of each other")
+    if not alone:
+        yield ok("sockets", f"{' and '.join(said)} see each other")

@@ -81,7 +81,7 @@ def _policy(client: Any) -> Iterator[Finding]:
 
 
 def _rights(client: Any) -> Iterator[Finding]:
-    """Hints and scripts, which an ACL user of Redis 7 lacks unless they were given."""
+    """Whether the user may publish and run scripts: an ACL user of Redis 7 may not by default."""
     tries: tuple[tuple[str, Callable[[], Any], str], ...] = (
         ("channels", lambda: client.publish(_CHANNEL, ""), "ACL SETUSER NAME &mina:*"),
         ("scripts", lambda: client.eval("return 1", 0), "ACL SETUSER NAME +@scripting"),

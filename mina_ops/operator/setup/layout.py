@@ -1,4 +1,4 @@
-"""All files of a first set-up: planned whole, then written, or none of them."""
+"""All files of a first set-up: planned first, then all of them are written, or none."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from mina_ops import files, shipped
 from mina_ops.errors import ConfigurationError
 from mina_ops.operator.config.settings import FILE_NAME
 from mina_ops.operator.setup import operator_file, processes
+from mina_ops.operator.setup.options import SetupOptions
 from mina_ops.operator.setup.tokens import new_token
-from mina_ops.operator.setup.wishes import Wishes
 
 _PUBLIC = 0o644
 _EXECUTABLE = 0o755
@@ -24,7 +24,7 @@ APP_LINES = (
     '# socketio = SocketIO(app, message_queue=os.environ.get("REDIS_URL"))',
     "ops = MinaOps(app, socketio=socketio, db=db)  # after socketio; db if you have one",
 )
-"""What goes into the app."""
+"""The lines that the app needs."""
 
 
 @dataclass(frozen=True)
@@ -36,31 +36,31 @@ class Planned:
     mode: int = _PUBLIC
 
 
-def plan(wishes: Wishes, *, gunicorn: str, directory: Path) -> list[Planned]:
+def plan(options: SetupOptions, *, gunicorn: str, directory: Path) -> list[Planned]:
     """Every file, in the order in which they are written.
 
     Args:
-        gunicorn: its path, for the units.
+        gunicorn: the path of its program, for the units.
         directory: where the app lies, for the units.
     """
     token, digest = new_token()
-    folder = wishes.folder
+    folder = options.folder
     planned = [
-        Planned(folder / FILE_NAME, operator_file.text(wishes)),
-        Planned(folder / f"{wishes.product}.token", token + "\n", files.PRIVATE),
+        Planned(folder / FILE_NAME, operator_file.text(options)),
+        Planned(folder / f"{options.product}.token", token + "\n", files.PRIVATE),
         Planned(
-            folder / f"{wishes.product}.env", processes.environment(wishes, digest), files.PRIVATE
+            folder / f"{options.product}.env", processes.environment(options, digest), files.PRIVATE
         ),
     ]
     planned += [
         Planned(folder / f"{colour}.env", processes.colour_environment(colour))
         for colour in ("blue", "green")
     ]
-    if wishes.scripts:
+    if options.scripts:
         planned += _scripts(folder / "scripts")
-    if wishes.processes == "procfile":
-        return [*planned, Planned(folder / "Procfile", processes.procfile(wishes))]
-    units = processes.units(wishes, gunicorn, directory)
+    if options.processes == "procfile":
+        return [*planned, Planned(folder / "Procfile", processes.procfile(options))]
+    units = processes.units(options, gunicorn, directory)
     return [*planned, *(Planned(folder / "systemd" / name, text) for name, text in units.items())]
 
 
@@ -80,7 +80,7 @@ def _mode(file: Path) -> int:
 
 
 def write(planned: list[Planned]) -> None:
-    """Write all files, each whole or not at all.
+    """Write all files, each whole or not at all; none replaces one that is there.
 
     Raises:
         ConfigurationError: one of them exists; then none is written.
@@ -97,32 +97,32 @@ def write(planned: list[Planned]) -> None:
         files.write(file.path, file.text, file.mode)
 
 
-def include_line(wishes: Wishes) -> str:
-    """What makes the load balancer read its configuration."""
-    if wishes.balancer == "nginx":
-        return f"include {wishes.state / 'mina.conf'};   # inside http {{ }} of nginx.conf"
-    if wishes.balancer == "envoy":
-        return f"envoy -c {wishes.state / 'envoy.json'}   # as the user who runs mina-ops"
-    return f"haproxy -W -f {wishes.state / 'haproxy.cfg'}   # in the place of /etc/haproxy"
+def include_line(options: SetupOptions) -> str:
+    """The line, or the command, that makes the load balancer read its configuration."""
+    if options.balancer == "nginx":
+        return f"include {options.state / 'mina.conf'};   # inside http {{ }} of nginx.conf"
+    if options.balancer == "envoy":
+        return f"envoy -c {options.state / 'envoy.json'}   # as the user who runs mina-ops"
+    return f"haproxy -W -f {options.state / 'haproxy.cfg'}   # in the place of /etc/haproxy"
 
 
-def next_steps(wishes: Wishes) -> list[str]:
+def next_steps(options: SetupOptions) -> list[str]:
     """What to type now, in this order."""
-    folder, product = wishes.folder, wishes.product
-    if wishes.processes == "systemd":
+    folder, product = options.folder, options.product
+    if options.processes == "systemd":
         start = [
             f"sudo cp {folder}/systemd/{product}-* /etc/systemd/system/",
             "sudo systemctl daemon-reload",
-            f"sudo systemctl enable --now {' '.join(_unit_names(wishes))}",
+            f"sudo systemctl enable --now {' '.join(_unit_names(options))}",
         ]
     else:
         start = [f"honcho -f {folder}/Procfile start"]
     return [*start, "mina-ops traffic install", "mina-ops doctor", "mina-ops status"]
 
 
-def _unit_names(wishes: Wishes) -> list[str]:
+def _unit_names(options: SetupOptions) -> list[str]:
     return [
-        f"{wishes.product}-{colour}-{index}.service"
+        f"{options.product}-{colour}-{index}.service"
         for colour in ("blue", "green")
-        for index in range(wishes.instances)
+        for index in range(options.instances)
     ]

@@ -1,13 +1,13 @@
-"""The text of a first mina-ops.toml, with the comments that its reader needs."""
+"""Writes the text of a first mina-ops.toml, with comments for whoever reads it."""
 
 from __future__ import annotations
 
 import json
 
-from mina_ops.operator.setup.wishes import Wishes
+from mina_ops.operator.setup.options import SetupOptions
 
 
-def text(wishes: Wishes) -> str:
+def text(options: SetupOptions) -> str:
     """The whole file."""
     return "\n".join(
         (
@@ -16,22 +16,22 @@ def text(wishes: Wishes) -> str:
             "",
             "[public]",
             "# The address that users see; doctor asks it and looks at its certificate.",
-            f"url = {_quoted(wishes.public_url)}",
+            f"url = {_quoted(options.public_url)}",
             "",
             "[token]",
             "# The operator's bearer token; the variable MINA_OPS_TOKEN wins over it.",
-            f'file = "{wishes.product}.token"',
+            f'file = "{options.product}.token"',
             "",
-            _colour(wishes, "blue"),
+            _colour(options, "blue"),
             "",
-            _colour(wishes, "green"),
+            _colour(options, "green"),
             "",
             "[traffic]",
-            f"driver = {_quoted(wishes.balancer)}",
+            f"driver = {_quoted(options.balancer)}",
             "",
-            _balancer(wishes),
+            _balancer(options),
             "",
-            _release(wishes),
+            _release(options),
             "",
             "# Whom to tell: `mina-ops notify` and docs/cli.md. Without it nobody is called.",
             "# [notify.channels.chat]",
@@ -42,12 +42,12 @@ def text(wishes: Wishes) -> str:
 
 
 def _quoted(value: object) -> str:
-    # JSON's strings are TOML's, as far as these answers go.
+    # A JSON string is a TOML string as well, since the options hold no control characters.
     return json.dumps(str(value), ensure_ascii=False)
 
 
-def _colour(wishes: Wishes, colour: str) -> str:
-    ports = wishes.ports(colour)
+def _colour(options: SetupOptions, colour: str) -> str:
+    ports = options.ports(colour)
     instances = ", ".join(f'"{i}" = "127.0.0.1:{port}"' for i, port in enumerate(ports))
     return "\n".join(
         (
@@ -59,19 +59,19 @@ def _colour(wishes: Wishes, colour: str) -> str:
     )
 
 
-def _balancer(wishes: Wishes) -> str:
-    lines = [f"[traffic.{wishes.balancer}]", f"state = {_quoted(wishes.state)}"]
-    lines.append(f'listen = "{wishes.listen}"')
-    if wishes.certificate is not None:
-        lines.append(f"certificate = {_quoted(wishes.certificate)}")
-    if wishes.balancer != "haproxy" and wishes.certificate_key is not None:
-        lines.append(f"certificate_key = {_quoted(wishes.certificate_key)}")
-    if wishes.balancer == "nginx":
-        lines.append(f"server_name = {_quoted(wishes.host)}")
+def _balancer(options: SetupOptions) -> str:
+    lines = [f"[traffic.{options.balancer}]", f"state = {_quoted(options.state)}"]
+    lines.append(f'listen = "{options.listen}"')
+    if options.certificate is not None:
+        lines.append(f"certificate = {_quoted(options.certificate)}")
+    if options.balancer != "haproxy" and options.certificate_key is not None:
+        lines.append(f"certificate_key = {_quoted(options.certificate_key)}")
+    if options.balancer == "nginx":
+        lines.append(f"server_name = {_quoted(options.host)}")
     return "\n".join(lines)
 
 
-def _release(wishes: Wishes) -> str:
+def _release(options: SetupOptions) -> str:
     lines = [
         "[release]",
         "# The new colour's shares in percent, and the least seconds at each.",
@@ -82,9 +82,9 @@ def _release(wishes: Wishes) -> str:
         "# Commands; {version}, {from} and {to} are filled in. `release start VERSION --dry-run`",
         "# shows all that would be run and asked.",
     ]
-    if wishes.processes == "systemd":
-        env = wishes.folder / "{to}.env"
-        unit = f"{wishes.product}-{{to}}.target"
+    if options.processes == "systemd":
+        env = options.folder / "{to}.env"
+        unit = f"{options.product}-{{to}}.target"
         write_version = f"sed -i s/^APP_VERSION=.*/APP_VERSION={{version}}/ {env}"
         start = (write_version, f"systemctl restart {unit}")
         lines.append(f"start = [{', '.join(_quoted(line) for line in start)}]")

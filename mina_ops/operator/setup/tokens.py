@@ -1,4 +1,4 @@
-"""A bearer token, and what the app is given of it."""
+"""Makes a bearer token, and the digest by which the app knows it."""
 
 from __future__ import annotations
 

@@ -208,6 +208,11 @@ def _toml(old: str, new: str) -> Callable[[Path], None]:
             "segments is dropped",
         ),
         ("notes", lambda f: (f / "changelog.md").unlink(), "there is no"),
+        (
+            "notes",
+            lambda f: (f / "changelog.md").write_text("## 12.5.0\n## v2.5.01\n## 2.5.0-rc.1\n"),
+            "does not name v2.5.0",
+        ),
         ("backup", _old_backup, "30 h old"),
         ("backup", lambda f: (f / "backups/backup_1.sql").unlink(), "no proven backup"),
         ("backup", _backup_of_another, "no proven backup of test_"),
@@ -384,7 +389,7 @@ class TestRecover:
     def _recover(self, *arguments: str) -> Result:
         return CliRunner().invoke(main, ["recover", "--yes", "--timeout", "3", *arguments])
 
-    def test_living_colour_is_not_recovered_over(self, released: Path) -> None:
+    def test_healthy_colour_is_not_recovered_over(self, released: Path) -> None:
         done = self._recover()
         assert done.exit_code == 2
         assert "blue and green is alive" in done.stderr

@@ -49,8 +49,8 @@ def test_two_colours_that_share_a_store_hear_of_each_other(
 ) -> None:
     # blue says that it needs no message queue, and so nobody misses one there.
     servers = started(start_host, redis_url, {}, blue={"MINA_OPS_QUEUE_NEEDED": "0"})
-    heard = (State.OK, "blue and green hear of each other")
-    eventually(lambda: heard in found(tmp_path, servers), 20, "they hear of each other")
+    heard = (State.OK, "blue and green see each other")
+    eventually(lambda: heard in found(tmp_path, servers), 20, "they see each other")
     odd = [one for one in found(tmp_path, servers) if one[0] is not State.OK]
     assert [state for state, _ in odd] == [State.WARNING]
     assert "green without a message queue" in odd[0][1]
@@ -77,7 +77,7 @@ def test_colours_of_two_products_do_not_hear_of_each_other(
     servers = started(start_host, redis_url, {"MINA_OPS_PRODUCT": "another"})
     faults = [text for state, text in found(tmp_path, servers) if state is State.FAULT]
     assert len(faults) == 2
-    assert "blue hears of no process of the other colour" in faults[0]
+    assert "blue sees no process of the other colour" in faults[0]
 
 
 @pytest.mark.parametrize("threads", [8])

@@ -1,4 +1,4 @@
-"""What `mina-ops init` is told: the answers that a first set-up needs, checked."""
+"""What `mina-ops init` is told of a site, by options or answers; checked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from mina_ops.errors import ConfigurationError
 
@@ -18,21 +18,27 @@ WORKERS: Mapping[str, str] = {
 
 _APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?")
 _PRODUCT = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_NO_LINE_BREAK = re.compile(r"[^\x00-\x1f\x7f\"'\\$]+")
+_PLAIN = re.compile(r"[^\x00-\x1f\x7f\"'\\$]+")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
-    """The answers.
+class SetupOptions:
+    """A site to be set up; refuses what cannot be used when it is made.
 
     Attributes:
+        folder: where the files go.
         app: what gunicorn imports, as "app:app" or "shop.web:create_app()".
         product: names units and files.
         public_url: the address that users see.
+        balancer: `nginx`, `haproxy` or `envoy`.
+        processes: `systemd` units, or a `procfile`.
+        worker: a key of `WORKERS`.
         instances: processes of each colour.
-        blue_port, green_port: of the first instance; the others follow.
-        redis_url: what both colours share.
+        blue_port, green_port: the port of the first instance; the others have the next ones.
+        redis_url: the Redis that both colours share.
+        token_name: who the audit log says it was, whoever uses the operator's token.
         state: folder of the load balancer's files.
+        certificate, certificate_key: files for https; HAProxy has both in one.
         scripts: whether the playbook's scripts are wanted too.
     """
 
@@ -54,17 +60,17 @@ class Wishes:
     scripts: bool = False
 
     def __post_init__(self) -> None:
-        """Raises ConfigurationError: an answer cannot be used; names its option."""
+        """Check every answer.
+
+        Raises:
+            ConfigurationError: one cannot be used; names its option.
+        """
         _match("--app", self.app, _APP, "as app:app or 'shop.web:create_app()'")
         _match("--product", self.product, _PRODUCT, "as mina: small letters, digits and '-'")
         _match("--token-name", self.token_name, _PRODUCT, "as ops: small letters, digits and '-'")
         for option, text in (("--redis", self.redis_url), ("--public", self.public_url)):
-            _match(option, text, _NO_LINE_BREAK, "without quotes, '$' and line breaks")
-        parts = urlsplit(self.public_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigurationError(
-                f"--public: {self.public_url!r} must be an address such as https://mina.example.com"
-            )
+            _match(option, text, _PLAIN, "without quotes, '$' and line breaks")
+        parts = self._public_parts()
         if parts.scheme == "https" and self.balancer != "haproxy" and not self._both_certificates():
             raise ConfigurationError(
                 "--public is https: give --certificate and --certificate-key, or the http address "
@@ -88,6 +94,19 @@ class Wishes:
         """The public host name; "_", which is any, for an IPv6 address."""
         host = urlsplit(self.public_url).hostname or "_"
         return "_" if ":" in host else host
+
+    def _public_parts(self) -> SplitResult:
+        try:
+            parts = urlsplit(self.public_url)
+            # A port that is no number, or too large, is found when it is read.
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ConfigurationError(
+                f"--public: {self.public_url!r} must be an address such as https://mina.example.com"
+            )
+        return parts
 
     def _both_certificates(self) -> bool:
         return self.certificate is not None and self.certificate_key is not None
