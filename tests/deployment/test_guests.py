@@ -65,6 +65,17 @@ def test_argo_measures_what_the_judge_says(judge: Judge) -> None:
     assert argo_measures(VERDICT, "http://127.0.0.1:9", ARGUMENTS)[0] == "Error"
 
 
+def test_whatever_the_judge_answers_is_json_which_argo_takes_for_no_success(judge: Judge) -> None:
+    """Argo takes a 2xx whose body is not JSON for a success, whatever the conditions say."""
+    for path in ("/", "/verdict", "/hooks/rollback", "/health", "/nowhere", "/%00", "/verdict?x=1"):
+        for method in ("GET", "POST", "PUT", "OPTIONS"):
+            web = {"url": f"http://judge{path}", "method": method, "jsonPath": "{$.verdict}"}
+            for headers in ([], VERDICT["provider"]["web"]["headers"]):
+                metric = {**VERDICT, "provider": {"web": {**web, "headers": headers}}}
+                phase, value = measured(judge, metric)
+                assert (phase, value) == ("Successful", "pass") or phase == "Error", (path, method)
+
+
 def test_an_analysis_goes_on_with_passes_alone_and_stops_for_a_person_without_data() -> None:
     assert argo_ends(VERDICT, ["Successful"] * 20) == "Successful"
     assert argo_ends(VERDICT, ["Inconclusive"] * 5 + ["Successful"] * 15) == "Successful"

@@ -49,10 +49,12 @@ def argo_measures(
     web = metric["provider"]["web"]
     path = re.sub(r"^https?://[^/]+", "", str(web["url"]))
     headers = {one["key"]: _filled(one["value"], arguments) for one in web.get("headers", ())}
-    body = web.get("jsonBody")
+    body, method = web.get("jsonBody"), web.get("method", "GET")
+    if body is not None and method == "GET":
+        return "Error", "Body/JSONBody can only be used with POST or PUT WebMetric Method types"
     try:
         answer = httpx.request(
-            web.get("method", "GET"),
+            method,
             url + _filled(path, arguments),
             headers=headers,
             json=body,
@@ -62,7 +64,15 @@ def argo_measures(
         return "Error", str(error)
     if not 200 <= answer.status_code < 300:
         return "Error", f"received non 2xx response code: {answer.status_code}"
-    value = _at(answer.json(), web.get("jsonPath", "{$}"))
+    try:
+        found = json.loads(answer.content)
+    except ValueError:
+        # Whatever the conditions say: a page of somebody else's would be a success.
+        return "Successful", answer.text
+    try:
+        value = _at(found, web.get("jsonPath") or "{$}")
+    except (KeyError, TypeError) as error:
+        return "Error", f"Could not find JSONPath in body: {error}"
     return _phase(metric, value), value
 
 
@@ -74,12 +84,13 @@ def argo_ends(metric: Mapping[str, Any], phases: Sequence[str]) -> str:
         errors = errors + 1 if phase == "Error" else 0
         if phase in counted:
             counted[phase] += 1
-        if counted["Failed"] > metric.get("failureLimit", 0):
-            return "Failed"
-        if counted["Inconclusive"] > metric.get("inconclusiveLimit", 0):
-            return "Inconclusive"
+        # The last of those that are passed is what counts.
         if errors > metric.get("consecutiveErrorLimit", 4):
             return "Error"
+        if counted["Inconclusive"] > metric.get("inconclusiveLimit", 0):
+            return "Inconclusive"
+        if counted["Failed"] > metric.get("failureLimit", 0):
+            return "Failed"
         if sum(counted.values()) >= metric["count"]:
             return "Successful"
     return "Running"
@@ -99,11 +110,14 @@ def _at(body: Any, path: str) -> Any:
 
 
 def _phase(metric: Mapping[str, Any], value: Any) -> str:
-    """The conditions of ours are comparisons with one text, joined by `||`."""
+    """The conditions of ours are comparisons with one text, joined by `||`.
+
+    With one condition alone, whatever does not meet it is the other one.
+    """
     success, failure = (
-        value in re.findall(r'result == "([^"]*)"', metric.get(name, ""))
+        value in re.findall(r'result == "([^"]*)"', metric[name]) if metric.get(name) else None
         for name in ("successCondition", "failureCondition")
     )
-    if failure:
+    if failure if failure is not None else success is False:
         return "Failed"
-    return "Successful" if success else "Inconclusive"
+    return "Successful" if success or success is None else "Inconclusive"
