@@ -113,6 +113,8 @@ class Stand:
             "MINA_OPS_FLAGS_FILE": str(self.folder / f"flags-{colour}.json"),
             "MINA_OPS_BEAT": "0.2",
             "MINA_OPS_REDIS_TIMEOUT": "2",
+            # For so long a drain waits for sessions that nobody polls, such as a flood's.
+            "MINA_OPS_DRAIN_CUT": "0.5",
             "MINA_OPS_REQUEST_LOG": "0",
         }
         return self._hosts(
