@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
-from tests.support.source import Module, circles_of, code_lines, modules
+from tests.support.source import PACKAGE, Module, circles_of, code_lines, modules
 
 # A unit imports only units of the rows above its own. A file that stands elsewhere than the rest
 # of its folder has a row of its own (`OWN_ROW` in tests/support/source.py).
@@ -103,6 +103,27 @@ def test_imports_flow_one_way() -> None:
         for module in MODULES
     }
     assert _offenders(upward) == {}, "see the rows of layers at the top of this file"
+
+
+def test_the_picture_in_the_docs_is_of_these_rows() -> None:
+    assert _picture() in (PACKAGE.parent / "docs" / "architecture.md").read_text(), (
+        f"docs/architecture.md must hold:\n{_picture()}"
+    )
+
+
+def _picture() -> str:
+    """All rows as text, one on a line; the first column names the half that they belong to."""
+    halves = {
+        "both": [row & BOTH_HALVES for row in APP_LAYERS],
+        "app": [row - BOTH_HALVES for row in APP_LAYERS],
+        "operator": [row - BOTH_HALVES for row in OPERATOR_LAYERS],
+    }
+    lines = []
+    for half, rows in halves.items():
+        names = [sorted(unit.removeprefix(f"{half}.") for unit in row - {half}) for row in rows]
+        for number, row in enumerate(filter(None, names)):
+            lines.append(f"{'' if number else half:<10}{', '.join(row)}")
+    return "\n".join(lines)
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:

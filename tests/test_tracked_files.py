@@ -68,3 +68,13 @@ def test_a_development_script_refuses_what_it_does_not_know(name: str) -> None:
     done = subprocess.run([script, "--loud"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "--loud" in done.stderr
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "contributing.md"])
+def test_every_file_that_a_newcomer_is_sent_to_is_there(page: str, tracked: list[Path]) -> None:
+    text = (REPOSITORY / "docs" / page).read_text()
+    named = set(re.findall(r"`([a-z_./-]+\.(?:py|js|md|sh))`", text))
+    assert len(named) > 5
+    paths = [f"/{path.relative_to(REPOSITORY)}" for path in tracked]
+    lost = [name for name in named if not any(path.endswith(f"/{name}") for path in paths)]
+    assert lost == []
