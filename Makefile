@@ -16,7 +16,7 @@ test-compat: ## Run the integration tests with the real Mina's pins (eventlet, g
 	@scripts/dev/setup --compat
 	@scripts/dev/test --compat
 
-test-kubernetes: ## Test the Gateway driver with Kubernetes' own API server, built at the first time
+test-kubernetes: ## Test the Gateway driver and the judge with parts of Kubernetes, built at the first time
 	@scripts/dev/setup
 	@scripts/dev/kubernetes
 

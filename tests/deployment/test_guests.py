@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,12 @@ from mina_ops.operator.release import plan
 from tests.operator.fixtures import apps
 from tests.operator.judge.conftest import GATE_TOKEN, Judge, judging, well
 from tests.operator.stand_in import StandIns
-from tests.support.guests import argo_ends, argo_measures, flagger_calls
+from tests.support.guests import Guests, InGo, InPython, argo_ends
 
 __all__ = ["apps"]
 
+BUILT = os.environ.get("MINA_TEST_KUBERNETES", "")
 FOLDER = Path(__file__).parents[2] / "deployment" / "kubernetes"
-ARGUMENTS = {"token": GATE_TOKEN}
 
 
 def _manifests(path: str) -> dict[str, dict[str, Any]]:
@@ -45,34 +47,58 @@ def judge(apps: StandIns) -> Iterator[Judge]:
         yield running_judge
 
 
-def measured(judge: Judge, metric: dict[str, Any] = VERDICT) -> tuple[str, Any]:
-    return argo_measures(metric, judge.url, ARGUMENTS)
+_IN_GO = pytest.mark.skipif(not BUILT, reason="run by `make test-kubernetes`")
 
 
-def allowed(judge: Judge, kind: str) -> bool:
-    hook = HOOKS[kind]
-    assert hook["metadata"] == {"token": "${MINA_OPS_JUDGE_TOKEN}"}
-    return flagger_calls({**hook, "metadata": {"token": GATE_TOKEN}}, judge.url)[0]
+@pytest.fixture(params=["in Python", pytest.param("in Go", marks=_IN_GO)])
+def guests(request: pytest.FixtureRequest) -> Guests:
+    return InPython() if request.param == "in Python" else InGo(Path(BUILT) / "guests")
 
 
-def test_argo_measures_what_the_judge_says(judge: Judge) -> None:
-    assert measured(judge) == ("Successful", "pass")
+@dataclass
+class Asking:
+    """A judge, and those who ask it."""
+
+    judge: Judge
+    guests: Guests
+
+    def measured(self, metric: dict[str, Any] = VERDICT, **more: str) -> tuple[str, Any]:
+        """A measurement of Argo's; `token` and `url` may be others."""
+        arguments = {"token": more.get("token", GATE_TOKEN)}
+        return self.guests.argo(metric, more.get("url", self.judge.url), arguments)
+
+    def allowed(self, kind: str) -> bool:
+        """What Flagger takes for the answer of a hook."""
+        hook = HOOKS[kind]
+        assert hook["metadata"] == {"token": "${MINA_OPS_JUDGE_TOKEN}"}
+        return self.guests.flagger({**hook, "metadata": {"token": GATE_TOKEN}}, self.judge.url)[0]
+
+
+@pytest.fixture
+def asking(judge: Judge, guests: Guests) -> Asking:
+    return Asking(judge, guests)
+
+
+def test_argo_measures_what_the_judge_says(judge: Judge, asking: Asking) -> None:
+    assert asking.measured() == ("Successful", "pass")
     judge.green.metrics["errors"] = {}
-    assert measured(judge) == ("Inconclusive", "inconclusive")
+    assert asking.measured() == ("Inconclusive", "inconclusive")
     well(judge.green, errors=400)
-    assert measured(judge) == ("Failed", "fail")
-    assert argo_measures(VERDICT, judge.url, {"token": "wrong"})[0] == "Error"
-    assert argo_measures(VERDICT, "http://127.0.0.1:9", ARGUMENTS)[0] == "Error"
+    assert asking.measured() == ("Failed", "fail")
+    assert asking.measured(token="wrong")[0] == "Error"
+    assert asking.measured(url="http://127.0.0.1:9")[0] == "Error"
 
 
-def test_whatever_the_judge_answers_is_json_which_argo_takes_for_no_success(judge: Judge) -> None:
+def test_whatever_the_judge_answers_is_json_which_argo_takes_for_no_success(
+    judge: Judge, asking: Asking
+) -> None:
     """Argo takes a 2xx whose body is not JSON for a success, whatever the conditions say."""
     for path in ("/", "/verdict", "/hooks/rollback", "/health", "/nowhere", "/%00", "/verdict?x=1"):
         for method in ("GET", "POST", "PUT", "OPTIONS"):
             web = {"url": f"http://judge{path}", "method": method, "jsonPath": "{$.verdict}"}
             for headers in ([], VERDICT["provider"]["web"]["headers"]):
                 metric = {**VERDICT, "provider": {"web": {**web, "headers": headers}}}
-                phase, value = measured(judge, metric)
+                phase, value = asking.measured(metric)
                 assert (phase, value) == ("Successful", "pass") or phase == "Error", (path, method)
 
 
@@ -85,59 +111,64 @@ def test_an_analysis_goes_on_with_passes_alone_and_stops_for_a_person_without_da
     assert argo_ends(VERDICT, ["Error"] * 4 + ["Successful"] * 20) == "Successful"
 
 
-def test_argo_ends_the_old_pods_when_their_sessions_have_left(judge: Judge) -> None:
+def test_argo_ends_the_old_pods_when_their_sessions_have_left(judge: Judge, asking: Asking) -> None:
     judge.blue.counts = [5, 5, 2, 0]
-    phase, _ = measured(judge, DRAINED)
+    phase, _ = asking.measured(DRAINED)
     assert phase == "Error"
     assert judge.blue.drain == {"state": "draining", "grace_seconds": 30}
     # The stand-in tells the end of a drain to who looks at it.
     judge.blue.drain = {"state": "drained"}
     judge.apps.fleets["blue"].report = {"state": "drained"}
-    assert measured(judge, DRAINED) == ("Successful", "drained")
+    assert asking.measured(DRAINED) == ("Successful", "drained")
     assert argo_ends(DRAINED, ["Error"] * 12 + ["Successful"]) == "Successful"
     # Sessions that do not leave keep no rollout from its end.
     dry = ARGO["AnalysisTemplate/mina-drained"]["spec"]["dryRun"]
     assert dry == [{"metricName": DRAINED["name"]}]
 
 
-def test_flagger_goes_on_waits_and_goes_back_by_the_verdict(judge: Judge) -> None:
-    assert {kind: allowed(judge, kind) for kind in HOOKS} == {
+def test_flagger_goes_on_waits_and_goes_back_by_the_verdict(judge: Judge, asking: Asking) -> None:
+    assert {kind: asking.allowed(kind) for kind in HOOKS} == {
         "rollback": False,
         "confirm-traffic-increase": True,
         "confirm-promotion": True,
     }
     judge.green.metrics["errors"] = {}
-    assert not any(allowed(judge, kind) for kind in HOOKS)
+    assert not any(asking.allowed(kind) for kind in HOOKS)
     well(judge.green, errors=400)
-    assert {kind: allowed(judge, kind) for kind in HOOKS} == {
+    assert {kind: asking.allowed(kind) for kind in HOOKS} == {
         "rollback": True,
         "confirm-traffic-increase": False,
         "confirm-promotion": False,
     }
 
 
-def test_a_whole_canary_of_flagger_from_its_first_share_to_its_promotion(judge: Judge) -> None:
+def test_a_whole_canary_of_flagger_from_its_first_share_to_its_promotion(
+    judge: Judge, asking: Asking
+) -> None:
     """The order is that of Flagger's scheduler: rollback, then leave for each next share."""
-    assert allowed(judge, "confirm-promotion")
+    assert asking.allowed("confirm-promotion")
     judge.green.version, judge.green.metrics = "v2.0.0", {}
     given = [0]
     for step in CANARY["stepWeights"]:
-        assert not allowed(judge, "rollback")
-        assert allowed(judge, "confirm-traffic-increase")
+        assert not asking.allowed("rollback")
+        assert asking.allowed("confirm-traffic-increase")
         given.append(step)
         # A minute without visitors: it stays where it is, and is not taken back.
         judge.green.metrics = {}
-        assert not allowed(judge, "confirm-traffic-increase")
-        assert not allowed(judge, "rollback")
+        assert not asking.allowed("confirm-traffic-increase")
+        assert not asking.allowed("rollback")
         well(judge.green)
-    assert allowed(judge, "confirm-traffic-increase")
-    assert allowed(judge, "confirm-promotion")
+    assert asking.allowed("confirm-traffic-increase")
+    assert asking.allowed("confirm-promotion")
     assert given == [0, 10, 25, 50, 100]
 
 
-def test_flagger_without_the_token_gets_no_leave_and_goes_nowhere(judge: Judge) -> None:
+def test_flagger_without_the_token_gets_no_leave_and_goes_nowhere(
+    judge: Judge, asking: Asking
+) -> None:
     for hook in HOOKS.values():
-        answer, text = flagger_calls({**hook, "metadata": {"token": "wrong"}}, judge.url)
+        wrong = {**hook, "metadata": {"token": "wrong"}}
+        answer, text = asking.guests.flagger(wrong, judge.url)
         assert not answer
         assert "MINA_OPS_JUDGE_TOKEN" in text
 
