@@ -10,17 +10,20 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
-from redis import ConnectionPool
+from redis import ConnectionPool, RedisError
 from redis.sentinel import SentinelConnectionPool
 
 from mina_ops.app.native import green_library
 
-PATIENCE_SECONDS = 0.02
+PATIENCE_SECONDS = 0.05
 """How long who needs a connection waits for one; twice that while another one is being opened."""
 _SOON_SECONDS = 0.25
 """What is lent for longer than this, as a listener's connection, does not come back soon."""
+_SPARE_SECONDS = 30.0
+"""Not all were lent at the same moment for so long: then those that are idle are closed."""
 
 
 class _Lent:
@@ -32,6 +35,7 @@ class _Lent:
         self._known: set[int] = set()
         self._since: dict[int, float] = {}
         self._opening = 0
+        self._all_lent_at = time.monotonic()
 
     def wait(self) -> None:
         """Return once a connection is idle, or when it is time to open another one."""
@@ -54,6 +58,8 @@ class _Lent:
             if connection is not None:
                 self._known.add(id(connection))
                 self._since[id(connection)] = time.monotonic()
+                if not self._has_idle():
+                    self._all_lent_at = time.monotonic()
             self.changed.notify()
 
     def take_back(self, connection: object) -> None:
@@ -61,6 +67,20 @@ class _Lent:
         with self.changed:
             self._since.pop(id(connection), None)
             self.changed.notify()
+
+    def spare(self) -> int:
+        """How many idle ones are to be closed; above 0 at most every 30 s."""
+        with self.changed:
+            now, idle = time.monotonic(), len(self._known) - len(self._since) - self._opening
+            if idle <= 0 or now - self._all_lent_at < _SPARE_SECONDS:
+                return 0
+            self._all_lent_at = now
+            return idle
+
+    def forget(self, connection: object) -> None:
+        """A connection was closed; the pool may open it again."""
+        with self.changed:
+            self._known.discard(id(connection))
 
     def _has_idle(self) -> bool:
         return len(self._known) > len(self._since) + self._opening
@@ -76,7 +96,7 @@ class _Patient:
     _lent: _Lent | None = None
 
     def get_connection(self, *args: Any, **options: Any) -> Any:
-        """As the base does, after a wait of up to 40 ms for one that is about to be idle."""
+        """As the base does, after a wait of up to 0.1 s for one that is about to be idle."""
         lent, connection = self._of_this_process(), None
         lent.wait()
         try:
@@ -86,9 +106,23 @@ class _Patient:
         return connection
 
     def release(self, connection: Any) -> None:
-        """As the base does."""
+        """As the base does; now and then it closes those that nobody needs beside this one."""
+        lent = self._of_this_process()
+        if spare := lent.spare():
+            self._close_idle(lent, spare)
         super().release(connection)  # type: ignore[misc]
-        self._of_this_process().take_back(connection)
+        lent.take_back(connection)
+
+    def _close_idle(self, lent: _Lent, number: int) -> None:
+        """Close so many idle ones; the pool may open them again."""
+        taken: list[Any] = []
+        with suppress(RedisError, OSError):
+            for _ in range(number):
+                taken.append(super().get_connection())  # type: ignore[misc]  # noqa: PERF401
+        for connection in taken:
+            connection.disconnect()
+            lent.forget(connection)
+            super().release(connection)  # type: ignore[misc]
 
     def _of_this_process(self) -> _Lent:
         # Anew in each process, and when a library made threads green since: a lock that is not

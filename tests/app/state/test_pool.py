@@ -62,6 +62,25 @@ def test_of_many_that_wait_for_nothing_each_opens_its_own(pool: PatientPool) -> 
     assert len({id(connection) for connection in (held, *got)}) == 6
 
 
+def test_what_a_burst_opened_is_closed_when_nobody_needs_it(
+    own_redis: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = PatientPool.from_url(own_redis.url)
+    for connection in [pool.get_connection() for _ in range(4)]:
+        pool.release(connection)
+    with redis.Redis.from_url(own_redis.url) as watch:
+        assert len(watch.client_list()) == 5
+        monkeypatch.setattr(pools, "_SPARE_SECONDS", 0.0)
+        for _ in range(6):
+            pool.release(pool.get_connection())
+        eventually(lambda: len(watch.client_list()) == 2, 20)
+        # Of use again, if there is need.
+        for connection in [pool.get_connection() for _ in range(4)]:
+            connection.send_command("PING")
+            assert connection.read_response() == b"PONG"
+    pool.disconnect()
+
+
 def test_a_server_that_is_away_is_told_to_each_and_leaves_nothing_lent(own_redis: Server) -> None:
     pool = PatientPool.from_url(own_redis.url, socket_connect_timeout=5)
     own_redis.kill()
