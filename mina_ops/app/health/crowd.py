@@ -6,7 +6,7 @@ import math
 import time
 
 from mina_ops.app.context import Context
-from mina_ops.app.health.fleet import vouchers
+from mina_ops.app.health.fleet import Vouchers, vouchers
 from mina_ops.app.health.model import Check
 from mina_ops.app.health.monitor import ENOUGH
 from mina_ops.app.health.turns import Site, Wait
@@ -51,9 +51,9 @@ class Crowd:
         """Whether each process may ask by itself, and keep its connection."""
         return self._size is not None and self._size <= ENOUGH
 
-    def vouchers(self, name: str) -> int:
-        """How many processes are well by a check; see `fleet.vouchers`."""
-        return vouchers(name, self._summaries())
+    def vouchers(self, check: Check) -> Vouchers:
+        """Who is well by a check and who is not; see `fleet.vouchers`."""
+        return vouchers(check.name, self._summaries(own_only=check.of_release))
 
     def turns(self, check: Check, takes_answers: bool) -> Wait | None:
         """A wait for a turn; None: there is no need.
@@ -73,6 +73,7 @@ class Crowd:
             return None
         return sum(colour.processes for colour in self._summaries())
 
-    def _summaries(self) -> list[Summary]:
-        context = self._context
-        return [context.presence.summary(colour) for colour in context.identity.colours]
+    def _summaries(self, *, own_only: bool = False) -> list[Summary]:
+        identity, presence = self._context.identity, self._context.presence
+        colours = (identity.environment,) if own_only else identity.colours
+        return [presence.summary(colour) for colour in colours]

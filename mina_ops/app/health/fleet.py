@@ -7,6 +7,7 @@ help nobody. If every process is well, only a few have to ask at all.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 from mina_ops.app.state.summary import Summary
 
@@ -32,15 +33,24 @@ def failed_by_all(
     return frozenset(n for n in common if sum(by_name.get(n, 0) for by_name in said) == processes)
 
 
-def vouchers(name: str, colours: Collection[Summary]) -> int:
-    """How many live processes have run their checks and do not fail this one.
+class Vouchers(NamedTuple):
+    """How the rest of the fleet stands to a check.
 
-    0 as soon as one of them fails it, and where the summaries are old.
+    Attributes:
+        well: live processes that have run their checks and do not fail this one.
+        failing: those that do.
     """
-    found = 0
-    for colour in colours:
-        said = colour.parts.get("health", {})
-        if colour.processes and (colour.stale or said.get("failing", {}).get(name)):
-            return 0
-        found += int(said.get("started", 0)) if colour.processes else 0
-    return found
+
+    well: int = 0
+    failing: int = 0
+
+
+def vouchers(name: str, colours: Collection[Summary]) -> Vouchers:
+    """Who is well by a check, and who fails it; nobody is where the summaries are old."""
+    live = [colour for colour in colours if colour.processes]
+    if any(colour.stale for colour in live):
+        return Vouchers()
+    said = [colour.parts.get("health", {}) for colour in live]
+    failing = sum(int(one.get("failing", {}).get(name, 0)) for one in said)
+    started = sum(int(one.get("started", 0)) for one in said)
+    return Vouchers(max(0, started - failing), failing)

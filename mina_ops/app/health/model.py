@@ -82,8 +82,10 @@ class Check:
         asked_by_few: whether the answer is the same whichever process asks, as that of an AI
             service. In a large fleet that is well, each process asks less often then, so that all
             together ask as often as eight do; at the latest every 5 minutes, and at once when
-            another process finds it unfit. While nobody knows how large the fleet is, a process
+            one more process finds it unfit. While nobody knows how large the fleet is, a process
             takes what another one of its machine has just found.
+        of_release: whether the answer depends on the code: then only processes of the same colour
+            ask in place of this one.
         native: for code that blocks without yielding. Where gevent or eventlet made threads
             green, it runs in a forked child, which is killed at the deadline; it may log and
             lock as it likes, and must not use connections that the app has open.
@@ -101,6 +103,7 @@ class Check:
     ttl_seconds: float = 5.0
     shared: bool = True
     asked_by_few: bool = False
+    of_release: bool = False
     native: bool = False
     groups: frozenset[str] = frozenset({READY})
     words: tuple[str, str] = (HEALTHY, UNHEALTHY)

@@ -8,23 +8,19 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
+from mina_ops.app.health.attempt import Attempt
 from mina_ops.app.health.child import in_child
-from mina_ops.app.health.faults import classify, describe
+from mina_ops.app.health.fleet import Vouchers
 from mina_ops.app.health.model import (
     DISABLED,
-    HEALTHY,
     UNHEALTHY,
     UNKNOWN,
-    CannotTell,
     Check,
     Result,
     Rule,
-    Unhealthy,
-    Warned,
     turned,
 )
 from mina_ops.app.health.turns import Wait
@@ -42,8 +38,8 @@ LONGEST_PAUSE_SECONDS = 300.0
 _LEAST, _LEAST_OF_OTHER, _MOST = 0.5, 0.1, 1.5
 """Between which shares of a pause chance chooses."""
 
-Vouchers = Callable[[str], int]
-"""A check's name -> how many live processes are well by it; 0 if one is not, or nobody knows."""
+VouchersOf = Callable[[Check], Vouchers]
+"""A check -> how many other processes are well by it, and how many are not."""
 Turns = Callable[[Check, bool], Wait | None]
 """A check, and whether an answer of another process will do -> a wait for its turn; None: no need,
 as in a small fleet."""
@@ -70,7 +66,7 @@ class Monitor:
         rule: Rule,
         *,
         critical: bool,
-        vouchers: Vouchers = lambda name: 0,
+        vouchers: VouchersOf = lambda check: Vouchers(),
         turns: Turns = lambda check, takes_answers: None,
     ) -> None:
         self._vouchers = vouchers
@@ -90,6 +86,7 @@ class Monitor:
         self._run: object | None = None
         self._wait: Wait | None = None
         self._asked_at = time.monotonic()
+        self._failing = 0
         self._due_at = 0.0
         self._spread = 1.0
         self.overdue_at = math.inf
@@ -122,18 +119,25 @@ class Monitor:
         """How many other processes ask in place of this one for now; 0: it asks for itself."""
         last = self.reading.last
         if self._rests(now):
-            return self._vouchers(self.check.name)
+            return self._vouchers(self.check).well
         is_fresh = last is not None and now < last.ended + self.check.ttl_seconds
         return 1 if last is not None and last.is_of_other and is_fresh else 0
 
     def _rests(self, now: float) -> bool:
-        """Whether so many others are well that this process need not ask now."""
+        """Whether so many others are well that this process need not ask now.
+
+        It asks when one more fails than when it asked last. If it is well then, it rests again:
+        one process with a wrong key does not make a thousand others ask for ever.
+        """
         last = self.reading.last
         if not self.check.asked_by_few or not self._healthy or last is None or not last.ok:
             return False
-        processes = self._vouchers(self.check.name)
-        pause = min(self.check.ttl_seconds * processes / ENOUGH, LONGEST_PAUSE_SECONDS / _MOST)
-        return processes > ENOUGH and now < last.ended + pause * self._spread
+        others = self._vouchers(self.check)
+        self._failing = min(self._failing, others.failing)
+        if others.failing > self._failing:
+            return False
+        pause = min(self.check.ttl_seconds * others.well / ENOUGH, LONGEST_PAUSE_SECONDS / _MOST)
+        return others.well > ENOUGH and now < last.ended + pause * self._spread
 
     def _wait_for_turn(self, now: float) -> Wait | None:
         if not self.check.asked_by_few:
@@ -166,8 +170,9 @@ class Monitor:
         if wait is not None and not self._begin(run):
             wait.end(None)
             return
+        failing = self._vouchers(self.check).failing
         result = found or self._attempt()
-        self._finish(run, result)
+        self._finish(run, result, failing)
         if wait is not None:
             wait.end(None if found else result)
 
@@ -181,12 +186,13 @@ class Monitor:
             return True
 
     def _attempt(self) -> Result:
-        attempt = _Attempt(self.check)
+        attempt = Attempt(self.check)
         if self.check.native and green_library() is not None:
             return in_child(attempt, seconds=self.check.deadline_seconds)
         return attempt()
 
-    def _finish(self, run: object, result: Result) -> None:
+    def _finish(self, run: object, result: Result, failing: int) -> None:
+        """Count a result. `failing`: how many others failed when this process began to ask."""
         with self._lock:
             if self._run is not run:
                 return
@@ -205,6 +211,7 @@ class Monitor:
             self._spread = self._random.uniform(least, _MOST)
             if not result.is_of_other:
                 self._asked_at = result.ended
+                self._failing = failing
             pause = min(CONFIRM_SECONDS, self.check.ttl_seconds)
             self._due_at = result.ended + (pause if contradicted else self.check.ttl_seconds)
 
@@ -242,38 +249,3 @@ class Monitor:
             result.detail,
         )
         return replace(result, correlation_id=correlation)
-
-
-class _Attempt:
-    """One run, whose failures are part of the result."""
-
-    def __init__(self, check: Check) -> None:
-        self._check = check
-
-    def __call__(self) -> Result:
-        began = time.monotonic()
-        data: Mapping[str, Any] = {}
-        fault: Exception | None = None
-        state = HEALTHY
-        try:
-            assert self._check.run is not None
-            found = self._check.run()
-            if found is False:
-                raise Unhealthy("the check returned False")
-            data = found if isinstance(found, Mapping) else {}
-        except (Warned, CannotTell) as exc:
-            data, state = exc.data, exc.state
-        except Unhealthy as exc:
-            fault, data = exc, exc.data
-        except Exception as exc:
-            fault = exc
-        ended = time.monotonic()
-        return Result(
-            ok=fault is None,
-            ended=ended,
-            latency_seconds=ended - began,
-            error=classify(fault) if fault else None,
-            data=data,
-            detail=describe(fault) if fault else None,
-            state=state,
-        )

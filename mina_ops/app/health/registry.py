@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 
+from mina_ops.app.health.fleet import Vouchers
 from mina_ops.app.health.model import READY, UNHEALTHY, UNKNOWN, Check, Rule
-from mina_ops.app.health.monitor import Monitor, Turns, Vouchers
+from mina_ops.app.health.monitor import Monitor, Turns, VouchersOf
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class Registry:
         *,
         soft: frozenset[str],
         disabled: frozenset[str],
-        vouchers: Vouchers = lambda name: 0,
+        vouchers: VouchersOf = lambda check: Vouchers(),
         turns: Turns = lambda check, takes_answers: None,
     ) -> None:
         self._rule = rule

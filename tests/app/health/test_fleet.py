@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mina_ops.app.health.fleet import failed_by_all, vouchers
+from mina_ops.app.health.fleet import Vouchers, failed_by_all, vouchers
 from mina_ops.app.state.summary import Summary
 
 SHARED = ("database", "redis")
@@ -47,14 +47,14 @@ def _well(processes: int, **more: object) -> Summary:
 @pytest.mark.parametrize(
     ("colours", "found"),
     [
-        ([_well(20), _well(30)], 50),
-        ([_well(20, started=5), _well(0)], 5),
-        ([_well(20), _well(30, failing={"database": 1})], 0),
-        ([_well(20), _well(30, failing={"disk_space": 30})], 50),
-        ([_well(20), Summary(30, {}, 60.0, stale=True)], 0),
-        ([_well(20), Summary()], 20),
-        ([], 0),
+        ([_well(20), _well(30)], Vouchers(50)),
+        ([_well(20, started=5), _well(0)], Vouchers(5)),
+        ([_well(20), _well(30, failing={"database": 1})], Vouchers(49, 1)),
+        ([_well(20), _well(30, failing={"disk_space": 30})], Vouchers(50)),
+        ([_well(20), Summary(30, {}, 60.0, stale=True)], Vouchers()),
+        ([_well(20), Summary()], Vouchers(20)),
+        ([], Vouchers()),
     ],
 )
-def test_those_vouch_who_have_asked_while_nobody_fails(colours: list[Summary], found: int) -> None:
+def test_those_vouch_who_have_asked_and_are_well(colours: list[Summary], found: Vouchers) -> None:
     assert vouchers("database", colours) == found

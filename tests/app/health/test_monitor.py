@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
+from mina_ops.app.health.fleet import Vouchers
 from mina_ops.app.health.model import Check, Rule, Unhealthy
 from mina_ops.app.health.monitor import (
     CONFIRM_SECONDS,
@@ -173,7 +175,7 @@ class Fleet:
     """A check that few ask, in a fleet of so many processes that are well by it."""
 
     def __init__(self, processes: int, ttl_seconds: float) -> None:
-        self.processes, self.fails, self.runs = processes, False, 0
+        self.processes, self.failing, self.fails, self.runs = processes, 0, False, 0
         check = Check(
             name="ai",
             run=self._run,
@@ -181,7 +183,10 @@ class Fleet:
             deadline_seconds=600.0,
             asked_by_few=True,
         )
-        self.monitor = Monitor(check, ONE, critical=True, vouchers=lambda name: self.processes)
+        self.monitor = Monitor(check, ONE, critical=True, vouchers=self._vouchers)
+
+    def _vouchers(self, check: Check) -> Vouchers:
+        return Vouchers(self.processes - self.failing, self.failing)
 
     def _run(self) -> None:
         self.runs += 1
@@ -223,8 +228,27 @@ def test_all_ask_at_once_when_one_process_fails() -> None:
     fleet = Fleet(100_000, ttl_seconds=0.01)
     eventually(lambda: fleet.beat() and fleet.monitor.reading.state == "healthy")
     runs = fleet.beat()
-    fleet.processes, fleet.fails = 0, True  # as the summary says when somebody fails
+    fleet.failing, fleet.fails = 1, True
     eventually(lambda: fleet.beat() > runs and fleet.monitor.reading.state == "unhealthy")
-    fleet.processes = 100_000
+    fleet.failing = 0
     runs = fleet.beat()
     eventually(lambda: fleet.beat() > runs, message="what fails is asked, whoever else is well")
+
+
+def test_who_is_well_while_another_fails_rests_until_one_more_does() -> None:
+    fleet = Fleet(100_000, ttl_seconds=0.01)
+    eventually(lambda: fleet.beat() and fleet.monitor.reading.state == "healthy")
+    for failing in (1, 2):
+        fleet.failing, runs = failing, fleet.runs
+        eventually(lambda runs=runs: fleet.beat() > runs)  # type: ignore[misc]
+        eventually(lambda: fleet.monitor.vouched_by(time.monotonic()))
+        runs = fleet.runs
+        for _ in range(50):
+            time.sleep(0.001)
+            fleet.beat()
+        assert fleet.runs == runs
+    # After it was well again, one that fails counts anew.
+    fleet.failing = 0
+    fleet.beat()
+    fleet.failing, runs = 1, fleet.runs
+    eventually(lambda: fleet.beat() > runs)

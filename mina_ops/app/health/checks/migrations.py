@@ -61,6 +61,8 @@ def migrations_check(app: Flask, own: OwnConnection, *, interval_seconds: float)
         deadline_seconds=DEADLINE_SECONDS,
         ttl_seconds=TTL_FACTOR * interval_seconds,
         cancel=own.abort,
+        asked_by_few=True,
+        of_release=True,
         facts={"unchecked_binds": binds} if (binds := _other_binds(app)) else {},
         **common,
     )
