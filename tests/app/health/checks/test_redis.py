@@ -7,7 +7,7 @@ import redis
 
 from mina_ops.app.health.checks.redis import redis_check
 from mina_ops.app.health.faults import classify
-from mina_ops.app.health.model import Check
+from mina_ops.app.health.model import Check, Warned
 from mina_ops.app.settings import load
 from mina_ops.app.state import open_store
 from mina_ops.demo.processes import Server
@@ -57,3 +57,23 @@ def test_a_redis_that_takes_no_writes_is_unfit(own_redis: Server) -> None:
     with redis.Redis.from_url(own_redis.url) as client:
         client.replicaof("127.0.0.1", "1")
         assert _fault(check) == "error"
+
+
+def test_what_is_odd_is_looked_for_now_and_then(own_redis: Server) -> None:
+    settings = load({"REDIS_URL": own_redis.url, "MINA_OPS_REDIS_TIMEOUT": 5}, {})
+    store = open_store(settings)
+    one, other = (
+        redis_check(store, settings, site=site, ttl_seconds=5).run for site in ("one", "other")
+    )
+    assert one is not None
+    assert other is not None
+    one()
+    before = store.cost.commands
+    for _ in range(5):
+        one()
+    assert store.cost.commands - before == 5
+    with pytest.raises(Warned):
+        other()
+    with pytest.raises(Warned):
+        one()
+    store.close()
