@@ -14,7 +14,7 @@ from tests.support.source import PACKAGE, Module, circles_of, code_lines, module
 # of its folder has a row of its own (`OWN_ROW` in tests/support/source.py).
 APP_LAYERS = (
     {"errors"},
-    {"waiting"},
+    {"waiting", "app.engineio_payload"},
     {"files", "shipped", "fields", "page", "same_database", "app.clients"},
     {"locks"},
     {"app", "app.clock", "app.forks", "app.settings", "app.downgrade_guard", "app.native"},

@@ -16,7 +16,7 @@ import websocket
 
 
 class Links:
-    """Give `options` to one `socketio.Client`, and call `close` when that is done with.
+    """Give `options` to one `socketio.Client`, and call `end` when that is done with.
 
     It is the same client as without: only the objects that its connections are made with are ours.
     """
@@ -30,6 +30,13 @@ class Links:
         """Arguments for `socketio.Client`."""
         made_by = {"class_": self._new_websocket}
         return {"http_session": self._session, "websocket_extra_options": made_by}
+
+    def end(self, client: Any) -> None:
+        """End the client that these are of, for good."""
+        # Not `disconnect()`: over polling its tasks wait for each other for half a minute.
+        client.reconnection = False
+        client.eio.disconnect(abort=True)
+        self.close()
 
     def close(self) -> None:
         """Close what is open; idempotent. A long poll under way is closed when it is answered."""

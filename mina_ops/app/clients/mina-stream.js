@@ -78,10 +78,11 @@
 
     async _move() {
       const sockets = [...this.sockets];
+      const connects = sockets.map((one) => one._connects);
       const next = sockets.every((one) => one._open) ? await this._connect(sockets) : null;
       if (!next) {
         await this._settle(sockets, HANDOFF_WAIT_MS);
-        sockets.forEach((one) => one._park());
+        sockets.forEach((one, place) => one._park(connects[place]));
         this._answer();
         return;
       }
@@ -141,6 +142,7 @@
       this._last = new Set();
       this._underWay = 0;
       this._parked = null;
+      this._connects = 0;
       this._idle = [];
       this._letGo = Promise.resolve();
       this._take(inner);
@@ -236,6 +238,7 @@
       if (inner !== this._inner) return;
       if (event !== "connect_error") this._unpark();
       if (event === "connect") {
+        this._connects += 1;
         this.recovered = Boolean(inner.recovered);
         this._streams.forEach((stream) => stream._resume());
         this._call(event, [{ moved: false, recovered: this.recovered }]);
@@ -313,11 +316,12 @@
     /**
      * Keep what the page emits until the server has ended the connection: it was told that nothing
      * more comes, and what is under way then is lost. Stock sockets keep it from there on.
+     *
+     * @param connects how often it had connected as the hand-off came. Once more means that the old
+     *     connection broke meanwhile, and this one was told nothing.
      */
-    _park() {
-      this._parked = [];
-      const timer = setTimeout(() => this._unpark(), HANDOFF_LASTS_MS);
-      if (timer.unref) timer.unref();
+    _park(connects) {
+      if (this._connects === connects) this._parked = [];
     }
 
     _unpark() {

@@ -7,61 +7,52 @@
 
 Over stock `socketio.Client` objects and their public API. At `session:handoff` the next one
 connects, with all namespaces and handlers; then it is used, and the old one ends with its server's
-close. Where the other server does not answer in time, the stock client's own reconnection does it.
+close. Where the other server does not answer in time, the stock client's own reconnection does it;
+what is emitted from the hand-off's acknowledgement on waits until then (see `held`).
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from threading import Condition
-from typing import Any, Protocol
+from typing import Any
 
 import socketio
 
+from mina_ops.app.clients.handoff import (
+    HANDOFF,
+    LET_GO_SECONDS,
+    MOVE_SECONDS,
+    MOVING,
+    RETRY_SECONDS,
+    Passenger,
+)
+from mina_ops.app.clients.held import Emitted
 from mina_ops.app.clients.links import Links
+from mina_ops.app.clients.outgoing import Outgoing
+from mina_ops.app.clients.received import Received, auth_with
+from mina_ops.app.engineio_payload import read_long_payloads
 
 _log = logging.getLogger(__name__)
 
 # The server waits up to 1 s for a hand-off's acknowledgement.
 HANDOFF_WAIT_SECONDS = 0.8
-# And up to 5 s for a client that says that it is connecting elsewhere.
-MOVE_SECONDS = 4.0
-# How long the old connection may take to end once it was let go.
-LET_GO_SECONDS = 15.0
 # How long a hand-off's acknowledgement is usually on its way.
 ANSWER_SECONDS = 0.02
-HANDOFF = "session:handoff"
-MOST_REMEMBERED = 5000
-# What the server adds to the events of a client that asks for recovery.
-_OFFSET = re.compile(r"~mo1~([^@]+)@")
 
 Handler = Callable[..., Any]
 
 
-class Passenger(Protocol):
-    """Code that sends over the connection, and must be told before and after it changes."""
-
-    def settle(self, seconds: float) -> None:
-        """Begin nothing more; return when nothing is under way, or after `seconds`."""
-
-    def moved(self) -> None:
-        """The next connection is in use; the old one may still have what was under way."""
-
-    def let_go(self) -> None:
-        """The old connection has ended."""
-
-
 class MovingClient:
-    """One conversation, over one `socketio.Client` after the other.
+    """One conversation, over one `socketio.Client` after the other. Thread safe.
 
     Args:
         url: of the load balancer, or of a server.
         namespaces: all that shall be connected.
-        auth: sent with each connection, as stock clients send it.
+        auth: sent with each connection, as stock clients send it. With `{"recovery": True}` rooms,
+            session and missed events come back in namespaces that the server can recover.
         transports: as for `socketio.Client.connect`.
         passenger: told before and after a move.
     """
@@ -75,29 +66,39 @@ class MovingClient:
         transports: Sequence[str] | None = None,
         passenger: Passenger | None = None,
     ) -> None:
+        read_long_payloads()
         self.moves = 0
         self.is_moving = False
         self._url, self._namespaces = url, list(namespaces)
-        self._auth, self._transports = dict(auth or {}), transports
+        self._auth, self._transports = auth, transports
         self._passenger = passenger
         self._handlers: list[tuple[str, Handler, str]] = []
-        self._recovery: dict[str, dict[str, str]] = {}
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._received = Received()
         self._changed = Condition()
         self._over = False
         self._links: dict[Any, Links] = {}
-        self.socket = self._new()
+        self._outgoing = Outgoing(self._new())
+
+    @property
+    def socket(self) -> Any:
+        """The stock client in use; another one after a move."""
+        return self._outgoing.socket
 
     @property
     def connected(self) -> bool:
         """Whether the connection in use is up."""
         return bool(self.socket.connected)
 
+    @property
+    def held(self) -> int:
+        """Events that wait for the next connection."""
+        return self._outgoing.held
+
     def on(self, event: str, handler: Handler, namespace: str = "/") -> None:
         """Call a handler for an event, whichever connection it comes over.
 
         `connect` handlers are called after a move as well: on the server the session is a new one,
-        unless it was recovered.
+        unless it was recovered. What they emit goes before what was held.
         """
         self._handlers.append((event, handler, namespace))
         self._attach(self.socket, event, handler, namespace)
@@ -109,12 +110,44 @@ class MovingClient:
     def emit(
         self, event: str, data: Any = None, namespace: str = "/", callback: Handler | None = None
     ) -> None:
-        """Send an event over the connection in use; raises as stock clients do."""
-        self.socket.emit(event, data, namespace, callback=callback)
+        """Send an event over the connection in use, or, between two of them, over the next one.
+
+        What waits for the next one is sent in the order in which it was emitted.
+
+        Raises:
+            socketio.exceptions.BadNamespaceError: not connected, and no hand-over is the reason.
+            BacklogFull: too many events wait already; this one was not sent.
+        """
+        self._outgoing.send(Emitted(event, data, namespace, callback), may_wait=self.is_moving)
+
+    def call(self, event: str, data: Any = None, namespace: str = "/", timeout: float = 60) -> Any:
+        """Send an event as `emit` does, and wait for its acknowledgement; blocks up to `timeout`.
+
+        An event that waits for the next connection is sent there, if it comes within `timeout`. One
+        that was sent is never sent again: its server may have handled it.
+
+        Returns:
+            What the server answered, as the stock client's `call` gives it.
+
+        Raises:
+            socketio.exceptions.TimeoutError: no answer came in `timeout` seconds; an event that was
+                still held then is not sent any more.
+            socketio.exceptions.BadNamespaceError, BacklogFull: as in `emit`.
+        """
+        emitted = Emitted(event, data, namespace)
+        return self._outgoing.call(emitted, timeout, may_wait=self.is_moving)
+
+    def emit_now(
+        self, event: str, data: Any = None, namespace: str = "/", callback: Handler | None = None
+    ) -> None:
+        """Send an event over the connection in use or raise as stock clients do; for passengers."""
+        self._outgoing.emit(Emitted(event, data, namespace, callback))
 
     def disconnect(self) -> None:
-        """Leave for good."""
+        """Leave for good; what is held is not sent, and a warning in the log says how much."""
         self._over = True
+        if self.held:
+            _log.warning("%d events that waited for a connection are not sent.", self.held)
         self._end(self.socket)
 
     def _new(self) -> Any:
@@ -127,62 +160,59 @@ class MovingClient:
             self._attach(socket, event, handler, namespace)
         return socket
 
-    def _connect(self, socket: Any, wait_timeout: float, **recovery: Any) -> None:
-        auth = {**self._auth, **recovery} or None
+    def _connect(self, socket: Any, wait_timeout: float) -> None:
         socket.connect(
             self._url,
-            auth=auth,
+            # Asked for anew at each reconnection.
+            auth=lambda: auth_with(self._auth, self._received.marks()),
             transports=None if self._transports is None else list(self._transports),
             namespaces=self._namespaces,
             wait_timeout=wait_timeout,
         )
 
     def _attach(self, socket: Any, event: str, handler: Handler, namespace: str) -> None:
-        if event == HANDOFF:
-            # python-socketio has one handler for an event; this one's calls them all, and moves.
+        if event in (HANDOFF, "connect"):
+            # python-socketio has one handler for an event; `_watch` has one that calls them all.
             return
 
         def called(*arguments: Any) -> Any:
             if event == "disconnect" and socket is not self.socket:
                 return None
-            if event == "connect":
-                if socket is self.socket:
-                    return handler()
-                return None
-            fresh = self._take_offset(namespace, arguments)
+            fresh = self._received.take(namespace, arguments)
             return None if fresh is None else handler(*fresh)
 
         socket.on(event, called, namespace=namespace)
-
-    def _take_offset(self, namespace: str, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        """The arguments without the server's mark; None for an event that was here before."""
-        last = arguments[-1] if arguments else None
-        found = _OFFSET.match(last) if isinstance(last, str) else None
-        if found is None:
-            return arguments
-        with self._changed:
-            if found[1] in self._seen:
-                return None
-            self._seen[found[1]] = None
-            if len(self._seen) > MOST_REMEMBERED:
-                self._seen.popitem(last=False)
-            self._recovery.setdefault(namespace, {})["offset"] = str(last)
-        return arguments[:-1]
 
     def _watch(self, socket: Any, namespace: str) -> None:
         def handed_off(message: Any = None, *_rest: Any) -> None:
             if socket is not self.socket:
                 return
-            if isinstance(message, Mapping) and message.get("pid"):
-                self._recovery.setdefault(namespace, {})["pid"] = str(message["pid"])
+            self._received.handed_off(namespace, message)
             try:
-                for event, handler, of_namespace in self._handlers:
-                    if (event, of_namespace) == (HANDOFF, namespace):
-                        handler(message)
+                for handler in self._of(HANDOFF, namespace):
+                    handler(message)
             finally:
                 self._move(namespace)
 
+        def connected() -> None:
+            if socket is self.socket:
+                self._opened(namespace)
+
         socket.on(HANDOFF, handed_off, namespace=namespace)
+        socket.on("connect", connected, namespace=namespace)
+
+    def _of(self, event: str, namespace: str) -> list[Handler]:
+        return [h for name, h, where in self._handlers if (name, where) == (event, namespace)]
+
+    def _opened(self, namespace: str) -> None:
+        """The connection in use has this namespace: greet the server, then send what is held."""
+        with self._outgoing.greeting(namespace):
+            for handler in self._of("connect", namespace):
+                try:
+                    handler()
+                except Exception:
+                    # The others are called, and what is held is sent, all the same.
+                    _log.exception("A connect handler of %s failed.", namespace)
 
     def _move(self, namespace: str) -> None:
         """Move once for all namespaces; returning acknowledges the hand-off."""
@@ -191,16 +221,25 @@ class MovingClient:
                 self._changed.wait_for(lambda: not self.is_moving, MOVE_SECONDS)
                 return
             self.is_moving = True
+        old, sid = self.socket, self.socket.sid
+        following = None
         try:
-            old = self.socket
-            old.emit("session:moving", namespace=namespace)
+            old.emit(MOVING, namespace=namespace)
             following = self._following()
             if self._passenger is not None:
                 self._passenger.settle(HANDOFF_WAIT_SECONDS)
+        except Exception as exc:
+            # What is emitted must be held all the same.
+            _log.debug("No move: %r", exc)
+        try:
+            # The server is about to be told that nothing more comes over the old connection.
+            self._outgoing.hold(self._namespaces)
             if following is not None:
                 self._swap(old, following)
-        except (socketio.exceptions.SocketIOError, OSError) as exc:
-            _log.debug("No move: %s", exc)
+            elif old.sid not in (None, sid):
+                # It broke and came back while another one was tried: that `connect` is over.
+                for each in self._namespaces:
+                    self._outgoing.release(each)
         finally:
             with self._changed:
                 self.is_moving = False
@@ -215,7 +254,7 @@ class MovingClient:
                 self._connect(following, until - time.monotonic())
             except (socketio.exceptions.SocketIOError, OSError, ValueError) as exc:
                 _log.debug("The other server does not take us yet: %s", exc)
-                time.sleep(0.1)
+                time.sleep(RETRY_SECONDS)
             else:
                 return following
         self._end(following)
@@ -224,13 +263,15 @@ class MovingClient:
     def _swap(self, old: Any, following: Any) -> None:
         # It must not come back by itself once its server has closed it.
         old.reconnection = False
-        self.socket = following
+        self._outgoing.use(following)
         self.moves += 1
-        for event, handler, _namespace in self._handlers:
-            if event == "connect":
-                handler()
         following.start_background_task(self._go_on)
         following.start_background_task(self._see_off, old)
+        for namespace in self._namespaces:
+            self._opened(namespace)
+        if self._over:
+            # Somebody left meanwhile, and knew the old connection only.
+            self._end(following)
 
     def _go_on(self) -> None:
         """Let the passenger go on over the connection in use, once the old server knows of it.
@@ -252,9 +293,6 @@ class MovingClient:
             self._passenger.let_go()
 
     def _end(self, socket: Any) -> None:
-        # Not `disconnect()`: over polling its tasks wait for each other for half a minute.
-        socket.reconnection = False
-        socket.eio.disconnect(abort=True)
         links = self._links.pop(socket, None)
         if links is not None:
-            links.close()
+            links.end(socket)

@@ -199,7 +199,7 @@ class StreamClient:
             self._done(chunk, ack, run)
 
         try:
-            self._line.emit(self._event, chunk.message, self._namespace, callback=answered)
+            self._line.emit_now(self._event, chunk.message, self._namespace, callback=answered)
         except (socketio.exceptions.SocketIOError, OSError) as exc:
             self.errors[type(exc).__name__] += 1
             self._rewind()

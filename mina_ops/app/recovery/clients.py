@@ -59,6 +59,19 @@ def bears_marks(environ: Mapping[str, Any], auth: object) -> bool:
     return asks == _NODE_EXTENSIONS and -1 < query.find("EIO=") < query.find("transport=")
 
 
+def marks_shown(auth: object, namespace: str) -> Mapping[str, Any]:
+    """`pid` and `offset` by which a client wants to be recovered in one namespace.
+
+    Stock socket.io-client has an `auth` for each namespace. Python's clients have one for all, and
+    ours says there `{"recovery": {namespace: {"pid", "offset"}}}`.
+    """
+    if not isinstance(auth, Mapping):
+        return {}
+    by_namespace = auth.get("recovery")
+    shown = by_namespace.get(namespace) if isinstance(by_namespace, Mapping) else auth
+    return shown if isinstance(shown, Mapping) else {}
+
+
 def without_recovery(auth: object) -> object:
     """The `auth` that the host's connect handler gets: without the keys of recovery."""
     if not isinstance(auth, Mapping):

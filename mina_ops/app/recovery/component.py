@@ -22,6 +22,7 @@ from mina_ops.app.recovery.clients import (
     Client,
     bears_marks,
     cookie_keys,
+    marks_shown,
     new_pid,
     session_text,
     sessions_from,
@@ -138,14 +139,15 @@ class Recovery(Component):
     def _begin(self, eio_sid: str, namespace: str, auth: Any, environ: dict[str, Any]) -> _Joining:
         client = Client(new_pid(), eio_sid, namespace, self._context.clock.now())
         client.cookie = cookie_keys(self._context.app, environ)
-        pid = auth.get("pid") if isinstance(auth, dict) else None
+        shown = marks_shown(auth, namespace)
+        pid = shown.get("pid")
         if not isinstance(pid, str) or len(pid) > 64:
             return _Joining(client)
         try:
             state, epoch = self._events.state(pid), self._events.agree()
         except StateUnavailable:
             return _Joining(client)
-        mark = mark_from(auth.get("offset"))
+        mark = mark_from(shown.get("offset"))
         if state is None or state["namespace"] != namespace:
             return _Joining(client)
         mark = mark or Mark("", {}, state["epoch"], state["since"])

@@ -7,6 +7,7 @@ admission in turn, and the first refusal is its answer.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -99,7 +100,7 @@ class Handshakes:
         reason, answer = refused
         self._count(reason, client_of(environ))
         headers = {**dict(self._cors(environ)), **answer.headers, REASON_HEADER: reason}
-        return Answer(answer.status, answer.body, headers, answer.content_type)
+        return _readable(environ, Answer(answer.status, answer.body, headers, answer.content_type))
 
     def refusal_of_upgrade(self, environ: Mapping[str, Any]) -> Answer | None:
         """`refusal` before an upgrade; None also for requests that are no handshake of ours."""
@@ -203,7 +204,7 @@ class Handshakes:
         return Answer(400, BAD_REQUEST, dict(self._cors(environ)))
 
     def _say_gone(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
-        answer = Answer(400, SESSION_UNKNOWN, dict(self._cors(environ)))
+        answer = _readable(environ, Answer(400, SESSION_UNKNOWN, dict(self._cors(environ))))
         return answer.to_wsgi(environ, start, self._identity)
 
     def _end_ghost(self, sid: str, *, handshake: bool) -> None:
@@ -221,3 +222,14 @@ class Handshakes:
 
     def _cors(self, environ: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         return cors_headers(self._server, environ)
+
+
+def _readable(environ: Mapping[str, Any], answer: Answer) -> Answer:
+    """An answer of 4xx or 5xx without its body, for clients that cannot read it.
+
+    python-socketio's AsyncClient closes its connection before it reads such a body. Where that has
+    not arrived by then, its reconnection ends for ever with a RuntimeError.
+    """
+    if "aiohttp" not in environ.get("HTTP_USER_AGENT", ""):
+        return answer
+    return replace(answer, body=None)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from mina_ops.app.engineio_payload import read_long_payloads
 from mina_ops.app.socketio_adapter import half_events
 
 
@@ -28,6 +29,7 @@ class Incoming:
     def __init__(self, server: Any) -> None:
         self._half_events = half_events(server)
         self._posts: dict[str, list[Post]] = {}
+        read_long_payloads()
 
     @contextmanager
     def post(self, eio_sid: str) -> Iterator[Post]:

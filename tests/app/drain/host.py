@@ -6,6 +6,7 @@ MESSAGE_QUEUE   a Redis URL for Flask-SocketIO's message queue
 SERIALIZER      `msgpack`: packets are coded with it; default: as stock clients expect
 OWN_SIGTERM     `before` or `after`: the host installs its own handler before or after MinaOps
 DEAF            with 1 the host never lets a disconnect handler end
+IN_ORDER        with 1 events of a client are handled one after the other
 MORTAL          with 1 the first process that has handled a chunk once `test:dies` is in the ledger
                 is killed before anybody is told
 """
@@ -41,6 +42,7 @@ socketio = SocketIO(
     async_mode=os.environ.get("ASYNC_MODE", "threading"),
     message_queue=os.environ.get("MESSAGE_QUEUE"),
     serializer=os.environ.get("SERIALIZER", "default"),
+    async_handlers=os.environ.get("IN_ORDER") != "1",
 )
 # Not the stock pool: that fails, rather than waits, at its 101st connection.
 ledger = redis.Redis(
@@ -104,6 +106,7 @@ def _connect_deaf() -> None:
     """A namespace whose clients know nothing of hand-offs."""
 
 
+@socketio.on("plain", namespace="/second")
 @socketio.on("plain")
 def _plain(message: dict[str, Any]) -> dict[str, Any]:
     """A chunk as a host without mina_ops takes it."""

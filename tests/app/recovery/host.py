@@ -42,6 +42,11 @@ def _connect(auth: Any = None) -> None:
         raise ValueError("the host is not to see what recovers a session")
 
 
+@socketio.on("connect", namespace="/other")
+def _connect_other() -> None:
+    """A namespace that the host does not name for recovery."""
+
+
 @socketio.on("join")
 def _join(room: str, name: str) -> str:
     join_room(room)
