@@ -26,7 +26,7 @@ class StockClients:
         """A client that is not connected yet."""
         links = Links()
         client = socketio.Client(**links.options)
-        self._running.callback(_end, client, links)
+        self._running.callback(links.end, client)
         return client
 
     def connect(self, url: str, *transports: str, **more: Any) -> socketio.Client:
@@ -46,15 +46,3 @@ class StockClients:
 
     def __exit__(self, *_error: object) -> None:
         self._running.close()
-
-
-def _end(client: socketio.Client, links: Links) -> None:
-    client.reconnection = False  # the test is over; until here it came back as by default
-    if not client.connected:
-        # One that is coming back is told to stop, and may have come in meanwhile. Before 5.12
-        # there is no call for that: then its present attempt is its last one.
-        client.reconnection_attempts = 1
-        getattr(client, "shutdown", lambda: None)()
-    # Not `disconnect()`: over polling its tasks wait for each other for half a minute.
-    client.eio.disconnect(abort=True)
-    links.close()

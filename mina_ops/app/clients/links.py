@@ -32,9 +32,14 @@ class Links:
         return {"http_session": self._session, "websocket_extra_options": made_by}
 
     def end(self, client: Any) -> None:
-        """End the client that these are of, for good."""
-        # Not `disconnect()`: over polling its tasks wait for each other for half a minute.
+        """End the client that these are of, for good; waits while it tries to come back."""
         client.reconnection = False
+        if not client.connected:
+            # One that is coming back is told to stop, and may have come in meanwhile. Before 5.12
+            # there is no call for that: then its present attempt is its last one.
+            client.reconnection_attempts = 1
+            getattr(client, "shutdown", lambda: None)()
+        # Not `disconnect()`: over polling its tasks wait for each other for half a minute.
         client.eio.disconnect(abort=True)
         self.close()
 

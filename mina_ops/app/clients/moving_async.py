@@ -255,9 +255,17 @@ async def _see_off(old: Any) -> None:
 
 
 async def _end(socket: Any) -> None:
-    """End a client for good."""
+    """End a client for good; see `Links.end`."""
     socket.reconnection = False
+    if not socket.connected:
+        socket.reconnection_attempts = 1
+        if hasattr(socket, "shutdown"):
+            await socket.shutdown()
     await socket.eio.disconnect(abort=True)
+    # With python-engineio 4.9 it can be left open.
+    http = socket.eio.http
+    if http is not None and not http.closed:
+        await http.close()
 
 
 async def _result(handler: Handler, *arguments: Any) -> Any:

@@ -153,3 +153,22 @@ def test_without_a_hand_off_an_emit_raises_as_stock_clients_do(
     eventually(lambda: not client.connected, 20, "it still counts as connected")
     with pytest.raises(exceptions.BadNamespaceError):
         client.emit("plain", {"stream": "killed", "seq": 1})
+
+
+def test_who_leaves_while_it_comes_back_stays_away(
+    start_host: Hosts, redis_url: str, running: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving, "MOVE_SECONDS", 0.2)
+    blue = colour(start_host, "blue", redis_url=redis_url, worker="gthread")
+    client = connected(running, blue.server.url, "websocket")
+    blue.drain(grace_seconds=1)
+    blue.wait_until_drained(15)
+    eventually(lambda: not client.connected, 10, "it stays connected")
+    client.disconnect()
+
+    def comes_back() -> bool:
+        return any("_handle_reconnect" in thread.name for thread in threading.enumerate())
+
+    eventually(lambda: not comes_back(), 10, "it still tries")
+    blue.cancel()
+    assert (client.connected, blue.active()) == (False, 0)

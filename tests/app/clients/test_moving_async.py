@@ -18,6 +18,9 @@ from tests.app.clients.test_moving import IN_ORDER, NAMESPACES, arrives_once, ha
 from tests.app.drain.fleet import Colour, Fleet, colour
 from tests.support.hosts import Hosts
 
+# Of python-engineio 4.9, which knows an older aiohttp.
+pytestmark = pytest.mark.filterwarnings("ignore:parameter 'timeout' of type 'float'")
+
 
 @asynccontextmanager
 async def connected(url: str, transport: str) -> AsyncIterator[AsyncMovingClient]:
