@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +14,9 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
 
 from mina_ops import MinaOps
-from mina_ops.app.health.model import Check, Result
+from mina_ops.app.health import turns
+from mina_ops.app.health.model import Check, Result, Rule
+from mina_ops.app.health.monitor import Monitor
 from mina_ops.app.health.turns import TURNS, Site, Wait
 from mina_ops.app.identity import Identity
 from mina_ops.app.state import keys
@@ -133,10 +137,12 @@ def test_without_the_store_each_asks_for_itself(own_redis: Any, start: Start) ->
     assert all(process.connects for process in fleet)
 
 
-def _wait(store: Any, name: str, *, way: str = "w", takes_answers: bool = True) -> Wait:
+def _wait(
+    store: Any, name: str, *, way: str = "w", takes_answers: bool = True, check: Check = CHECK
+) -> Wait:
     identity = Identity("blue", "v1", name, ("blue", "green"), token=name)
     site = Site(store, identity, way, BEAT_SECONDS)
-    return Wait(site, CHECK, takes_answers=takes_answers)
+    return Wait(site, check, takes_answers=takes_answers)
 
 
 def _result() -> Result:
@@ -161,15 +167,57 @@ def test_a_failure_is_told_to_nobody_and_the_turn_is_given_back() -> None:
         wait = _wait(store, str(number))
         assert wait.answer_or_turn() is None
         wait.end(Result(ok=False, ended=0.0, error="refused"))
-    turns = [keys.check_turn("blue", "ai", number) for number in range(TURNS)]
-    assert store.get_all(turns) == {}
+    held = [keys.check_turn("blue", "ai", number) for number in range(TURNS)]
+    assert store.get_all(held) == {}
 
 
-def test_a_turn_that_is_not_given_back_lapses() -> None:
-    store = MemoryStore()
+def test_a_turn_that_is_not_given_back_lapses_after_two_beats() -> None:
+    store, began = MemoryStore(), time.monotonic()
     for number in range(TURNS):
         assert _wait(store, str(number)).answer_or_turn() is None
-    late = _wait(store, "late")
-    assert late.answer_or_turn() is None
-    turns = [keys.check_turn("blue", "ai", number) for number in range(TURNS)]
-    assert len(set(store.get_all(turns).values())) >= 1
+    held = [keys.check_turn("blue", "ai", number) for number in range(TURNS)]
+    assert len(store.get_all(held)) == TURNS
+    eventually(lambda: not store.get_all(held), 20)
+    assert time.monotonic() - began >= 2 * BEAT_SECONDS
+
+
+class _Hanging(MemoryStore):
+    """A store whose name nobody resolves: a call ends when the test does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends = threading.Event()
+
+    def get(self, key: str) -> bytes | None:
+        self.ends.wait(60)
+        return super().get(key)
+
+
+def test_who_waits_for_a_store_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_SILENT_SECONDS", 0.0)
+    store, runs = _Hanging(), []  # type: ignore[var-annotated]
+    check = replace(CHECK, run=lambda: runs.append(1))
+    monitor = Monitor(
+        check, Rule(), critical=True, turns=lambda check, _: _wait(store, "a", check=check)
+    )
+    eventually(lambda: monitor.start_if_due() or monitor.reading.state == "healthy", 20)
+    store.ends.set()
+    # The one that was left behind gives its turn back, and asks nothing.
+    turn = [keys.check_turn("blue", "ai", number) for number in range(TURNS)]
+    eventually(lambda: not [t for t in threading.enumerate() if t.name == "mina_ops-check-ai"], 20)
+    assert (runs, store.get_all(turn)) == ([1], {})
+
+
+def test_an_answer_makes_a_check_healthy_without_a_run() -> None:
+    store, runs = MemoryStore(), []  # type: ignore[var-annotated]
+    first = _wait(store, "a")
+    assert first.answer_or_turn() is None
+    first.end(replace(_result(), ended=time.monotonic()))
+    check = replace(CHECK, run=lambda: runs.append(1))
+    monitor = Monitor(check, Rule(), critical=True, turns=lambda check, _: _wait(store, "b"))
+    eventually(lambda: monitor.start_if_due() or monitor.reading.state == "healthy", 20)
+    last = monitor.reading.last
+    assert last is not None
+    assert (last.is_of_other, runs, monitor.vouched_by(last.ended)) == (True, [], 1)
+    # Its own time to live is over with that of the answer, not later.
+    assert monitor.vouched_by(last.ended + CHECK.ttl_seconds) == 0
