@@ -85,6 +85,7 @@ class Monitor:
         self._recent: tuple[bool, ...] = ()
         self._run: object | None = None
         self._wait: Wait | None = None
+        self._waits = False
         self._asked_at = time.monotonic()
         self._failing = 0
         self._due_at = 0.0
@@ -99,13 +100,17 @@ class Monitor:
         with self._lock:
             if self.check.run is None or now < self._due_at:
                 return
-            left = self._wait
-            if self._run is not None and (left is None or not left.is_in_vain(now)):
+            # A wait whose store hangs is left behind, and nobody else waits while it does: each
+            # would leave one more thread there.
+            hangs = self._wait is not None and self._wait.is_in_vain(now)
+            if self._run is not None and not (self._waits and hangs):
                 return
             if self._rests(now):
                 return
             run = self._run = object()
-            self._wait = wait = None if left is not None else self._wait_for_turn(now)
+            wait = None if hangs else self._wait_for_turn(now)
+            self._waits = wait is not None
+            self._wait = wait or self._wait
             if wait is None:
                 self.overdue_at = now + self.check.deadline_seconds
         threading.Thread(
@@ -181,7 +186,7 @@ class Monitor:
         with self._lock:
             if self._run is not run:
                 return False
-            self._wait = None
+            self._waits = False
             self.overdue_at = time.monotonic() + self.check.deadline_seconds
             return True
 

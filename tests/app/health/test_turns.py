@@ -161,6 +161,18 @@ def test_an_answer_is_taken_on_the_same_way_alone() -> None:
     assert _wait(store, "d", takes_answers=False).answer_or_turn() is None
 
 
+@pytest.mark.parametrize("raw", [b"", b"[]", b"{", b'{"ended": 1}', b'{"ended": [], "data": 3}'])
+def test_an_answer_that_nobody_understands_is_none(raw: bytes) -> None:
+    store = MemoryStore()
+    store.put(keys.check_answer("blue", "ai", "w"), raw)
+    wait = _wait(store, "a")
+    assert wait.answer_or_turn() is None
+    # What this one tells cannot be written either: nothing happens.
+    wait.end(replace(_result(), data={(1, 2): "x"}))  # type: ignore[dict-item]
+    assert store.get(keys.check_answer("blue", "ai", "w")) == raw
+    assert store.get(keys.check_turn("blue", "ai", 0)) is None
+
+
 def test_a_failure_is_told_to_nobody_and_the_turn_is_given_back() -> None:
     store = MemoryStore()
     for number in range(3 * TURNS):
@@ -196,16 +208,23 @@ class _Hanging(MemoryStore):
 def test_who_waits_for_a_store_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "_SILENT_SECONDS", 0.0)
     store, runs = _Hanging(), []  # type: ignore[var-annotated]
-    check = replace(CHECK, run=lambda: runs.append(1))
+    check = replace(CHECK, run=lambda: runs.append(1), ttl_seconds=0.001)
     monitor = Monitor(
         check, Rule(), critical=True, turns=lambda check, _: _wait(store, "a", check=check)
     )
-    eventually(lambda: monitor.start_if_due() or monitor.reading.state == "healthy", 20)
+    eventually(lambda: monitor.start_if_due() or len(runs) == 5, 20)
+    assert monitor.reading.state == "healthy"
+    # One thread hangs in the store, however often it asked since; one may have a run.
+    assert len(_threads()) <= 2
     store.ends.set()
     # The one that was left behind gives its turn back, and asks nothing.
+    eventually(lambda: not _threads(), 20)
     turn = [keys.check_turn("blue", "ai", number) for number in range(TURNS)]
-    eventually(lambda: not [t for t in threading.enumerate() if t.name == "mina_ops-check-ai"], 20)
-    assert (runs, store.get_all(turn)) == ([1], {})
+    assert (len(runs), store.get_all(turn)) == (5, {})
+
+
+def _threads() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name == "mina_ops-check-ai"]
 
 
 def test_an_answer_makes_a_check_healthy_without_a_run() -> None:
