@@ -44,6 +44,8 @@ class Cluster:
         self.api = api
         self._pods = pods
         self._stop = threading.Event()
+        # Else a probe that began before a pod died would be written after one that saw it dead.
+        self._probes = threading.Lock()
         self._thread = threading.Thread(target=self._probe_for_ever, daemon=True)
         self._is_there = False
         put = self.put
@@ -73,11 +75,12 @@ class Cluster:
 
     def probe(self) -> None:
         """Look at every pod once, and tell the endpoints."""
-        for colour, instances in self._pods.items():
-            for name, (host, port) in instances.items():
-                state = _state(host, port)
-                self._endpoint(f"mina-{colour}", name, host, port, state == "ready")
-                self._endpoint(f"mina-{colour}-{name}", name, host, port, state != "gone")
+        with self._probes:
+            for colour, instances in self._pods.items():
+                for name, (host, port) in instances.items():
+                    state = _state(host, port)
+                    self._endpoint(f"mina-{colour}", name, host, port, state == "ready")
+                    self._endpoint(f"mina-{colour}-{name}", name, host, port, state != "gone")
 
     def settle(self, port: int) -> None:
         """Return when Traefik, at this port, has heard of all pods that are there now.
