@@ -12,7 +12,7 @@ from mina_ops.cli.session import Session
 
 
 @click.command(name="audit")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@output.limit_option
 @output.colour_option
 @output.json_option
 @click.pass_obj

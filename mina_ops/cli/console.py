@@ -14,7 +14,13 @@ from mina_ops.cli.session import Session
 @click.command(name="console")
 @click.option("--path", default="/mina-ops/", show_default=True, help="Where the app serves it.")
 @click.option("--serve", is_flag=True, help="Serve it here, read-only, whether the app can or not.")
-@click.option("--port", type=click.IntRange(0, 65_535), default=8099, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8099,
+    show_default=True,
+    help="Serve it at this port of loopback; 0: a free one.",
+)
 @click.option("--no-browser", is_flag=True, help="Print the address; open no browser.")
 @output.json_option
 @click.pass_obj

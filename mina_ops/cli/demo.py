@@ -12,16 +12,26 @@ from mina_ops.demo.servers import GREEN_WORKERS
 @click.command(name="demo")
 @click.option("--keep", is_flag=True, help="Leave it running afterwards, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Only the result on standard output.")
-@click.option("--clients", default=220, show_default=True, type=click.IntRange(1, 2000))
 @click.option(
-    "--requests-per-second", default=120.0, show_default=True, type=click.FloatRange(1, 2000)
+    "--clients",
+    default=220,
+    show_default=True,
+    type=click.IntRange(1, 2000),
+    help="Clients that stream audio.",
+)
+@click.option(
+    "--requests-per-second",
+    default=120.0,
+    show_default=True,
+    type=click.FloatRange(1, 2000),
+    help="HTTP requests beside them.",
 )
 @click.option(
     "--seconds-scale",
     default=1.0,
     show_default=True,
     type=click.FloatRange(0.02, 10),
-    help="Factor on the length of every act.",
+    help="Factor on how long each part takes.",
 )
 @click.option(
     "--worker",

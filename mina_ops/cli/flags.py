@@ -9,7 +9,6 @@ import click
 
 from mina_ops.cli import flags_change, flags_view, output
 from mina_ops.cli.session import Session
-from mina_ops.errors import OperatorError
 
 
 @click.group(name="flags")
@@ -43,16 +42,14 @@ def show_all(
 def show_one(session: Session, key: str, colour: str | None, as_json: bool) -> None:
     """All fields of the flag KEY."""
     with session.flags(colour) as client:
-        flag = client.get(key)
-    if flag is None:
-        raise OperatorError(f"There is no flag {key}; `mina-ops flags list` shows all.")
+        flag = client.existing(key)
     flags_view.warn_if_stale(flag)
     output.data(flag, json.dumps(flag, indent=2), as_json=as_json)
 
 
 @command.command("history")
 @click.argument("key", required=False)
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@output.limit_option
 @output.colour_option
 @output.json_option
 @click.pass_obj
@@ -96,7 +93,13 @@ def export(session: Session, file: Path | None, colour: str | None) -> None:
 
 
 @command.command("report")
-@click.option("--days", type=click.FloatRange(0), default=30, show_default=True)
+@click.option(
+    "--days",
+    type=click.FloatRange(0),
+    default=30,
+    show_default=True,
+    help="A flag that did not change for so long is settled.",
+)
 @output.colour_option
 @output.json_option
 @click.pass_obj

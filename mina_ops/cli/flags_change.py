@@ -59,14 +59,20 @@ def set_fields(
 
 @click.command("delete")
 @click.argument("key")
+@output.dry_run_option
 @output.colour_option
 @output.json_option
 @click.pass_obj
-def delete(session: Session, key: str, colour: str | None, as_json: bool) -> None:
+def delete(session: Session, key: str, dry_run: bool, colour: str | None, as_json: bool) -> None:
     """Delete the flag KEY; code that asks for it gets its declared answer, else off."""
     from mina_ops.operator.api.flags import require_confirmed
 
     with session.flags(colour) as client:
+        if dry_run:
+            flag = client.existing(key)
+            text = f"would delete {flags_view.line(flag)}"
+            output.data({"dry_run": True, "key": key, "flag": flag}, text, as_json=as_json)
+            return
         answer = client.delete(key)
     output.data(answer, f"{key} is deleted", as_json=as_json)
     require_confirmed(answer)
@@ -160,9 +166,21 @@ def recover(session: Session, restore: bool | None, colour: str | None, as_json:
 
 @click.command("rollout")
 @click.argument("key")
-@click.option("--steps", default="10,25,50,100", show_default=True, metavar="PERCENTS")
+@click.option(
+    "--steps",
+    default="10,25,50,100",
+    show_default=True,
+    metavar="PERCENTS",
+    help="Its percentages, one after the other.",
+)
 @click.option("--every", default="1h", show_default=True, metavar="TIME", help="As 30s, 10m, 1h.")
-@click.option("--on-fail", type=click.Choice(["off", "hold"]), default="off", show_default=True)
+@click.option(
+    "--on-fail",
+    type=click.Choice(["off", "hold"]),
+    default="off",
+    show_default=True,
+    help="When a trigger fails: turn the flag off, or leave it at its percentage.",
+)
 @click.option(
     "--no-data",
     type=click.Choice(["wait", "continue"]),

@@ -193,8 +193,17 @@ def logs(
 @click.option("--template", required=True, help="Name of the letter, as security_breach.")
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="Fills a placeholder.")
 @click.option("--recipients", type=click.Path(path_type=Path), help="File: address,name lines.")
-@click.option("--batch", type=click.IntRange(1), default=50, show_default=True)
-@click.option("--pause", type=click.FloatRange(0), default=1.0, show_default=True, metavar="S")
+@click.option(
+    "--batch", type=click.IntRange(1), default=50, show_default=True, help="Letters in a row."
+)
+@click.option(
+    "--pause",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Pause between two batches.",
+)
 @click.option(
     "--retry-unknown",
     is_flag=True,

@@ -27,19 +27,44 @@ _QUESTIONS = (
 @click.option(
     "--public", default="http://127.0.0.1:8080", show_default=True, help="What users see."
 )
-@click.option("--balancer", type=click.Choice(["nginx", "haproxy", "envoy"]), default="nginx")
-@click.option("--processes", type=click.Choice(["systemd", "procfile"]), default="systemd")
-@click.option("--worker", type=click.Choice(["gthread", "gevent"]), default="gthread")
+@click.option(
+    "--balancer",
+    type=click.Choice(["nginx", "haproxy", "envoy"]),
+    default="nginx",
+    show_default=True,
+    help="The load balancer.",
+)
+@click.option(
+    "--processes",
+    type=click.Choice(["systemd", "procfile"]),
+    default="systemd",
+    show_default=True,
+    help="What starts the app's processes.",
+)
+@click.option(
+    "--worker",
+    type=click.Choice(["gthread", "gevent"]),
+    default="gthread",
+    show_default=True,
+    help="gunicorn's kind of worker.",
+)
 @click.option("--instances", type=click.IntRange(1, 64), default=2, help="Of each colour.")
-@click.option("--blue-port", type=click.IntRange(1, 65_535), default=5001)
-@click.option("--green-port", type=click.IntRange(1, 65_535), default=6001)
+@click.option(
+    "--blue-port", type=click.IntRange(1, 65_535), default=5001, help="Blue's first; others follow."
+)
+@click.option("--green-port", type=click.IntRange(1, 65_535), default=6001, help="Green's first.")
 @click.option("--redis", default="redis://127.0.0.1:6379/0", help="What both colours share.")
 @click.option("--token-name", default="ops", help="What the audit log calls you.")
 @click.option("--state", default="/var/lib/mina-ops", help="Folder of the balancer's files.")
 @click.option("--certificate", type=click.Path(path_type=Path), help="For https.")
 @click.option("--certificate-key", type=click.Path(path_type=Path), help="For https, not HAProxy.")
 @click.option("--scripts", is_flag=True, help="Also the playbook's ./scripts.")
-@click.option("--folder", default=".", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--folder",
+    default=".",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the files go; default: here.",
+)
 @click.option("--yes", "-y", is_flag=True, help="Ask nothing; take the options and defaults.")
 @output.dry_run_option
 @output.json_option

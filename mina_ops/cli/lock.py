@@ -49,7 +49,11 @@ def status(session: Session, as_json: bool) -> None:
 @command.command()
 @click.option("-m", "--message", required=True, help="Why; shown to whoever finds it held.")
 @click.option(
-    "--minutes", type=click.FloatRange(0.1, _MOST_MINUTES), default=30.0, show_default=True
+    "--minutes",
+    type=click.FloatRange(0.1, _MOST_MINUTES),
+    default=30.0,
+    show_default=True,
+    help="How long; then it is free by itself.",
 )
 @output.json_option
 @click.pass_obj

@@ -40,6 +40,17 @@ def colour_option(function: _F) -> _F:
     )(function)
 
 
+def limit_option(function: _F) -> _F:
+    """Add `--limit`; the command gets `limit`, 1 to 1,000."""
+    return click.option(
+        "--limit",
+        type=click.IntRange(1, 1000),
+        default=20,
+        show_default=True,
+        help="How many, the newest first.",
+    )(function)
+
+
 def data(value: Any, text: str, *, as_json: bool) -> None:
     """Print a command's result on stdout: `value` as one line of JSON, or `text`."""
     click.echo(json.dumps(value, default=str) if as_json else plain(text))

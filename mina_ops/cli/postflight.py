@@ -11,7 +11,9 @@ from mina_ops.cli.session import Session
 
 
 @click.command(name="postflight")
-@click.option("--within", type=click.Choice(["1h", "24h", "1w"]), required=True)
+@click.option(
+    "--within", type=click.Choice(["1h", "24h", "1w"]), required=True, help="Which of the lists."
+)
 @click.option("--done", multiple=True, metavar="ITEM", help="Tick an item off; repeatable.")
 @output.json_option
 @click.pass_obj

@@ -11,7 +11,7 @@ from mina_ops.cli import output
 from mina_ops.cli.release_flags import restore_flags
 from mina_ops.cli.release_summary import iso, summary, summary_or_damage
 from mina_ops.cli.session import Session
-from mina_ops.cli.taking_back import take_back
+from mina_ops.cli.taking_back import show_take_back, take_back
 from mina_ops.errors import AppUnhealthy, ConfigurationError, MinaOpsError
 
 if TYPE_CHECKING:
@@ -106,9 +106,10 @@ def resume(session: Session, as_json: bool) -> None:
 
 @command.command()
 @click.option("--why", default="", help="Said to people and kept in the journal.")
+@output.dry_run_option
 @output.json_option
 @click.pass_obj
-def abort(session: Session, why: str, as_json: bool) -> None:
+def abort(session: Session, why: str, dry_run: bool, as_json: bool) -> None:
     """Take the running release back at once. Aborting when nothing runs does nothing.
 
     Its controller is asked and waited for; one that is stopped, dead or stuck is replaced. Exits 0
@@ -116,7 +117,10 @@ def abort(session: Session, why: str, as_json: bool) -> None:
     """
     from mina_ops.operator.release.way_back import Wish
 
-    take_back(session, Wish(why=why), as_json)
+    if dry_run:
+        show_take_back(session, Wish(why=why), as_json)
+    else:
+        take_back(session, Wish(why=why), as_json)
 
 
 @command.command()
@@ -215,16 +219,16 @@ def show(session: Session, release_id: str | None, steps: bool, as_json: bool) -
 
 
 @command.command()
-@click.option("--most", default=20, show_default=True, help="How many, the newest first.")
+@output.limit_option
 @output.json_option
 @click.pass_obj
-def history(session: Session, most: int, as_json: bool) -> None:
+def history(session: Session, limit: int, as_json: bool) -> None:
     """The releases so far, the newest first."""
     from mina_ops.operator.release import journal as journals
     from mina_ops.operator.release import plan
 
     found = [
-        summary_or_damage(j) for j in journals.history(plan.read(session.settings).folder)[:most]
+        summary_or_damage(j) for j in journals.history(plan.read(session.settings).folder)[:limit]
     ]
     rows = [
         (str(one["release"]), str(one["phase"]), str(one["to"]), "; ".join(one["reasons"]))

@@ -65,7 +65,13 @@ def new(name: str, scope: str, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--scope", "scopes", type=_SCOPES, multiple=True, required=True,
               help="What it may do; may be given several times.")  # fmt: skip
-@click.option("--days", type=click.FloatRange(0.001, 3660), default=90, show_default=True)
+@click.option(
+    "--days",
+    type=click.FloatRange(0.001, 3660),
+    default=90,
+    show_default=True,
+    help="It ends after so many days.",
+)
 @click.option("--no-expiry", is_flag=True, help="It holds until it is revoked.")
 @output.colour_option
 @output.json_option

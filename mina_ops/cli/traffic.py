@@ -191,7 +191,7 @@ def hold(session: Session, as_json: bool) -> None:
 
 
 @command.command(hidden=True)
-@click.option("--id", "lease_id", required=True)
+@click.option("--id", "lease_id", required=True, help="The holder's id.")
 @output.json_option
 @click.pass_obj
 def free(session: Session, lease_id: str, as_json: bool) -> None:

@@ -73,28 +73,27 @@ def show_session(session_id: int) -> ResponseReturnValue:
 @bp.post("/<int:session_id>/segments")
 def create_segment(session_id: int) -> ResponseReturnValue:
     """Append a stretch of transcript."""
+    body, session = _body(), _own(session_id)
+    if session.status != "active":
+        return jsonify(error="session_finalized"), 409
+    segment = Segment(
+        session_id=session.id,
+        text=_text(body, "text", "", 10_000),
+        speaker=_text(body, "speaker", "", 80),
+        request_key=_request_key(),
+    )
+    # What a client did wrong, above, says nothing of how well we transcribe.
     with parts().ops.outcome("transcription"):
-        body = _body()
-        session = _own(session_id)
-        if session.status != "active":
-            return jsonify(error="session_finalized"), 409
-        segment = _add_once(
-            Segment(
-                session_id=session.id,
-                text=_text(body, "text", "", 10_000),
-                speaker=_text(body, "speaker", "", 80),
-                request_key=_request_key(),
-            )
-        )
+        segment = _add_once(segment)
     return jsonify(segment_id=segment.id, status="created"), 201
 
 
 @bp.post("/<int:session_id>/finalize")
 def finalize(session_id: int) -> ResponseReturnValue:
-    """End a session and summarise it; a repeat only makes up for a missing summary."""
+    """End a session and summarise it; a repeat changes nothing, but tries for a missing summary."""
     session = _own(session_id)
     lines = [f"{segment.speaker}: {segment.text}" for segment in session.segments]
-    # No transaction stays open while the model thinks: SQLite has one writer.
+    # No transaction stays open while the model is asked: SQLite lets one write at a time.
     db.session.rollback()
     if session.summary is None:
         with parts().ops.hold("summary", str(session_id)):
@@ -148,7 +147,7 @@ def _own(session_id: int) -> MeetingSession:
 
 
 def _body() -> dict[str, Any]:
-    # curl -d sends JSON under the form content type, as the playbook's lines do.
+    # The playbook's lines use `curl -d`, which sends JSON with the content type of a form.
     body = request.get_json(force=True, silent=True)
     if body is None and not request.get_data():
         return {}
@@ -172,6 +171,7 @@ def _request_key() -> str | None:
 
 
 def _add_once(row: _Row) -> _Row:
+    """The stored row; if one with the same Idempotency-Key is there already, that one."""
     table, key = type(row), row.request_key
     db.session.add(row)
     try:

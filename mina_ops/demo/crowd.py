@@ -1,4 +1,4 @@
-"""The crowd: a process that sends HTTP requests, and one with hundreds of streaming clients.
+"""The load: a process that sends HTTP requests, and one with hundreds of streaming clients.
 
 Both write a JSON line with their counts to their log twice a second, and a last one, with
 `"final": true`, when they are told to end.

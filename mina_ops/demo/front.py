@@ -1,4 +1,4 @@
-"""What stands before the colours: nginx, and the mina-ops.toml that says so."""
+"""Starts nginx before the colours, and writes the mina-ops.toml of the site."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Ends a server when the process that started it was killed and could not do it itself.
 
-A shell that waits beside the server for the end of a pipe, whose other end the starting process
-alone holds. So it does not matter which thread started the server, and any POSIX system will do.
+It is a shell beside the server, which reads from a pipe. Only the starting process holds the other
+end: if that process dies in whatever way, the pipe ends, and the shell ends the server. This works
+on any POSIX system, whichever thread started the server.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import signal
 import subprocess
 from contextlib import suppress
 
-# A line says that all is well; the pipe's end without one, that nobody is left to say so.
+# A line in the pipe dismisses the keeper; if the pipe ends without one, the starter was killed.
 _SCRIPT = """
 read -r _ && exit
 kill -s "$2" "$1"
@@ -21,7 +22,7 @@ kill -s KILL -- "-$1"
 
 
 class Keeper:
-    """Watches over one server and its group, from now until it is dismissed."""
+    """Watches the starting process for one server and its group, until it is dismissed."""
 
     def __init__(self, leader: int, number: signal.Signals, seconds: float) -> None:
         """Begin to watch.

@@ -1,4 +1,4 @@
-"""One performance from set-up to the last line, and everything ended whatever happens."""
+"""Sets up, plays, and prints the result; everything is ended whatever happens."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _perform_in(
             code = _exit_code(problem, failed=bool(figures.faults()))
             if keep:
                 if script.second_act:
-                    second_act.leave_sound(stage)
+                    second_act.restore_green(stage)
                 print(addresses(stage), file=stream)
                 _stay(stage, figures.to_json())
             else:

@@ -28,7 +28,7 @@ from mina_ops.operator.traffic.model import Split
 
 OLD, NEW = "blue", "green"
 LEAST_SLOW_MS = 100.0
-# Times of the playbook's scenarios 1 and 2.
+# How soon the playbook's scenarios 1 and 2 want the release taken back.
 INSTANT_SECONDS = 120.0
 GRADUAL_SECONDS = 300.0
 
@@ -43,11 +43,11 @@ watch_seconds = 5
 drain_grace_seconds = 2
 gradual_seconds = 3
 health_looks = 1
-# Nobody opens a WebSocket here, so whoever is not taken back would wait for their figures.
+# Nobody opens a WebSocket here: a release that is not taken back would wait for such figures.
 no_data = "rollback"
 
 [release.triggers]
-# The database's file is written by all servers of one machine; it is not what is on trial.
+# All servers of one machine write the database's file, and are slow at it; that is not judged.
 database_ms = 5000
 """
 
@@ -85,8 +85,8 @@ def play(stage: Stage, show: Show, requests_per_second: float) -> None:
             _release(settings, show, crowd, bad)
 
 
-def leave_sound(stage: Stage) -> None:
-    """Put a green without faults in the bad one's place, for whoever looks around afterwards.
+def restore_green(stage: Stage) -> None:
+    """Start green anew without faults, for whoever looks around afterwards (`--keep`).
 
     Raises:
         ServerFailed: it did not start.

@@ -1,4 +1,4 @@
-"""What the audience sees: a live picture on a terminal, plain lines when piped."""
+"""Shows the play: a live picture on a terminal, plain lines in a pipe."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from types import TracebackType
 from typing import IO, Self
 
 from rich.console import Console, Group, RenderableType
@@ -86,12 +85,7 @@ class Show:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Nothing to put back."""
 
 
@@ -133,12 +127,7 @@ class LiveShow(Show):
         self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._live.stop()
 
 

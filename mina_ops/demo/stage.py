@@ -1,4 +1,4 @@
-"""The stage: Redis, a language model, a database, two instances of each colour, and nginx.
+"""The servers: Redis, a stand-in for OpenAI, two instances of each colour, nginx; and a database.
 
 All of it on free ports of loopback and in one folder, so any number of stages stand side by side.
 """

@@ -1,4 +1,4 @@
-"""What is seen while time passes in a play: is everything alive, and how do things stand?"""
+"""Waits, and looks meanwhile whether every server lives; the figures are shown."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Watching:
         self._clients = clients
 
     def hold(self, seconds: float) -> None:
-        """Let time pass."""
+        """Wait that long."""
         deadline = time.monotonic() + seconds
         self.until(lambda: time.monotonic() >= deadline, float("inf"), None)
 

@@ -43,6 +43,8 @@ def test_a_flag_is_set_listed_shown_and_deleted(run: Run, site: FlagSite) -> Non
     assert "audio  25 %   allow" in listed.out
     shown = run("flags", "show", "audio", "--json").json
     assert (shown["owner"], shown["rollout_percent"]) == ("ana", 25.0)
+    foreseen = run("flags", "delete", "audio", "--dry-run", "--json").json
+    assert (foreseen["dry_run"], foreseen["flag"]["owner"]) == (True, "ana")
     assert run("flags", "delete", "audio").code == 0
     gone = run("flags", "show", "audio", "--json")
     assert (gone.code, gone.json["error"], gone.json["exit_code"]) == (1, "operator", 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -119,3 +120,28 @@ def test_a_question_that_is_not_answered_with_yes_is_one_object(
         result = CliRunner().invoke(main, ["status", "--json"], input=answer)
         assert result.exit_code == 1
         assert json.loads(result.stdout)["error"] == "not_confirmed"
+
+
+def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        inner = command.get_command(context, name)
+        assert inner is not None
+        yield from _commands(inner, f"{path} {name}".strip())
+
+
+def test_every_command_knows_json_and_explains_each_option() -> None:
+    # The first two print JSON in any case, the last one a page for people.
+    without_json = {"db mapped", "flags export", "config keys"}
+    silent = {}
+    for path, command in _commands(main, ""):
+        options = [param for param in command.params if isinstance(param, click.Option)]
+        lacking = [option.opts[-1] for option in options if not option.help]
+        if not any("--json" in option.opts for option in options) and path not in without_json:
+            lacking.append("--json")
+        if lacking:
+            silent[path] = lacking
+    assert silent == {}

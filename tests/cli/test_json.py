@@ -54,6 +54,7 @@ def test_one_that_would_stay_says_what_it_foresees_as_its_one_object(
 
 
 def test_an_abort_of_nothing_is_no_failure(run: Run) -> None:
+    assert run("release", "abort", "--dry-run", "--json").json["aborted"] is False
     ran = run("release", "abort", "--json")
     assert (ran.code, ran.json["aborted"]) == (0, False)
     assert "`mina-ops rollback --to" in ran.json["reason"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Self
 
 from mina_ops.errors import AccessDenied, AppUnreachable, OperatorError
@@ -63,12 +62,7 @@ class AppClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:

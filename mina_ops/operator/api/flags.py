@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
@@ -32,12 +31,7 @@ class FlagsClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.app.close()
 
     def all(self, *, prefix: str = "", release: str | None = None) -> dict[str, Any]:
@@ -49,6 +43,17 @@ class FlagsClient:
         """A flag's fields; None: there is none."""
         found = self.read(key)
         return None if found is None else found[0]
+
+    def existing(self, key: str) -> dict[str, Any]:
+        """A flag's fields.
+
+        Raises:
+            OperatorError: there is no such flag.
+        """
+        found = self.get(key)
+        if found is None:
+            raise OperatorError(f"There is no flag {key}; `mina-ops flags list` shows all.")
+        return found
 
     def read(self, key: str) -> tuple[dict[str, Any], str] | None:
         """A flag's fields and its revision, for `set_if`; None: there is none."""
