@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from mina_ops import errors
 from mina_ops.cli import COMMANDS, main, output
+from tests.support.hosts import REPOSITORY
 
 MINA_OPS = Path(sys.executable).with_name("mina-ops")
 
@@ -24,8 +25,10 @@ def test_the_help_lists_every_command_and_exit_code() -> None:
     for name, (_, line) in COMMANDS.items():
         assert name in result.stdout
         assert line.split()[0] in result.stdout
-    for code in range(11):
+    table = (REPOSITORY / "docs" / "cli.md").read_text()
+    for code in range(12):
         assert f" {code}  " in result.stdout
+        assert f"\n| {code} | " in table
 
 
 def test_every_command_can_be_loaded_and_explains_itself() -> None:
