@@ -29,10 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "traffic": ("mina_ops.cli.traffic", "The load balancer: render, install, check, read."),
     "lock": ("mina_ops.cli.lock", "Who may move the traffic of this site."),
     "preflight": ("mina_ops.cli.preflight", "The checklist before a release."),
-    "smoke": (
-        "mina_ops.cli.smoke",
-        "Walk a colour's critical path once, and judge it.",
-    ),
+    "smoke": ("mina_ops.cli.smoke", "Walk a colour's critical path once, and judge it."),
     "release": ("mina_ops.cli.release", "Release a version; it judges itself and rolls back."),
     "rollback": ("mina_ops.cli.rollback", "Take the newest release back."),
     "judge": ("mina_ops.cli.judge", "Serve verdicts over HTTP to Argo Rollouts, Flagger or curl."),
@@ -105,9 +102,7 @@ class LazyGroup(click.Group):
     cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.option(
-    "--config",
-    metavar="PATH",
-    help="Settings; default: $MINA_OPS_CONFIG, else ./mina-ops.toml.",
+    "--config", metavar="PATH", help="Settings; default: $MINA_OPS_CONFIG, else ./mina-ops.toml."
 )
 @click.version_option(package_name="mina-ops")
 @click.pass_context

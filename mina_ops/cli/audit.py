@@ -16,7 +16,7 @@ from mina_ops.cli.session import Session
 @output.colour_option
 @output.json_option
 @click.pass_obj
-def command(session: Session, limit: int, colour: str | None, as_json: bool) -> None:
+def command(session: Session, limit: int, colour: str | None) -> None:
     """The newest entries of the audit log. Needs an admin's token."""
     with session.flags(colour) as client:
         entries = client.audit(limit)
@@ -25,7 +25,7 @@ def command(session: Session, limit: int, colour: str | None, as_json: bool) -> 
         for e in entries
     ]
     text = output.table(("WHEN", "WHO", "WHAT", "TO", "AFTER"), rows)
-    output.data({"entries": entries}, text, as_json=as_json)
+    output.data({"entries": entries}, text)
 
 
 def _brief(value: Any) -> str:

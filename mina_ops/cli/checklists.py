@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from mina_ops.operator.checklist.ticks import Ticks
 
 
-def show(
-    heading: str, items: Sequence[Item], ticked: Ticks, done: Sequence[str], *, as_json: bool
-) -> bool:
+def show(heading: str, items: Sequence[Item], ticked: Ticks, done: Sequence[str]) -> bool:
     """Tick off the items that are `done`, check all and print the list; whether it is passed.
 
     Raises:
@@ -27,5 +25,5 @@ def show(
     if done:
         ticked.tick(done, items, datetime.now(UTC), whoami())
     found = go_through(heading, items, ticked.read())
-    output.data(found.as_json(), found.as_text(), as_json=as_json)
+    output.data(found.as_json(), found.as_text())
     return found.passed

@@ -24,7 +24,7 @@ def command() -> None:
 @command.command()
 @output.json_option
 @click.pass_obj
-def check(session: Session, as_json: bool) -> None:
+def check(session: Session) -> None:
     """Read every table; a sentence for each that cannot be used, and exit 2.
 
     Other commands read only the tables that they need.
@@ -32,7 +32,7 @@ def check(session: Session, as_json: bool) -> None:
     settings = session.settings
     found = problems(settings)
     text = "\n".join(found) or f"{settings.file}: nothing is wrong with it."
-    output.data({"file": settings.file, "problems": found}, text, as_json=as_json)
+    output.data({"file": settings.file, "problems": found}, text)
     if found:
         raise ConfigurationError(f"{len(found)} thing(s) to correct in {settings.file}.")
 

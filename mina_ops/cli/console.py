@@ -24,9 +24,7 @@ from mina_ops.cli.session import Session
 @click.option("--no-browser", is_flag=True, help="Print the address; open no browser.")
 @output.json_option
 @click.pass_obj
-def command(
-    session: Session, path: str, serve: bool, port: int, no_browser: bool, as_json: bool
-) -> None:
+def command(session: Session, path: str, serve: bool, port: int, no_browser: bool) -> None:
     """Open the console of a colour that answers.
 
     While none does, the same page is served on this machine's loopback, read-only, from the
@@ -36,17 +34,17 @@ def command(
 
     found = None if serve else answering.first(session.settings, path)
     if found is not None:
-        _tell(found, no_browser=no_browser, as_json=as_json)
+        _tell(found, no_browser=no_browser)
         return
     with serving.running(session.settings, port) as server:
         url = f"http://127.0.0.1:{server.port}/"
         output.say("Served from here, read-only, until Ctrl-C: no colour answers.")
-        _tell(url, no_browser=no_browser, as_json=as_json)
+        _tell(url, no_browser=no_browser)
         server.wait()
 
 
-def _tell(url: str, *, no_browser: bool, as_json: bool) -> None:
-    output.data({"url": url}, url, as_json=as_json)
+def _tell(url: str, *, no_browser: bool) -> None:
+    output.data({"url": url}, url)
     # A browser is opened for a person who can see one.
-    if not no_browser and not as_json and urlsplit(url).hostname:
+    if not no_browser and not output.is_json() and urlsplit(url).hostname:
         webbrowser.open(url)

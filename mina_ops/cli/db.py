@@ -58,7 +58,6 @@ def backup(
     no_copy: bool,
     url_env: str | None,
     dry_run: bool,
-    as_json: bool,
 ) -> None:
     """Back the database up and prove it: dump, list, restore into scratch, compare every row."""
     from mina_ops.operator.database.backup import backup as backups
@@ -71,7 +70,7 @@ def backup(
         steps += [] if no_copy or not chosen.copy else [f"copy with {chosen.copy[0]}"]
         value = {"dry_run": True, "database": database.name, "file": str(target), "steps": steps}
         text = f"Would back up {database.name} to {target}: {', '.join(steps)}."
-        output.data(value, text, as_json=as_json)
+        output.data(value, text)
         return
     shared.warn_of_superuser(database)
     with unwinding():
@@ -89,7 +88,7 @@ def backup(
     value |= {"rows": made.rows, "revision": made.revision, "proven": made.restored}
     value |= {"unproven": list(made.unproven)}
     text = f"{target}\n{made.bytes} bytes, {made.rows} rows in {len(made.tables)} tables; {proof}."
-    output.data(value, text, as_json=as_json)
+    output.data(value, text)
 
 
 def _expectations(
@@ -138,7 +137,6 @@ def integrity(
     timeout: int,
     url_env: str | None,
     dry_run: bool,
-    as_json: bool,
 ) -> None:
     """Check that the data is whole. Reads only; exit code 11 if a fault is found."""
     from mina_ops.errors import OperatorError
@@ -151,11 +149,11 @@ def integrity(
     if dry_run:
         names = list(only or checks.checks_for(database))
         value = {"dry_run": True, "database": database.name, "checks": names}
-        output.data(value, f"Would check {database.name}: {', '.join(names)}.", as_json=as_json)
+        output.data(value, f"Would check {database.name}: {', '.join(names)}.")
         return
     shared.warn_of_superuser(database)
     report = checks.check(database, expected, only=only, statement_seconds=timeout)
-    output.data(report.as_json(), report.as_text(), as_json=as_json)
+    output.data(report.as_json(), report.as_text())
     if report.findings:
         raise FaultsFound(f"{len(report.findings)} faults in {database.name}.")
     if not report.clean:
@@ -169,11 +167,7 @@ def integrity(
 @output.json_option
 @click.pass_obj
 def corruption(
-    session: Session,
-    manifest_of: Path | None,
-    url_env: str | None,
-    dry_run: bool,
-    as_json: bool,
+    session: Session, manifest_of: Path | None, url_env: str | None, dry_run: bool
 ) -> None:
     """How far a corruption goes, and what to type next. Exit code 11 if there is one."""
     from mina_ops.operator.database.connection.errors import FaultsFound
@@ -184,10 +178,10 @@ def corruption(
     expected = _expectations(chosen, manifest_of, None, exact=False)
     if dry_run:
         value = {"dry_run": True, "database": database.name}
-        output.data(value, f"Would analyse {database.name}; it only reads.", as_json=as_json)
+        output.data(value, f"Would analyse {database.name}; it only reads.")
         return
     shared.warn_of_superuser(database)
     found = damage.analyse(database, expected, chosen.folder)
-    output.data(found.as_json(), found.as_text(), as_json=as_json)
+    output.data(found.as_json(), found.as_text())
     if not found.report.clean:
         raise FaultsFound(f"{database.name} is damaged, or could not be checked whole.")

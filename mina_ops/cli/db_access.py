@@ -15,11 +15,9 @@ from mina_ops.cli.session import Session
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
-def offline(
-    session: Session, table: str, url_env: str | None, dry_run: bool, as_json: bool
-) -> None:
+def offline(session: Session, table: str, url_env: str | None, dry_run: bool) -> None:
     """Revoke everyone's rights on TABLE; `db online` gives back exactly these."""
-    _turn(session, table, "offline", url_env, dry_run=dry_run, as_json=as_json)
+    _turn(session, table, "offline", url_env, dry_run=dry_run)
 
 
 @click.command()
@@ -28,27 +26,23 @@ def offline(
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
-def online(session: Session, table: str, url_env: str | None, dry_run: bool, as_json: bool) -> None:
+def online(session: Session, table: str, url_env: str | None, dry_run: bool) -> None:
     """Give everyone back the rights on TABLE that `db offline` revoked."""
-    _turn(session, table, "online", url_env, dry_run=dry_run, as_json=as_json)
+    _turn(session, table, "online", url_env, dry_run=dry_run)
 
 
-def _turn(
-    session: Session, table: str, state: str, url_env: str | None, *, dry_run: bool, as_json: bool
-) -> None:
+def _turn(session: Session, table: str, state: str, url_env: str | None, *, dry_run: bool) -> None:
     from mina_ops.operator.database.connection import access
 
     chosen = shared.options(session)
     database = shared.chosen(chosen, url_env)
     if dry_run:
         value = {"dry_run": True, "table": table, "database": database.name}
-        output.data(value, f"Would turn {table} of {database.name} {state}.", as_json=as_json)
+        output.data(value, f"Would turn {table} of {database.name} {state}.")
         return
     turn = access.take_offline if state == "offline" else access.bring_online
     roles = sorted({grant.role for grant in turn(database, table, chosen.folder)})
     nobody = "nobody; it was already" if state == "offline" else "nobody"
     output.data(
-        {"table": table, "roles": roles},
-        f"{table} is {state} for {', '.join(roles) or nobody}.",
-        as_json=as_json,
+        {"table": table, "roles": roles}, f"{table} is {state} for {', '.join(roles) or nobody}."
     )

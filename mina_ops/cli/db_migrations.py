@@ -34,7 +34,6 @@ def check(
     bind: str,
     migrations: Path | None,
     url_env: str | None,
-    as_json: bool,
 ) -> None:
     """Is the coming migration compatible with the code that is running?
 
@@ -67,7 +66,7 @@ def check(
         bind=bind,
     )
     found = checking.check(asked, facts=found_there, database=None if rules_only else database)
-    output.data(found.as_json(), found.as_text(), as_json=as_json)
+    output.data(found.as_json(), found.as_text())
     if not found.compatible:
         raise FaultsFound("The coming migrations are not safe beside the running code.")
 
@@ -91,7 +90,6 @@ def verdict(
     mapped_file: Path | None,
     migrations: Path | None,
     url_env: str | None,
-    as_json: bool,
 ) -> None:
     """After a failed migration: roll back traffic, freeze, or fix forward?
 
@@ -117,7 +115,7 @@ def verdict(
     value = {"decision": found.decision.value, "reason": found.reason, "steps": list(found.steps)}
     lines = [f"{found.decision.value.upper()}: {found.reason}."]
     lines += [f"  {number}. {step}" for number, step in enumerate(found.steps, 1)]
-    output.data(value, "\n".join(lines), as_json=as_json)
+    output.data(value, "\n".join(lines))
 
 
 @click.command(name="analyse-failure")
@@ -133,7 +131,6 @@ def failure(
     migrations: Path | None,
     url_env: str | None,
     dry_run: bool,
-    as_json: bool,
 ) -> None:
     """Where a failed migration stopped, what is half done, and who holds locks. Reads only."""
     from mina_ops.operator.database.migrations import checking
@@ -144,14 +141,14 @@ def failure(
     folder = migrations or chosen.migrations
     if dry_run:
         value = {"dry_run": True, "database": database.name, "migrations": str(folder)}
-        output.data(value, f"Would read {database.name} and {folder}.", as_json=as_json)
+        output.data(value, f"Would read {database.name} and {folder}.")
         return
     lines = None
     if include_timeline:
         journal = checking.release_events(optional.settings(session))
         lines = failures.timeline(folder, chosen.folder, journal)
     found = failures.analyse(database, folder, version_table=chosen.version_table, timeline=lines)
-    output.data(found.as_json(), found.as_text(), as_json=as_json)
+    output.data(found.as_json(), found.as_text())
 
 
 @click.command()

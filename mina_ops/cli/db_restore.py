@@ -40,7 +40,6 @@ def restore(
     trust_code: bool,
     no_owner: bool,
     dry_run: bool,
-    as_json: bool,
 ) -> None:
     """Restore FILE into another database, in one transaction.
 
@@ -67,30 +66,28 @@ def restore(
         restoring.check(file)
         what = f"the table {table} of {file}" if table else str(file)
         value = {"dry_run": True, "file": str(file), "target": target.name, "table": table}
-        output.data(value, f"Would restore {what} into {target.name}.", as_json=as_json)
+        output.data(value, f"Would restore {what} into {target.name}.")
         return
     with unwinding():
         if table:
             done = tables.restore_table(file, table, target, exact=exact, trust_code=trust_code)
-            _tell_table(file, table, target, done, as_json=as_json)
+            _tell_table(file, table, target, done)
             return
         choices = Choices(force=force, trust_code=trust_code, owners=not no_owner)
         came = restoring.restore(
             file, target, protected=protected, choices=choices, safety_folder=chosen.folder
         )
-    _tell(file, target, came, as_json=as_json)
+    _tell(file, target, came)
 
 
-def _tell_table(
-    file: Path, table: str, target: Database, done: TableRestored, *, as_json: bool
-) -> None:
+def _tell_table(file: Path, table: str, target: Database, done: TableRestored) -> None:
     value = {"file": str(file), "target": target.name, "table": table, "rows": done.rows}
     value |= {"remarks": list(done.remarks)}
     text = f"{done.rows} rows of {table} were brought back in {target.name}."
-    output.data(value, "\n".join([text, *done.remarks]), as_json=as_json)
+    output.data(value, "\n".join([text, *done.remarks]))
 
 
-def _tell(file: Path, target: Database, came: Restored, *, as_json: bool) -> None:
+def _tell(file: Path, target: Database, came: Restored) -> None:
     from mina_ops.operator.database.connection.errors import FaultsFound
 
     value = {"file": str(file), "target": target.name, "differences": list(came.differences)}
@@ -98,6 +95,6 @@ def _tell(file: Path, target: Database, came: Restored, *, as_json: bool) -> Non
     text = f"{file} is restored into {target.name}" + (
         f", but: {'; '.join(came.differences)}" if came.differences else "; every row is as it was."
     )
-    output.data(value, "\n".join([text, *came.remarks]), as_json=as_json)
+    output.data(value, "\n".join([text, *came.remarks]))
     if came.differences:
         raise FaultsFound("The restored rows are not those of the manifest.")

@@ -23,7 +23,7 @@ _AREAS = (_FILE, "app", "sockets", "stores", "balancer", "releases")
 @click.option("--send", is_flag=True, help="Send a test message over every channel.")
 @output.json_option
 @click.pass_obj
-def command(session: Session, areas: tuple[str, ...], send: bool, as_json: bool) -> None:
+def command(session: Session, areas: tuple[str, ...], send: bool) -> None:
     """Look at the whole site and say what is wrong, and what to type. Changes nothing.
 
     AREAS are file, app, sockets, stores, balancer and releases; all by default. Redis and the
@@ -36,7 +36,7 @@ def command(session: Session, areas: tuple[str, ...], send: bool, as_json: bool)
     found = []
     for finding in _findings(session.settings, areas or _AREAS, send=send):
         found.append(finding)
-        if not as_json:
+        if not output.is_json():
             click.echo(output.plain(finding.line()))
     faults = sum(finding.state is State.FAULT for finding in found)
     value = {
@@ -44,7 +44,7 @@ def command(session: Session, areas: tuple[str, ...], send: bool, as_json: bool)
         "faults": faults,
         "findings": [finding.to_json() for finding in found],
     }
-    output.data(value, summary(found), as_json=as_json)
+    output.data(value, summary(found))
     if faults:
         raise FaultsFound(f"{faults} fault(s) to mend; each says what to type.")
 

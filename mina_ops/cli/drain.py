@@ -41,7 +41,6 @@ def command(
     cancel: bool,
     force: bool,
     dry_run: bool,
-    as_json: bool,
 ) -> None:
     """Close COLOUR's live sessions spread over the grace, so that clients reconnect elsewhere.
 
@@ -57,7 +56,7 @@ def command(
     if dry_run:
         action = "DELETE" if cancel else "POST"
         line = f"{action} {session.settings.colour(colour).url}/admin/drain"
-        output.data({"dry_run": True, "colour": name, "request": line}, line, as_json=as_json)
+        output.data({"dry_run": True, "colour": name, "request": line}, line)
         return
     with session.client(colour) as client:
         if cancel:
@@ -68,7 +67,7 @@ def command(
                 status = _wait(session, client, grace)
         told = {"state": status.state, "requests_at_balancer": status.requests_at_balancer}
         text = _sentence(name, status)
-        output.data({"colour": name, **status.body, **told}, text, as_json=as_json)
+        output.data({"colour": name, **status.body, **told}, text)
         if wait:
             from mina_ops.operator.api.draining import judge
 

@@ -22,16 +22,14 @@ def command() -> None:
 @output.colour_option
 @output.json_option
 @click.pass_obj
-def show_all(
-    session: Session, release: str | None, prefix: str, colour: str | None, as_json: bool
-) -> None:
+def show_all(session: Session, release: str | None, prefix: str, colour: str | None) -> None:
     """All flags, one on a line."""
     with session.flags(colour) as client:
         body = client.all(prefix=prefix, release=release)
     rows = [(flag["key"], *flags_view.state(flag)) for flag in body["flags"]]
     text = output.table(("FLAG", "STATE", "LIMITS", "RELEASE", "OWNER"), rows)
     flags_view.warn_if_stale(body)
-    output.data(body, text, as_json=as_json)
+    output.data(body, text)
 
 
 @command.command("show")
@@ -39,12 +37,12 @@ def show_all(
 @output.colour_option
 @output.json_option
 @click.pass_obj
-def show_one(session: Session, key: str, colour: str | None, as_json: bool) -> None:
+def show_one(session: Session, key: str, colour: str | None) -> None:
     """All fields of the flag KEY."""
     with session.flags(colour) as client:
         flag = client.existing(key)
     flags_view.warn_if_stale(flag)
-    output.data(flag, json.dumps(flag, indent=2), as_json=as_json)
+    output.data(flag, json.dumps(flag, indent=2))
 
 
 @command.command("history")
@@ -53,9 +51,7 @@ def show_one(session: Session, key: str, colour: str | None, as_json: bool) -> N
 @output.colour_option
 @output.json_option
 @click.pass_obj
-def history(
-    session: Session, key: str | None, limit: int, colour: str | None, as_json: bool
-) -> None:
+def history(session: Session, key: str | None, limit: int, colour: str | None) -> None:
     """Who changed the flag KEY, or any flag, and how; the newest change first."""
     with session.flags(colour) as client:
         changes = client.history(key, limit)
@@ -70,7 +66,7 @@ def history(
         for change in changes
     ]
     text = output.table(("CHANGE", "WHEN", "WHO", "WHAT", "HOW"), rows)
-    output.data({"changes": changes}, text, as_json=as_json)
+    output.data({"changes": changes}, text)
 
 
 @command.command("export")
@@ -103,13 +99,13 @@ def export(session: Session, file: Path | None, colour: str | None) -> None:
 @output.colour_option
 @output.json_option
 @click.pass_obj
-def report(session: Session, days: float, colour: str | None, as_json: bool) -> None:
+def report(session: Session, days: float, colour: str | None) -> None:
     """Flags to look at: expired, settled for DAYS, without an owner, asked for in vain."""
     with session.flags(colour) as client:
         found = client.report(days)
     rows = [(f["key"], f["kind"], f["detail"], f["owner"] or "") for f in found]
     text = output.table(("FLAG", "KIND", "DETAIL", "OWNER"), rows)
-    output.data({"findings": found}, text, as_json=as_json)
+    output.data({"findings": found}, text)
 
 
 for _change in flags_change.COMMANDS:

@@ -35,7 +35,6 @@ def set_fields(
     confirm: float | None,
     dry_run: bool,
     colour: str | None,
-    as_json: bool,
 ) -> None:
     """Set fields of the flag KEY; the others stay. A new flag is off unless --on is given.
 
@@ -47,13 +46,13 @@ def set_fields(
     values |= {} if percent is None else {"rollout_percent": percent}
     if dry_run:
         text = f"would set of {key}: {json.dumps(values)}"
-        output.data({"dry_run": True, "key": key, **values}, text, as_json=as_json)
+        output.data({"dry_run": True, "key": key, **values}, text)
         return
     from mina_ops.operator.api.flags import require_confirmed
 
     with session.flags(colour) as client:
         answer = client.set(key, values, confirm_seconds=confirm)
-    output.data(answer, flags_view.line(answer), as_json=as_json)
+    output.data(answer, flags_view.line(answer))
     require_confirmed(answer)
 
 
@@ -63,7 +62,7 @@ def set_fields(
 @output.colour_option
 @output.json_option
 @click.pass_obj
-def delete(session: Session, key: str, dry_run: bool, colour: str | None, as_json: bool) -> None:
+def delete(session: Session, key: str, dry_run: bool, colour: str | None) -> None:
     """Delete the flag KEY; code that asks for it gets its declared answer, else off."""
     from mina_ops.operator.api.flags import require_confirmed
 
@@ -71,10 +70,10 @@ def delete(session: Session, key: str, dry_run: bool, colour: str | None, as_jso
         if dry_run:
             flag = client.existing(key)
             text = f"would delete {flags_view.line(flag)}"
-            output.data({"dry_run": True, "key": key, "flag": flag}, text, as_json=as_json)
+            output.data({"dry_run": True, "key": key, "flag": flag}, text)
             return
         answer = client.delete(key)
-    output.data(answer, f"{key} is deleted", as_json=as_json)
+    output.data(answer, f"{key} is deleted")
     require_confirmed(answer)
 
 
@@ -84,9 +83,7 @@ def delete(session: Session, key: str, dry_run: bool, colour: str | None, as_jso
 @output.colour_option
 @output.json_option
 @click.pass_obj
-def undo(
-    session: Session, key: str | None, change: str | None, colour: str | None, as_json: bool
-) -> None:
+def undo(session: Session, key: str | None, change: str | None, colour: str | None) -> None:
     """Put back exactly what was before the last change of the flag KEY; again goes further back.
 
     With --change and no KEY, all flags that this change touched.
@@ -97,7 +94,7 @@ def undo(
 
     with session.flags(colour) as client:
         answer = client.undo(key, change)
-    output.data(answer, f"put back: {', '.join(answer['changed'])}", as_json=as_json)
+    output.data(answer, f"put back: {', '.join(answer['changed'])}")
     require_confirmed(answer)
 
 
@@ -107,9 +104,7 @@ def undo(
 @output.colour_option
 @output.json_option
 @click.pass_obj
-def disable_release(
-    session: Session, version: str, dry_run: bool, colour: str | None, as_json: bool
-) -> None:
+def disable_release(session: Session, version: str, dry_run: bool, colour: str | None) -> None:
     """Turn off every flag that release VERSION brought, in one step; `undo --change` reverts it."""
     from mina_ops.operator.api.flags import require_confirmed
 
@@ -123,7 +118,7 @@ def disable_release(
             answer = client.disable_for_release(version)
     verb = "would turn off" if dry_run else "turned off"
     text = f"{verb}: {', '.join(answer['changed']) or 'nothing was on'}"
-    output.data(answer, text, as_json=as_json)
+    output.data(answer, text)
     require_confirmed(answer)
 
 
@@ -133,7 +128,7 @@ def disable_release(
 @output.colour_option
 @output.json_option
 @click.pass_obj
-def load(session: Session, file: Path, dry_run: bool, colour: str | None, as_json: bool) -> None:
+def load(session: Session, file: Path, dry_run: bool, colour: str | None) -> None:
     """Make flags exactly what FILE, an export, says; flags that it lacks stay."""
     try:
         wanted = json.loads(file.read_text(encoding="utf-8"))["flags"]
@@ -147,7 +142,7 @@ def load(session: Session, file: Path, dry_run: bool, colour: str | None, as_jso
             changed = client.load(wanted)
     verb = "would change" if dry_run else "changed"
     text = f"{verb}: {', '.join(changed) or 'nothing'}"
-    output.data({"dry_run": dry_run, "changed": changed}, text, as_json=as_json)
+    output.data({"dry_run": dry_run, "changed": changed}, text)
 
 
 @click.command("recover")
@@ -155,13 +150,13 @@ def load(session: Session, file: Path, dry_run: bool, colour: str | None, as_jso
 @output.colour_option
 @output.json_option
 @click.pass_obj
-def recover(session: Session, restore: bool | None, colour: str | None, as_json: bool) -> None:
+def recover(session: Session, restore: bool | None, colour: str | None) -> None:
     """Settle a store that was emptied or went back: flags stay in force, but stale, until then."""
     if restore is None:
         raise click.UsageError("Give --restore or --discard.")
     with session.flags(colour) as client:
         answer = client.recover(restore=restore)
-    output.data(answer, "restored" if restore else "discarded", as_json=as_json)
+    output.data(answer, "restored" if restore else "discarded")
 
 
 @click.command("rollout")
@@ -201,7 +196,6 @@ def rollout(
     no_data: str,
     dry_run: bool,
     colour: str | None,
-    as_json: bool,
 ) -> None:
     """Grow the flag KEY step by step, each step only while the release triggers pass.
 
@@ -229,10 +223,10 @@ def rollout(
         running = Rollout(client, plan, output.say)
         if dry_run:
             lines = running.preview()
-            output.data({"dry_run": True, "plan": lines}, "\n".join(lines), as_json=as_json)
+            output.data({"dry_run": True, "plan": lines}, "\n".join(lines))
             return
         flag = running.run()
-    output.data(flag, flags_view.line(flag), as_json=as_json)
+    output.data(flag, flags_view.line(flag))
 
 
 def _field(text: str) -> tuple[str, Any]:

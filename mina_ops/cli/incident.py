@@ -56,7 +56,7 @@ def say_deliveries(deliveries: list[Delivery]) -> None:
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
-def hotline(session: Session, action: str | None, why: str, dry_run: bool, as_json: bool) -> None:
+def hotline(session: Session, action: str | None, why: str, dry_run: bool) -> None:
     """The emergency hotline; opening an open one changes nothing and calls nobody again."""
     from mina_ops.operator.incident import record, response
 
@@ -69,7 +69,7 @@ def hotline(session: Session, action: str | None, why: str, dry_run: bool, as_js
         state = "open" if found else "closed"
         would = "" if action == "status" else f" Would {action} it."
         value = {"hotline": state, "since": found.events[0]["at"] if found else None}
-        output.data(value, f"The hotline is {state}.{would}{join}", as_json=as_json)
+        output.data(value, f"The hotline is {state}.{would}{join}")
         return
     if action == "activate":
         incident, deliveries = response.activate_hotline(options, _notifier(session), now, why)
@@ -80,7 +80,7 @@ def hotline(session: Session, action: str | None, why: str, dry_run: bool, as_js
     if found is None or action == "deactivate":
         say_deliveries(deliveries)
     value = {"hotline": "open" if incident.open else "closed", "incident": incident.name}
-    output.data(value, text, as_json=as_json)
+    output.data(value, text)
 
 
 @command.command()
@@ -90,9 +90,7 @@ def hotline(session: Session, action: str | None, why: str, dry_run: bool, as_js
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
-def security(
-    session: Session, severity: str | None, text: str, close: bool, dry_run: bool, as_json: bool
-) -> None:
+def security(session: Session, severity: str | None, text: str, close: bool, dry_run: bool) -> None:
     """A security incident: recorded, people called, logs kept as evidence."""
     from mina_ops.operator.incident import response
 
@@ -103,11 +101,11 @@ def security(
         value = {"dry_run": True, "severity": severity, "folder": str(options.folder)}
         what = "close the incident" if close else f"open a {severity} incident, call people and"
         what += "" if close else f" keep {', '.join(options.access_logs)} as evidence"
-        output.data(value, f"Would {what} in {options.folder}.", as_json=as_json)
+        output.data(value, f"Would {what} in {options.folder}.")
         return
     if close:
         incident = response.close_security_incident(options, now)
-        output.data({"incident": incident.name}, f"{incident.name} is closed.", as_json=as_json)
+        output.data({"incident": incident.name}, f"{incident.name} is closed.")
         return
     incident, deliveries = response.open_security_incident(
         options, _notifier(session), str(severity), text, now
@@ -122,7 +120,7 @@ def security(
         + (f" ({kept['remark']})" if kept.get("remark") else "")
     )
     lines += ["Next:", *(f"  {n}. {step}" for n, step in enumerate(steps, 1))]
-    output.data(opened, "\n".join(lines), as_json=as_json)
+    output.data(opened, "\n".join(lines))
 
 
 @command.command(name="status-page")
@@ -141,11 +139,11 @@ def security(
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
-def status_page(session: Session, /, dry_run: bool, as_json: bool, **given: Any) -> None:
+def status_page(session: Session, /, dry_run: bool, **given: Any) -> None:
     """Publish an update, or announced maintenance, on the static status page."""
     from mina_ops.cli.status_page import published
 
-    published(_options(session), given, dry_run=dry_run, as_json=as_json)
+    published(_options(session), given, dry_run=dry_run)
 
 
 @command.command()
@@ -156,12 +154,7 @@ def status_page(session: Session, /, dry_run: bool, as_json: bool, **given: Any)
 @output.json_option
 @click.pass_obj
 def logs(
-    session: Session,
-    since: str,
-    logs: tuple[str, ...],
-    audits: tuple[str, ...],
-    dry_run: bool,
-    as_json: bool,
+    session: Session, since: str, logs: tuple[str, ...], audits: tuple[str, ...], dry_run: bool
 ) -> None:
     """Suspicious patterns in access and audit logs. Exit code 11 if there is one."""
     from mina_ops.operator.database.connection.errors import FaultsFound
@@ -177,12 +170,12 @@ def logs(
     if dry_run:
         names = [str(path) for path in (*found, *audited)]
         value = {"dry_run": True, "since": begin.isoformat(), "logs": names}
-        output.data(value, f"Would read {', '.join(names)} since {begin:%F %T}.", as_json=as_json)
+        output.data(value, f"Would read {', '.join(names)} since {begin:%F %T}.")
         return
     reading = access_lines.Reading()
     review = access_logs.of_files(reading, found, audited, begin, now)
     access_lines.require_one(reading, found)
-    output.data(review.as_json(), review.as_text(), as_json=as_json)
+    output.data(review.as_json(), review.as_text())
     if review.suspicions:
         raise FaultsFound("Somebody should look at these addresses.")
     if not review.is_whole:
@@ -205,9 +198,7 @@ def logs(
     help="Pause between two batches.",
 )
 @click.option(
-    "--retry-unknown",
-    is_flag=True,
-    help="Also those that a killed run was just writing to.",
+    "--retry-unknown", is_flag=True, help="Also those that a killed run was just writing to."
 )
 @click.option(
     "--bounces",
@@ -227,7 +218,6 @@ def notify_users(
     retry_unknown: bool,
     bounces: Path | None,
     dry_run: bool,
-    as_json: bool,
 ) -> None:
     """Write a letter to users, in batches; run again, it goes on and tells nobody twice."""
     from mina_ops.operator.incident import bounces as returned
@@ -243,7 +233,7 @@ def notify_users(
         value["aside"] = [str(one) for one in people.aside]
         text = f"Would write {letter.subject!r} to {len(people.recipients)} people."
         text = "\n".join([text, *_who_cannot_be_told(people.aside), "", letter.body])
-        output.data(value, text, as_json=as_json)
+        output.data(value, text)
         return
     with unwinding():
         done = letters.post(
@@ -258,7 +248,7 @@ def notify_users(
             bounces=came_back,
             say=lambda progress: output.say(_progress_line(progress)),
         )
-    _say_who_was_told(done, [*people.aside, *done.refused], as_json=as_json)
+    _say_who_was_told(done, [*people.aside, *done.refused])
 
 
 def _progress_line(progress: Progress) -> str:
@@ -268,7 +258,7 @@ def _progress_line(progress: Progress) -> str:
     return text + (f", about {max(1, round(left / 60))} min left" if left and left > 5 else "")
 
 
-def _say_who_was_told(done: Progress, aside: Sequence[Aside], *, as_json: bool) -> None:
+def _say_who_was_told(done: Progress, aside: Sequence[Aside]) -> None:
     from mina_ops.errors import OperatorError
 
     value: dict[str, Any] = {"total": done.total, "sent": done.sent, "already": done.before}
@@ -279,7 +269,7 @@ def _say_who_was_told(done: Progress, aside: Sequence[Aside], *, as_json: bool) 
         f"{done.bounced} came back, "
         f"{done.unknown} unknown (an earlier run was killed; --retry-unknown sends them)."
     )
-    output.data(value, "\n".join([text, *_who_cannot_be_told(aside)]), as_json=as_json)
+    output.data(value, "\n".join([text, *_who_cannot_be_told(aside)]))
     if aside:
         raise OperatorError(
             f"{len(aside)} people could not be told; everybody else was. Tell them otherwise, or "

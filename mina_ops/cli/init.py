@@ -69,9 +69,7 @@ _QUESTIONS = (
 @output.dry_run_option
 @output.json_option
 @click.pass_context
-def command(
-    context: click.Context, /, yes: bool, dry_run: bool, as_json: bool, **given: Any
-) -> None:
+def command(context: click.Context, /, yes: bool, dry_run: bool, **given: Any) -> None:
     """Write mina-ops.toml, a token, and units or a Procfile for both colours.
 
     On a terminal it asks what was not given. It overwrites nothing. What is left to do by hand is
@@ -79,7 +77,7 @@ def command(
     """
     from mina_ops.operator.setup import layout
 
-    if not yes and not as_json and sys.stdin.isatty():
+    if not yes and not output.is_json() and sys.stdin.isatty():
         _ask(context, given)
     options = _options(given)
     planned = layout.plan(options, gunicorn=_gunicorn(), directory=Path.cwd())
@@ -93,7 +91,7 @@ def command(
         "include": layout.include_line(options),
         "next": layout.next_steps(options),
     }
-    output.data(value, _text(value), as_json=as_json)
+    output.data(value, _text(value))
 
 
 def _ask(context: click.Context, given: dict[str, Any]) -> None:

@@ -44,9 +44,7 @@ _LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+)):([0-9]{1,5})")
 @click.option("--open", "is_open", is_flag=True, help="Verdicts to anybody, without a token.")
 @output.json_option
 @click.pass_obj
-def command(
-    session: Session, colour: str, listen: str, window: float, is_open: bool, as_json: bool
-) -> None:
+def command(session: Session, colour: str, listen: str, window: float, is_open: bool) -> None:
     """Judge COLOUR against the other one, and tell whoever asks over HTTP, until Ctrl-C or SIGTERM.
 
     For Argo Rollouts, Flagger, or curl: GET /verdict says pass, fail or inconclusive, never pass
@@ -61,10 +59,10 @@ def command(
     poller = _poller(session, colour, window)
     try:
         hooks = _hooks(session, poller, access)
-        with running(access, hooks, _logger(as_json)) as server:
+        with running(access, hooks, _logger(output.is_json())) as server:
             host = f"[{access.host}]" if ":" in access.host else access.host
             url = f"http://{host}:{server.server_port}"
-            output.data({"url": url}, f"Judging {poller.new.name} at {url}", as_json=as_json)
+            output.data({"url": url}, f"Judging {poller.new.name} at {url}")
             _until_ended()
     finally:
         poller.close()
@@ -116,6 +114,7 @@ def _hooks(session: Session, poller: Poller, access: Access) -> Hooks:
 
 
 def _logger(as_json: bool) -> Any:
+    """What prints each answer; the server's threads call it, which know no `--json`."""
     lock = threading.Lock()
 
     def log(entry: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ _MOST_MINUTES = 60
 @click.group(name="lock", invoke_without_command=True)
 @output.json_option
 @click.pass_context
-def command(context: click.Context, as_json: bool) -> None:
+def command(context: click.Context) -> None:
     """One site, one lock: who holds it, wherever that command was typed.
 
     \b
@@ -27,13 +27,13 @@ def command(context: click.Context, as_json: bool) -> None:
       mina-ops lock break                  take it from whoever has it
     """
     if context.invoked_subcommand is None:
-        context.invoke(status, as_json=as_json)
+        context.invoke(status)
 
 
 @command.command()
 @output.json_option
 @click.pass_obj
-def status(session: Session, as_json: bool) -> None:
+def status(session: Session) -> None:
     """Say who holds it; exit 0 whether it is free or held."""
     from mina_ops.operator.traffic.site_lock import Places, held_by
 
@@ -43,7 +43,7 @@ def status(session: Session, as_json: bool) -> None:
         said = f"cannot be asked: {found}" if isinstance(found, str) else "free"
         lines.append(f"{name}: {held_by(found) if isinstance(found, Holder) else said}")
     value = {name: _json(found) for name, found in places.items()}
-    output.data(value, "\n".join(lines), as_json=as_json)
+    output.data(value, "\n".join(lines))
 
 
 @command.command()
@@ -57,7 +57,7 @@ def status(session: Session, as_json: bool) -> None:
 )
 @output.json_option
 @click.pass_obj
-def acquire(session: Session, message: str, minutes: float, as_json: bool) -> None:
+def acquire(session: Session, message: str, minutes: float) -> None:
     """Hold it for a while; `mina-ops lock break` gives it back early."""
     from mina_ops.operator.traffic.site_lock import Places, held_by, new_holder
 
@@ -68,13 +68,13 @@ def acquire(session: Session, message: str, minutes: float, as_json: bool) -> No
         raise Locked(held_by(taken.other))
     if not taken.places:
         raise OperatorError(f"Nothing could be locked. {' '.join(taken.failures)}")
-    output.data(_json(mine), f"held for {minutes:g} minutes: {message}", as_json=as_json)
+    output.data(_json(mine), f"held for {minutes:g} minutes: {message}")
 
 
 @command.command(name="break")
 @output.json_option
 @click.pass_obj
-def break_(session: Session, as_json: bool) -> None:
+def break_(session: Session) -> None:
     """Take it from whoever has it; that goes on record, and the holder notices."""
     from mina_ops.operator.traffic.site_lock import Places, held_by
 
@@ -84,7 +84,7 @@ def break_(session: Session, as_json: bool) -> None:
     if left := _held(places.holders()):
         raise Locked(f"{held_by(left[0])} It could not be broken. {' '.join(failures)}")
     lines = [f"broken: {held_by(held)}" for held in broken] or ["it was free"]
-    output.data({"broken": [_json(h) for h in broken]}, "\n".join(lines), as_json=as_json)
+    output.data({"broken": [_json(h) for h in broken]}, "\n".join(lines))
 
 
 def _held(places: Mapping[str, Holder | str | None]) -> list[Holder]:

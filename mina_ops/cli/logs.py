@@ -16,12 +16,7 @@ from mina_ops.cli.session import Session
 @output.json_option
 @click.pass_obj
 def command(
-    session: Session,
-    names: tuple[str, ...],
-    follow: bool,
-    lines: int,
-    listed: bool,
-    as_json: bool,
+    session: Session, names: tuple[str, ...], follow: bool, lines: int, listed: bool
 ) -> None:
     """Follow the logs that are known, each line with its source before it.
 
@@ -34,8 +29,8 @@ def command(
     sources = following.sources(session.settings)
     if listed:
         text = "\n".join(f"{name:<12} {' '.join(argv)}" for name, argv in sources.items())
-        output.data({"logs": sources}, text, as_json=as_json)
+        output.data({"logs": sources}, text)
         return
     chosen = following.choose(sources, names)
     for name, line in following.stream(chosen, lines=lines, follow=follow):
-        output.data({"log": name, "line": line}, f"{name:<12} {line}", as_json=as_json)
+        output.data({"log": name, "line": line}, f"{name:<12} {line}")

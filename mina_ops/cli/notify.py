@@ -17,9 +17,7 @@ from mina_ops.cli.session import Session
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
-def command(
-    session: Session, event: str, text: str, deadline: float | None, dry_run: bool, as_json: bool
-) -> None:
+def command(session: Session, event: str, text: str, deadline: float | None, dry_run: bool) -> None:
     """Tell every channel that hears of EVENT (rollback, alert, release, ...) the TEXT.
 
     The event `drill` goes to every channel, whatever it hears of, and needs no TEXT. Exit code 1 if
@@ -43,7 +41,7 @@ def command(
     heard = [channel.name for channel in notifier.channels if channel.hears(event)]
     if dry_run:
         names = ", ".join(heard) or "nobody (no channel is set up)"
-        output.data({"dry_run": True, "channels": heard}, f"Would tell {names}.", as_json=as_json)
+        output.data({"dry_run": True, "channels": heard}, f"Would tell {names}.")
         return
     deliveries = notifier.send(event, text, deadline_seconds=deadline)
     lines = [
@@ -51,7 +49,7 @@ def command(
         for item in deliveries
     ]
     text = "\n".join(lines) or "No channel hears of this; see [notify.channels] in mina-ops.toml."
-    output.data({"deliveries": [asdict(item) for item in deliveries]}, text, as_json=as_json)
+    output.data({"deliveries": [asdict(item) for item in deliveries]}, text)
     missed = [item.channel for item in deliveries if not item.delivered]
     if missed:
         raise OperatorError(f"Not told: {', '.join(missed)}.")

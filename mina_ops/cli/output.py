@@ -15,15 +15,25 @@ _ASKED, _PRINTED = "mina_ops.json_asked", "mina_ops.data_printed"
 
 
 def json_option(function: _F) -> _F:
-    """Add `--json`; the command gets `as_json`."""
+    """Add `--json`, which makes `data` print JSON; `is_json` says whether it was given."""
     return click.option(
-        "--json", "as_json", is_flag=True, help="Print one JSON object.", callback=_remember
+        "--json",
+        is_flag=True,
+        expose_value=False,
+        help="Print one JSON object.",
+        callback=_remember,
     )(function)
 
 
-def _remember(context: click.Context, _: click.Parameter, value: bool) -> bool:
-    context.meta[_ASKED] = value
-    return value
+def _remember(context: click.Context, _: click.Parameter, value: bool) -> None:
+    # A group's --json counts for the command within it, too.
+    context.meta[_ASKED] = value or context.meta.get(_ASKED, False)
+
+
+def is_json() -> bool:
+    """Whether the command that runs in this thread was given `--json`."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_ASKED))
 
 
 def dry_run_option(function: _F) -> _F:
@@ -51,8 +61,14 @@ def limit_option(function: _F) -> _F:
     )(function)
 
 
-def data(value: Any, text: str, *, as_json: bool) -> None:
-    """Print a command's result on stdout: `value` as one line of JSON, or `text`."""
+def data(value: Any, text: str, *, as_json: bool | None = None) -> None:
+    """Print a command's result on stdout: `value` as one line of JSON, or `text`.
+
+    Args:
+        as_json: which of both; None: as `is_json` says, which other threads than the command's own
+            cannot ask.
+    """
+    as_json = is_json() if as_json is None else as_json
     click.echo(json.dumps(value, default=str) if as_json else plain(text))
     context = click.get_current_context(silent=True)
     if context is not None:

@@ -17,7 +17,7 @@ from mina_ops.cli.session import Session
 @click.option("--done", multiple=True, metavar="ITEM", help="Tick an item off; repeatable.")
 @output.json_option
 @click.pass_obj
-def command(session: Session, within: str, done: tuple[str, ...], as_json: bool) -> None:
+def command(session: Session, within: str, done: tuple[str, ...]) -> None:
     """What the playbook asks for within an hour, a day or a week after the last release.
 
     Figures are held against the baseline that the release recorded before it began. What only
@@ -38,5 +38,5 @@ def command(session: Session, within: str, done: tuple[str, ...], as_json: bool)
     )
     ticked = Ticks(options.folder, "postflight", release.version)
     heading = f"Within {within} of {release.version} on {release.new} ({release.at:%F %H:%M} UTC)"
-    if not checklists.show(heading, flight.items(within), ticked, done, as_json=as_json):
+    if not checklists.show(heading, flight.items(within), ticked, done):
         raise FaultsFound(f"Something is left to do after {release.version}.")

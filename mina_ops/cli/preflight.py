@@ -15,11 +15,7 @@ from mina_ops.cli.session import Session
 @output.json_option
 @click.pass_obj
 def command(
-    session: Session,
-    version: str,
-    done: tuple[str, ...],
-    reviewed: tuple[str, ...],
-    as_json: bool,
+    session: Session, version: str, done: tuple[str, ...], reviewed: tuple[str, ...]
 ) -> None:
     """Is everything ready for the release VERSION?
 
@@ -40,5 +36,5 @@ def command(
     )
     ticked = Ticks(options.folder, "preflight", version)
     heading = f"Preflight of {version}"
-    if not checklists.show(heading, flight.items(), ticked, done, as_json=as_json):
+    if not checklists.show(heading, flight.items(), ticked, done):
         raise FaultsFound(f"{version} is not ready to be released.")

@@ -48,7 +48,6 @@ def command(
     force: bool,
     timeout: float,
     dry_run: bool,
-    as_json: bool,
 ) -> None:
     """Come back from a total failure, step by step, each confirmed.
 
@@ -73,7 +72,7 @@ def command(
     steps = [step.sentence for step in plan.steps()]
     if dry_run:
         text = "\n".join(f"{number}. {sentence}" for number, sentence in enumerate(steps, 1))
-        output.data({"dry_run": True, "steps": steps}, text, as_json=as_json)
+        output.data({"dry_run": True, "steps": steps}, text)
         return
     if anew:
         recovery.forget(session.settings)
@@ -84,7 +83,7 @@ def command(
             lambda step, came: output.say(f"{step.sentence}: {came}"),
         )
     value = {"recovered": True, "colour": plan.colour, "version": plan.version}
-    output.data(value, f"{plan.colour} serves {plan.version} again.", as_json=as_json)
+    output.data(value, f"{plan.colour} serves {plan.version} again.")
 
 
 def _require_same(begun: Begun, colour: str | None, version: str | None, file: Path | None) -> None:

@@ -58,7 +58,6 @@ def start(
     load: float | None,
     shadow: float | None,
     dry_run: bool,
-    as_json: bool,
 ) -> None:
     """Release VERSION and stay until it is done or taken back."""
     from mina_ops.operator.release import opening, plan, runner
@@ -70,20 +69,20 @@ def start(
     if dry_run:
         colour = opening.target(session.settings, session.driver, target)
         lines = describe(site, version, colour, choices)
-        output.data({"dry_run": True, "plan": lines}, "\n".join(lines), as_json=as_json)
+        output.data({"dry_run": True, "plan": lines}, "\n".join(lines))
         return
     folder = plan.read(session.settings, choices).folder
     with opening.locked(site, f"release {version}", folder=folder) as held:
         colour = opening.target(session.settings, session.driver, target)
         release = opening.begin(site, version, colour, choices)
         release.surroundings.still_ours = held.require_held
-        _play(release, runner.run, as_json)
+        _play(release, runner.run)
 
 
 @command.command()
 @output.json_option
 @click.pass_obj
-def resume(session: Session, as_json: bool) -> None:
+def resume(session: Session) -> None:
     """Go on with a paused release, or with one whose controller was killed."""
     from mina_ops.operator.notify import channels
     from mina_ops.operator.release import lock, opening, runner
@@ -93,7 +92,7 @@ def resume(session: Session, as_json: bool) -> None:
     plan = plans.read(session.settings)
     journal = _newest(session)
     if lock.is_held(plan.folder):
-        _ask(session, "resume", "", as_json)
+        _ask(session, "resume", "")
         return
     purpose = f"release {journal.release_id}"
     site = Site(session.settings, session.driver)
@@ -101,7 +100,7 @@ def resume(session: Session, as_json: bool) -> None:
         tell = opening.teller(channels.from_table(session.settings.section("notify")))
         release = opening.reopen(site, journal, plan, tell)
         release.surroundings.still_ours = held.require_held
-        _play(release, runner.resume, as_json)
+        _play(release, runner.resume)
 
 
 @command.command()
@@ -109,7 +108,7 @@ def resume(session: Session, as_json: bool) -> None:
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
-def abort(session: Session, why: str, dry_run: bool, as_json: bool) -> None:
+def abort(session: Session, why: str, dry_run: bool) -> None:
     """Take the running release back at once. Aborting when nothing runs does nothing.
 
     Its controller is asked and waited for; one that is stopped, dead or stuck is replaced. Exits 0
@@ -118,34 +117,34 @@ def abort(session: Session, why: str, dry_run: bool, as_json: bool) -> None:
     from mina_ops.operator.release.way_back import Wish
 
     if dry_run:
-        show_take_back(session, Wish(why=why), as_json)
+        show_take_back(session, Wish(why=why))
     else:
-        take_back(session, Wish(why=why), as_json)
+        take_back(session, Wish(why=why))
 
 
 @command.command()
 @click.option("--why", default="", help="Kept in the journal.")
 @output.json_option
 @click.pass_obj
-def pause(session: Session, why: str, as_json: bool) -> None:
+def pause(session: Session, why: str) -> None:
     """Hold the release at its share until it is resumed, promoted or aborted."""
-    _ask(session, "pause", why, as_json)
+    _ask(session, "pause", why)
 
 
 @command.command()
 @click.option("--why", default="", help="Kept in the journal.")
 @output.json_option
 @click.pass_obj
-def promote(session: Session, why: str, as_json: bool) -> None:
+def promote(session: Session, why: str) -> None:
     """End the wait at the present share, or approve the phase that waits for it."""
-    _ask(session, "promote", why, as_json)
+    _ask(session, "promote", why)
 
 
 @command.command()
 @click.option("--why", default="", help="Shown to whoever tries to start a release.")
 @output.json_option
 @click.pass_obj
-def freeze(session: Session, why: str, as_json: bool) -> None:
+def freeze(session: Session, why: str) -> None:
     """Let no release start until `unfreeze`. A running one goes on; rollback works."""
     from mina_ops.operator.release import freeze as freezing
     from mina_ops.operator.release import plan
@@ -153,13 +152,13 @@ def freeze(session: Session, why: str, as_json: bool) -> None:
     folder = plan.read(session.settings).folder
     made, told = freezing.freeze_everywhere(session.settings, folder, why)
     value = {"frozen": True, "who": made.who, "why": made.why, "app_told": told}
-    output.data(value, _freeze_text(made.describe(), told), as_json=as_json)
+    output.data(value, _freeze_text(made.describe(), told))
 
 
 @command.command()
 @output.json_option
 @click.pass_obj
-def unfreeze(session: Session, as_json: bool) -> None:
+def unfreeze(session: Session) -> None:
     """Let releases start again."""
     from mina_ops.operator.release import freeze as freezing
     from mina_ops.operator.release import plan
@@ -168,7 +167,7 @@ def unfreeze(session: Session, as_json: bool) -> None:
     lifted, told = freezing.lift_everywhere(session.settings, folder)
     text = "Releases can start again." if lifted else "Releases were not frozen."
     value = {"frozen": False, "lifted": lifted, "app_told": told}
-    output.data(value, _freeze_text(text, told), as_json=as_json)
+    output.data(value, _freeze_text(text, told))
 
 
 def _freeze_text(text: str, told: bool) -> str:
@@ -181,19 +180,19 @@ def _freeze_text(text: str, told: bool) -> str:
 )
 @output.json_option
 @click.pass_obj
-def status(session: Session, watch: bool, as_json: bool) -> None:
+def status(session: Session, watch: bool) -> None:
     """Where the newest release stands, why, and who runs it; also one of another machine."""
     from mina_ops.cli.release_state import state, text
 
     if watch:
         from mina_ops.cli import release_watch
 
-        release_watch.watch(lambda: state(session), as_json=as_json)
+        release_watch.watch(lambda: state(session))
         return
     value = state(session)
     if value is None:
         raise ConfigurationError("No release yet; begin with `mina-ops release start VERSION`.")
-    output.data(value, text(value), as_json=as_json)
+    output.data(value, text(value))
 
 
 @command.command()
@@ -201,7 +200,7 @@ def status(session: Session, watch: bool, as_json: bool) -> None:
 @click.option("--steps", is_flag=True, help="Also every request that it set out to make.")
 @output.json_option
 @click.pass_obj
-def show(session: Session, release_id: str | None, steps: bool, as_json: bool) -> None:
+def show(session: Session, release_id: str | None, steps: bool) -> None:
     """Tell one release as a story: every phase, share, verdict, command, and who.
 
     ID is that of `release history`; a version means its newest release. Default: the newest.
@@ -215,14 +214,14 @@ def show(session: Session, release_id: str | None, steps: bool, as_json: bool) -
     story = [release_story.head(entries), *release_story.lines(entries, steps=steps)]
     listed = [{"at": iso(e.at), "event": e.event, "phase": e.phase, **e.detail} for e in entries]
     value = {**summary(named), "entries": listed}
-    output.data(value, "\n".join(story), as_json=as_json)
+    output.data(value, "\n".join(story))
 
 
 @command.command()
 @output.limit_option
 @output.json_option
 @click.pass_obj
-def history(session: Session, limit: int, as_json: bool) -> None:
+def history(session: Session, limit: int) -> None:
     """The releases so far, the newest first."""
     from mina_ops.operator.release import journal as journals
     from mina_ops.operator.release import plan
@@ -234,20 +233,18 @@ def history(session: Session, limit: int, as_json: bool) -> None:
         (str(one["release"]), str(one["phase"]), str(one["to"]), "; ".join(one["reasons"]))
         for one in found
     ]
-    output.data(
-        {"releases": found}, output.table(("RELEASE", "PHASE", "TO", "WHY"), rows), as_json=as_json
-    )
+    output.data({"releases": found}, output.table(("RELEASE", "PHASE", "TO", "WHY"), rows))
 
 
-def _play(release: Release, act: Callable[[Release], None], as_json: bool) -> None:
+def _play(release: Release, act: Callable[[Release], None]) -> None:
     from mina_ops.cli.release_view import showing
 
     try:
         with showing(release):
             act(release)
     except MinaOpsError:
-        if as_json:
-            output.data(summary_or_damage(release.journal), "", as_json=True)
+        if output.is_json():
+            output.data(summary_or_damage(release.journal), "")
         raise
     except KeyboardInterrupt:
         found = release.journal.progress()
@@ -260,10 +257,10 @@ def _play(release: Release, act: Callable[[Release], None], as_json: bool) -> No
         release.close()
     value = summary(release.journal)
     text = f"{release.version} is on {release.new.name} with all traffic."
-    output.data(value, text, as_json=as_json)
+    output.data(value, text)
 
 
-def _ask(session: Session, kind: str, why: str, as_json: bool) -> None:
+def _ask(session: Session, kind: str, why: str) -> None:
     from mina_ops.operator.release import elsewhere, lock
     from mina_ops.operator.release.control import Control
 
@@ -279,7 +276,7 @@ def _ask(session: Session, kind: str, why: str, as_json: bool) -> None:
         if not elsewhere.ask(session.settings, found.id, kind, why):
             raise AppUnhealthy(f"The app took no order for {found.id}, which {found.who} runs.")
         who = f"{found.id}, which {found.who} runs,"
-    output.data({"asked": kind}, f"Asked {who} to {kind}.", as_json=as_json)
+    output.data({"asked": kind}, f"Asked {who} to {kind}.")
 
 
 def _newest(session: Session) -> Journal:

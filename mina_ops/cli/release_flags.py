@@ -15,7 +15,7 @@ from mina_ops.cli.session import Session
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
-def restore_flags(session: Session, release_id: str | None, dry_run: bool, as_json: bool) -> None:
+def restore_flags(session: Session, release_id: str | None, dry_run: bool) -> None:
     """Set flags that were changed during a release back to exactly what they were before.
 
     ID is that of `release history`; default: the newest. Flags that are new go off. Moves no
@@ -33,4 +33,4 @@ def restore_flags(session: Session, release_id: str | None, dry_run: bool, as_js
         done = [one.describe() for one in changes] if dry_run else flags.set_back(release)
     text = "\n".join(done) or "No flag was changed during the release."
     keys = [change.key for change in changes]
-    output.data({"dry_run": dry_run, "flags": keys}, text, as_json=as_json)
+    output.data({"dry_run": dry_run, "flags": keys}, text)

@@ -22,15 +22,15 @@ LINES_SHOWN = 8
 _STYLES = {"pass": "green", "fail": "bold red"}
 
 
-def watch(read: Callable[[], Mapping[str, Any] | None], *, as_json: bool = False) -> None:
+def watch(read: Callable[[], Mapping[str, Any] | None]) -> None:
     """Show what `read` gives, once a second until the release has ended.
 
-    On a terminal it is a page that is redrawn, elsewhere the lines that are new; with `as_json`,
+    On a terminal it is a page that is redrawn, elsewhere the lines that are new. With `--json`,
     each state is one line of JSON.
     """
-    if as_json:
+    if output.is_json():
         for state in _states(read):
-            output.data(state, "", as_json=True)
+            output.data(state, "")
         return
     console = Console()
     if not console.is_terminal:
@@ -41,9 +41,7 @@ def watch(read: Callable[[], Mapping[str, Any] | None], *, as_json: bool = False
             live.update(page(console, state))
 
 
-def _states(
-    read: Callable[[], Mapping[str, Any] | None],
-) -> Iterator[Mapping[str, Any] | None]:
+def _states(read: Callable[[], Mapping[str, Any] | None]) -> Iterator[Mapping[str, Any] | None]:
     """The states until the last one, in which the release has ended, or there is none."""
     while True:
         state = read()

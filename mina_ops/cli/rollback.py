@@ -18,13 +18,7 @@ from mina_ops.cli.taking_back import show_take_back, take_back
 @output.json_option
 @click.pass_obj
 def command(
-    session: Session,
-    why: str,
-    to: str | None,
-    force: bool,
-    flags: bool,
-    dry_run: bool,
-    as_json: bool,
+    session: Session, why: str, to: str | None, force: bool, flags: bool, dry_run: bool
 ) -> None:
     """Take the release back that has the traffic, running or done: traffic back, flags off.
 
@@ -37,6 +31,6 @@ def command(
 
     wish = Wish(why=why, done_too=True, force=force, to=to)
     if dry_run:
-        show_take_back(session, wish, as_json)
+        show_take_back(session, wish)
         return
-    take_back(session, wish, as_json, flags=flags)
+    take_back(session, wish, flags=flags)

@@ -41,7 +41,6 @@ def rotate(
     resume: bool,
     undo: bool,
     dry_run: bool,
-    as_json: bool,
 ) -> None:
     """Replace secrets in stages, each verified, without a failed request or a lost session.
 
@@ -66,13 +65,13 @@ def rotate(
     )
     kinds = None if resume or undo else rotation.possible() if everything else list(only)
     if dry_run:
-        _say_what_would_be(rotation, kinds, undo=undo, as_json=as_json)
+        _say_what_would_be(rotation, kinds, undo=undo)
         return
     with unwinding(), rotation.alone():
         if undo:
             remarks = rotation.undo()
             text = "\n".join(["Everything is as it was.", *remarks])
-            output.data({"undone": True, "remarks": remarks}, text, as_json=as_json)
+            output.data({"undone": True, "remarks": remarks}, text)
             return
         chosen_kinds = rotation.begun() if kinds is None else kinds
         if not force:
@@ -80,24 +79,20 @@ def rotate(
         if not resume:
             rotation.begin(chosen_kinds, datetime.now(UTC), end_sessions=end_sessions, force=force)
         remarks = rotation.run(force=force)
-    _say_what_was_done(rotation, chosen_kinds, remarks, as_json=as_json)
+    _say_what_was_done(rotation, chosen_kinds, remarks)
 
 
-def _say_what_would_be(
-    rotation: Rotation, kinds: list[str] | None, *, undo: bool, as_json: bool
-) -> None:
+def _say_what_would_be(rotation: Rotation, kinds: list[str] | None, *, undo: bool) -> None:
     chosen = rotation.begun() if kinds is None else kinds
     value = {"dry_run": True, "kinds": chosen, "interrupted": rotation.interrupted}
     would = "take back the rotation of" if undo else "rotate"
     text = f"Would {would} {', '.join(chosen) or 'nothing new'} of {rotation.file}."
-    output.data(value, text, as_json=as_json)
+    output.data(value, text)
 
 
-def _say_what_was_done(
-    rotation: Rotation, kinds: list[str], remarks: list[str], *, as_json: bool
-) -> None:
+def _say_what_was_done(rotation: Rotation, kinds: list[str], remarks: list[str]) -> None:
     tokens = str(rotation.tokens_file) if "tokens" in kinds else None
     value = {"rotated": kinds, "tokens_file": tokens, "remarks": remarks}
     lines = [f"Rotated: {', '.join(kinds)}."]
     lines += [f"New admin tokens: {tokens}. Hand them out and remove the file."] if tokens else []
-    output.data(value, "\n".join([*lines, *remarks]), as_json=as_json)
+    output.data(value, "\n".join([*lines, *remarks]))

@@ -16,7 +16,7 @@ from mina_ops.errors import AppUnhealthy
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
-def command(session: Session, colour: str, dry_run: bool, as_json: bool) -> None:
+def command(session: Session, colour: str, dry_run: bool) -> None:
     """Walk COLOUR's critical path: a session is made, filled, finalized, shown and removed.
 
     Which routes that are is the table [smoke] (`mina-ops config keys smoke`). Exits 3 if a step
@@ -30,10 +30,10 @@ def command(session: Session, colour: str, dry_run: bool, as_json: bool) -> None
     found = settings.colour(colour)
     if dry_run:
         lines = walks.as_curl(found.url, options)
-        output.data({"dry_run": True, "requests": lines}, "\n".join(lines), as_json=as_json)
+        output.data({"dry_run": True, "requests": lines}, "\n".join(lines))
         return
     with session.client(colour) as client:
         walked = walks.Walk(client, options, os.environ.get(options.token_env)).go()
-    output.data(walked.as_json(), walked.as_text(), as_json=as_json)
+    output.data(walked.as_json(), walked.as_text())
     if not walked.passed:
         raise AppUnhealthy(f"{found.name} does not pass its critical path; see above.")

@@ -30,7 +30,7 @@ _HEADER = (
 @click.option("--watch", is_flag=True, help="Again every 2 s until Ctrl-C.")
 @output.json_option
 @click.pass_obj
-def command(session: Session, watch: bool, as_json: bool) -> None:
+def command(session: Session, watch: bool) -> None:
     """Show both colours, their figures of the last 5 minutes, and the release.
 
     A colour without share may still have live connections: those that it had before, until it
@@ -41,14 +41,14 @@ def command(session: Session, watch: bool, as_json: bool) -> None:
     """
     while watch:
         value = _look(session)
-        if as_json:
-            output.data(value, "", as_json=True)
+        if output.is_json():
+            output.data(value, "")
         else:
             click.clear()
             click.echo(f"{time.strftime('%H:%M:%S')}\n{output.plain(_text(value))}")
         time.sleep(_EVERY_SECONDS)
     value = _look(session)
-    output.data(value, _text(value), as_json=as_json)
+    output.data(value, _text(value))
     _judge(value)
 
 

@@ -16,20 +16,18 @@ from mina_ops.operator.incident.status_page.publishing import StatusPage, moment
 from mina_ops.operator.system import times
 
 
-def published(
-    options: IncidentOptions, given: Mapping[str, Any], *, dry_run: bool, as_json: bool
-) -> None:
+def published(options: IncidentOptions, given: Mapping[str, Any], *, dry_run: bool) -> None:
     """Publish what the options of the command say, and say so."""
     now, page = datetime.now(UTC), page_of(options)
     made = _wanted(given, now)
     if dry_run:
         value: dict[str, Any] = {"dry_run": True, "folder": str(page.folder), **_told(made)}
-        output.data(value, f"Would publish in {page.folder} {_words(made)}", as_json=as_json)
+        output.data(value, f"Would publish in {page.folder} {_words(made)}")
         return
     status = _publish(page, made, now)
     value = {**_told(made), "page": str(page.folder), "status": status.to_json()}
     where = page.folder / "index.html"
-    output.data(value, f"Published {_words(made)}\n{where}", as_json=as_json)
+    output.data(value, f"Published {_words(made)}\n{where}")
 
 
 def _wanted(given: Mapping[str, Any], now: datetime) -> Entry | Maintenance | None:

@@ -41,7 +41,6 @@ def command(
     cohort: str | None,
     force: bool,
     dry_run: bool,
-    as_json: bool,
 ) -> None:
     """Send new visitors from colour FROM to colour TO.
 
@@ -64,7 +63,7 @@ def command(
         raise ConfigurationError(f"FROM and TO are both {taker.name}; name two colours.")
     to = partial(_wanted, to=taker.name, instant=instant, canary=canary, cohort=cohort)
     if dry_run:
-        _plan(session, to, as_json=as_json)
+        _plan(session, to)
         return
     if not force:
         _refuse_during_a_release(session)
@@ -73,16 +72,16 @@ def command(
         f"{applied.before.describe()} -> {applied.after.split.describe()} "
         f"in {applied.milliseconds:.0f} ms"
     )
-    output.data(_result(applied), text, as_json=as_json)
+    output.data(_result(applied), text)
 
 
-def _plan(session: Session, to: Callable[[Split], Split], *, as_json: bool) -> None:
+def _plan(session: Session, to: Callable[[Split], Split]) -> None:
     """Say what a switch would do."""
     before = session.driver.read().split
     wanted = _pinned(session, before, to(before))
     lines = session.driver.plan(wanted)
     value = {"dry_run": True, "before": before.to_json(), "after": wanted.to_json(), "plan": lines}
-    output.data(value, "\n".join(lines), as_json=as_json)
+    output.data(value, "\n".join(lines))
 
 
 def _move(session: Session, purpose: str, to: Callable[[Split], Split], *, force: bool) -> Applied:

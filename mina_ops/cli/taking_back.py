@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mina_ops.operator.release.way_back import Wish
 
 
-def take_back(session: Session, wish: Wish, as_json: bool, *, flags: bool = False) -> None:
+def take_back(session: Session, wish: Wish, *, flags: bool = False) -> None:
     """Take the release back, or say that there is nothing to take back and what to type.
 
     Raises:
@@ -40,7 +40,7 @@ def take_back(session: Session, wish: Wish, as_json: bool, *, flags: bool = Fals
     tell = way_back.lenient_teller(site, output.say)
     match way_back.which(site, plan.folder, wish):
         case None:
-            _nothing(site, wish, as_json)
+            _nothing(site, wish)
             return
         case Colour() as old:
             release = way_back.to_colour(site, old, plan, tell)
@@ -49,16 +49,16 @@ def take_back(session: Session, wish: Wish, as_json: bool, *, flags: bool = Fals
             if _is_ended_by_its_controller(release, wish):
                 if flags:
                     _set_flags_back(release)
-                _finish(journal, as_json)
+                _finish(journal)
                 return
         case Reported() as found:
-            if found.is_alive and _is_ended_elsewhere(site, found, wish, as_json):
+            if found.is_alive and _is_ended_elsewhere(site, found, wish):
                 return
             release = way_back.reported(site, found, plan, tell)
-    _go_back(release, wish, as_json, flags=flags)
+    _go_back(release, wish, flags=flags)
 
 
-def show_take_back(session: Session, wish: Wish, as_json: bool) -> None:
+def show_take_back(session: Session, wish: Wish) -> None:
     """Say what `take_back` would do, and change nothing.
 
     Raises:
@@ -74,9 +74,9 @@ def show_take_back(session: Session, wish: Wish, as_json: bool) -> None:
     site = Site(found.settings, found.driver)
     foreseen = foresee(site, way_back.lenient_plan(site, output.say), wish)
     if foreseen is None:
-        _nothing(site, wish, as_json)
+        _nothing(site, wish)
         return
-    output.data(foreseen.to_json(), "\n".join(foreseen.lines()), as_json=as_json)
+    output.data(foreseen.to_json(), "\n".join(foreseen.lines()))
     if foreseen.problem:
         raise NotRolledBack(f"It would not go back now: {foreseen.problem}")
 
@@ -98,7 +98,7 @@ def _set_flags_back(release: Release) -> None:
         output.say(line)
 
 
-def _is_ended_elsewhere(site: Site, found: Reported, wish: Wish, as_json: bool) -> bool:
+def _is_ended_elsewhere(site: Site, found: Reported, wish: Wish) -> bool:
     """Whether its controller on another machine took it back; says so if it did."""
     from mina_ops.operator.release import elsewhere
 
@@ -110,7 +110,7 @@ def _is_ended_elsewhere(site: Site, found: Reported, wish: Wish, as_json: bool) 
             f"It ended as {ended.phase}; see `mina-ops status`, then `mina-ops rollback`."
         )
     text = f"{ended.version}: {ended.phase}, by its controller ({ended.who})."
-    output.data(_as_reported(ended), text, as_json=as_json)
+    output.data(_as_reported(ended), text)
     return True
 
 
@@ -122,7 +122,7 @@ def _as_reported(ended: Reported) -> dict[str, Any]:
     return {"aborted": True, "release": ended.id, **told, "ended": True, "reasons": reasons}
 
 
-def _nothing(site: Site, wish: Wish, as_json: bool) -> None:
+def _nothing(site: Site, wish: Wish) -> None:
     """Say that there is nothing to take back, and which command may have been meant."""
     try:
         split = site.driver.read_reachable().split.describe()
@@ -135,12 +135,12 @@ def _nothing(site: Site, wish: Wish, as_json: bool) -> None:
     )
     if wish.done_too:
         raise ConfigurationError(text)
-    if not as_json:
+    if not output.is_json():
         text = text.replace("Nothing to take back", "Nothing to abort")
-    output.data({"aborted": False, "reason": text}, text, as_json=as_json)
+    output.data({"aborted": False, "reason": text}, text)
 
 
-def _go_back(release: Release, wish: Wish, as_json: bool, *, flags: bool) -> None:
+def _go_back(release: Release, wish: Wish, *, flags: bool) -> None:
     """Take the release back from here: no controller of it lives any more."""
     from mina_ops.operator.release import opening, way_back
     from mina_ops.operator.release.model import ENDED, WITH_TRAFFIC
@@ -165,7 +165,7 @@ def _go_back(release: Release, wish: Wish, as_json: bool, *, flags: bool) -> Non
         _run(release, act)
     if flags:
         _set_flags_back(release)
-    _finish(release.journal, as_json)
+    _finish(release.journal)
 
 
 def _run(release: Release, act: Callable[[Release], None]) -> None:
@@ -186,7 +186,7 @@ def _run(release: Release, act: Callable[[Release], None]) -> None:
         release.close()
 
 
-def _finish(journal: Journal, as_json: bool) -> None:
+def _finish(journal: Journal) -> None:
     from mina_ops.cli.release_summary import summary_or_damage
 
     value = summary_or_damage(journal)
@@ -201,4 +201,4 @@ def _finish(journal: Journal, as_json: bool) -> None:
     text = f"Traffic is on {value.get('from')}; {value.get('version')} is {phase}."
     if phase == "failed":
         text = f"{value.get('version')} was given up before any traffic moved."
-    output.data({"aborted": True, **value}, text, as_json=as_json)
+    output.data({"aborted": True, **value}, text)

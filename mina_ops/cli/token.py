@@ -42,7 +42,7 @@ def command() -> None:
 @click.argument("name")
 @click.option("--scope", type=_SCOPES, default="admin", show_default=True, help="What it may do.")
 @output.json_option
-def new(name: str, scope: str, as_json: bool) -> None:
+def new(name: str, scope: str) -> None:
     """Make a token for the app's settings: it is printed this once; the app is given its digest.
 
     NAME is what the audit log will say, as ci or ana.
@@ -58,7 +58,7 @@ def new(name: str, scope: str, as_json: bool) -> None:
         "Keep the token: it is stored nowhere. Give the app its digest (several with commas):\n"
         f"  {setting}"
     )
-    output.data({"name": name, "token": token, "digest": digest}, text, as_json=as_json)
+    output.data({"name": name, "token": token, "digest": digest}, text)
 
 
 @command.command()
@@ -84,20 +84,19 @@ def create(
     days: float,
     no_expiry: bool,
     colour: str | None,
-    as_json: bool,
 ) -> None:
     """Make a token that the running app keeps. Needs an admin's token."""
     _refuse_odd(name)
     with _tokens(session, colour) as tokens:
         made = tokens.create(name, scopes, days=None if no_expiry else days)
-    output.data(made, _made(made), as_json=as_json)
+    output.data(made, _made(made))
 
 
 @command.command(name="list")
 @output.colour_option
 @output.json_option
 @click.pass_obj
-def list_(session: Session, colour: str | None, as_json: bool) -> None:
+def list_(session: Session, colour: str | None) -> None:
     """All tokens, without their secrets. Needs an admin's token, or one that may read."""
     with _tokens(session, colour) as tokens:
         found = tokens.all()
@@ -114,7 +113,7 @@ def list_(session: Session, colour: str | None, as_json: bool) -> None:
         for one in found
     ]
     header = ("ID", "NAME", "SCOPE", "STATE", "ENDS", "LAST USED", "MADE BY")
-    output.data({"tokens": found}, output.table(header, rows), as_json=as_json)
+    output.data({"tokens": found}, output.table(header, rows))
 
 
 @command.command()
@@ -124,14 +123,12 @@ def list_(session: Session, colour: str | None, as_json: bool) -> None:
 @output.colour_option
 @output.json_option
 @click.pass_obj
-def rotate(
-    session: Session, which: str, overlap_hours: float, colour: str | None, as_json: bool
-) -> None:
+def rotate(session: Session, which: str, overlap_hours: float, colour: str | None) -> None:
     """Make a token in the place of another; both hold for a while. Needs an admin's token."""
     with _tokens(session, colour) as tokens:
         made = tokens.rotate(tokens.the_one(which)["id"], overlap_hours=overlap_hours)
     text = f"{_made(made)}\nThe old one holds for {overlap_hours:g} hours more."
-    output.data(made, text, as_json=as_json)
+    output.data(made, text)
 
 
 @command.command()
@@ -139,11 +136,11 @@ def rotate(
 @output.colour_option
 @output.json_option
 @click.pass_obj
-def revoke(session: Session, which: str, colour: str | None, as_json: bool) -> None:
+def revoke(session: Session, which: str, colour: str | None) -> None:
     """End a token, and every console session made of it, at once. Needs an admin's token."""
     with _tokens(session, colour) as tokens:
         ended = tokens.revoke(tokens.the_one(which)["id"])
-    output.data(ended, f"revoked: {ended['name']} ({ended['id']})", as_json=as_json)
+    output.data(ended, f"revoked: {ended['name']} ({ended['id']})")
 
 
 @contextmanager

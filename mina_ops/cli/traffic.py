@@ -29,10 +29,10 @@ def command() -> None:
 @command.command()
 @output.json_option
 @click.pass_obj
-def render(session: Session, as_json: bool) -> None:
+def render(session: Session) -> None:
     """Print the load balancer's configuration, as `install` would write it."""
     files = session.driver.render()
-    output.data(files, "".join(files.values()).removesuffix("\n"), as_json=as_json)
+    output.data(files, "".join(files.values()).removesuffix("\n"))
 
 
 @command.command()
@@ -40,7 +40,7 @@ def render(session: Session, as_json: bool) -> None:
 @output.dry_run_option
 @output.json_option
 @click.pass_obj
-def install(session: Session, force: bool, dry_run: bool, as_json: bool) -> None:
+def install(session: Session, force: bool, dry_run: bool) -> None:
     """Write the configuration and have the load balancer load it; the split is kept.
 
     Needed once, and when instances change. A configuration that is refused is taken back. Exits 7
@@ -56,7 +56,7 @@ def install(session: Session, force: bool, dry_run: bool, as_json: bool) -> None
     problems += [] if dry_run or problems else _strangers(session)
     value = {"done": done, "dry_run": dry_run, "problems": problems}
     lines = [*done, *(f"- {problem}" for problem in problems)]
-    output.data(value, "\n".join(lines), as_json=as_json)
+    output.data(value, "\n".join(lines))
     if problems:
         raise TrafficError("The configuration is written, and does not serve as it should yet.")
 
@@ -64,11 +64,11 @@ def install(session: Session, force: bool, dry_run: bool, as_json: bool) -> None
 @command.command()
 @output.json_option
 @click.pass_obj
-def check(session: Session, as_json: bool) -> None:
+def check(session: Session) -> None:
     """Say what is wrong with the load balancer's set-up; exit 7 if anything is."""
     problems = session.driver.check() + _strangers(session) + _too_little_room(session)
     text = "\n".join(f"- {problem}" for problem in problems) or "ready"
-    output.data({"ready": not problems, "problems": problems}, text, as_json=as_json)
+    output.data({"ready": not problems, "problems": problems}, text)
     if problems:
         raise TrafficError(f"{len(problems)} thing(s) to put right before traffic can move.")
 
@@ -106,12 +106,12 @@ def _strangers(session: Session) -> list[str]:
 @command.command()
 @output.json_option
 @click.pass_obj
-def read(session: Session, as_json: bool) -> None:
+def read(session: Session) -> None:
     """Print what the load balancer does now, asked of it."""
     reading = session.driver.read()
     source = "read back" if reading.proven else "as told last; this platform cannot be asked"
     text = f"{reading.split.describe()} (generation {reading.generation}, {source})"
-    output.data(reading.to_json(), text, as_json=as_json)
+    output.data(reading.to_json(), text)
 
 
 @command.command()
@@ -125,7 +125,7 @@ def read(session: Session, as_json: bool) -> None:
 @click.option("--lock", "lock_id", metavar="ID", help="The controller's id, which holds the site.")
 @output.json_option
 @click.pass_obj
-def apply(session: Session, source: str, lock_id: str | None, as_json: bool) -> None:
+def apply(session: Session, source: str, lock_id: str | None) -> None:
     """Apply a whole split as it is, without asking the colours; `switch` is what people use.
 
     This is what a controller runs on each nginx host of `[traffic.nginx.hosts]`.
@@ -148,7 +148,7 @@ def apply(session: Session, source: str, lock_id: str | None, as_json: bool) -> 
         applied = session.driver.apply(split)
     value = {**applied.after.to_json(), "before": applied.before.to_json()}
     value["milliseconds"] = round(applied.milliseconds, 3)
-    output.data(value, applied.after.split.describe(), as_json=as_json)
+    output.data(value, applied.after.split.describe())
 
 
 @command.command(name="catch-up")
@@ -162,7 +162,7 @@ def apply(session: Session, source: str, lock_id: str | None, as_json: bool) -> 
 )
 @output.json_option
 @click.pass_obj
-def catch_up(session: Session, sources: tuple[str, ...], as_json: bool) -> None:
+def catch_up(session: Session, sources: tuple[str, ...]) -> None:
     """Take over the split of the site's other hosts, before this load balancer is started.
 
     A host that was away missed what was switched meanwhile, and would serve by the split that it
@@ -173,13 +173,13 @@ def catch_up(session: Session, sources: tuple[str, ...], as_json: bool) -> None:
     caught = catch_up(session.driver, sources)
     for name, why in caught.silent.items():
         output.say(f"{name} does not answer: {why}")
-    output.data(caught.to_json(), caught.describe(), as_json=as_json)
+    output.data(caught.to_json(), caught.describe())
 
 
 @command.command(hidden=True)
 @output.json_option
 @click.pass_obj
-def hold(session: Session, as_json: bool) -> None:
+def hold(session: Session) -> None:
     """Hold this load balancer's lock for the holder on standard input: for controllers."""
     from mina_ops.operator.api.leases import Holder
 
@@ -187,37 +187,37 @@ def hold(session: Session, as_json: bool) -> None:
         mine = Holder.from_json(json.load(sys.stdin))
     except (AttributeError, ValueError) as exc:
         raise ConfigurationError("Standard input names no holder of a lock.") from exc
-    _tell(session.driver.hold(mine), as_json=as_json)
+    _tell(session.driver.hold(mine))
 
 
 @command.command(hidden=True)
 @click.option("--id", "lease_id", required=True, help="The holder's id.")
 @output.json_option
 @click.pass_obj
-def free(session: Session, lease_id: str, as_json: bool) -> None:
+def free(session: Session, lease_id: str) -> None:
     """Free this load balancer's lock: for controllers."""
     session.driver.free(lease_id)
-    _tell(session.driver.holder(), as_json=as_json)
+    _tell(session.driver.holder())
 
 
 @command.command(hidden=True)
 @output.json_option
 @click.pass_obj
-def holder(session: Session, as_json: bool) -> None:
+def holder(session: Session) -> None:
     """Say who holds this load balancer's lock: for controllers."""
-    _tell(session.driver.holder(), as_json=as_json)
+    _tell(session.driver.holder())
 
 
-def _tell(held: Holder | None, *, as_json: bool) -> None:
+def _tell(held: Holder | None) -> None:
     value = None if held is None else held.to_json()
-    output.data({"holder": value}, "free" if held is None else held.purpose, as_json=as_json)
+    output.data({"holder": value}, "free" if held is None else held.purpose)
 
 
 @command.command()
 @click.argument("colour")
 @output.json_option
 @click.pass_obj
-def tester(session: Session, colour: str, as_json: bool) -> None:
+def tester(session: Session, colour: str) -> None:
     """Print the value that sends a tester to COLOUR before it has a share.
 
     Give it as the cookie mina_tester, or as the header X-Mina-Tester.
@@ -231,14 +231,14 @@ def tester(session: Session, colour: str, as_json: bool) -> None:
         raise table.wrong(
             "tester_secret_file", "set it (or tester_secret_env), then `mina-ops traffic install`."
         )
-    output.data({"colour": name, "value": found[name]}, found[name], as_json=as_json)
+    output.data({"colour": name, "value": found[name]}, found[name])
 
 
 @command.command()
 @click.argument("colour")
 @output.json_option
 @click.pass_obj
-def forget(session: Session, colour: str, as_json: bool) -> None:
+def forget(session: Session, colour: str) -> None:
     """Keep open pages with the release of COLOUR no longer: before it is deployed anew.
 
     They go where their visitors go. `mina-ops release` does so by itself.
@@ -251,7 +251,7 @@ def forget(session: Session, colour: str, as_json: bool) -> None:
         lock.require_held()
         applied = session.driver.apply(pins.forgetting(before, name))
     kept = ", ".join(applied.after.split.releases.values()) or "no release"
-    output.data(applied.after.to_json(), f"pages are kept with: {kept}", as_json=as_json)
+    output.data(applied.after.to_json(), f"pages are kept with: {kept}")
 
 
 @command.command()
@@ -261,20 +261,12 @@ def forget(session: Session, colour: str, as_json: bool) -> None:
 @output.dry_run_option
 @output.json_option
 @click.pass_context
-def weight(
-    context: click.Context, colour: str, percent: int, force: bool, dry_run: bool, as_json: bool
-) -> None:
+def weight(context: click.Context, colour: str, percent: int, force: bool, dry_run: bool) -> None:
     """Give COLOUR this PERCENT of new visitors; the same as `switch OTHER COLOUR --canary`."""
     from mina_ops.cli.switch import command as switch
 
     session: Session = context.obj
     source = session.settings.other(colour).name
     context.invoke(
-        switch,
-        source=source,
-        target=colour,
-        canary=percent,
-        force=force,
-        dry_run=dry_run,
-        as_json=as_json,
+        switch, source=source, target=colour, canary=percent, force=force, dry_run=dry_run
     )

@@ -52,7 +52,6 @@ def command(
     rounds: int | None,
     alert: str | None,
     take_out: bool,
-    as_json: bool,
 ) -> None:
     """Ask COLOURS (default: both) for their health, again and again.
 
@@ -72,7 +71,7 @@ def command(
     pause = _pause(interval, rounds)
     for sight in watch(settings, names, pause, fails=fails, passes=passes):
         last[sight.colour] = sight
-        _show(sight, as_json=as_json)
+        _show(sight)
         if sight.flipped:
             _tell(sight, alert)
         if taker is not None:
@@ -96,10 +95,10 @@ def _pause(interval: float, rounds: int | None) -> Callable[[], bool]:
     return pause
 
 
-def _show(sight: Sight, *, as_json: bool) -> None:
-    if as_json:
+def _show(sight: Sight) -> None:
+    if output.is_json():
         value = {"colour": sight.colour, "healthy": sight.healthy, "up": sight.up}
-        output.data({**value, "detail": sight.detail, "time": time.time()}, "", as_json=True)
+        output.data({**value, "detail": sight.detail, "time": time.time()}, "")
     elif sight.healthy:
         click.echo(f"✅ HEALTHY: {sight.colour}")
     else:

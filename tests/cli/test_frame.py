@@ -115,7 +115,7 @@ def test_a_question_that_is_not_answered_with_yes_is_one_object(
 ) -> None:
     @click.command()
     @output.json_option
-    def asking(as_json: bool) -> None:
+    def asking() -> None:
         click.confirm("Do it?", abort=True, err=True)
 
     monkeypatch.setattr("mina_ops.cli.status.command", asking)

@@ -6,9 +6,12 @@ import io
 import json
 from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
+from mina_ops.cli import output
 from mina_ops.cli.release_watch import page, watch
 
 STATE: dict[str, Any] = {
@@ -88,10 +91,14 @@ def test_without_any_release_it_says_so() -> None:
     assert _screen(None, 80) == ["No release was reported."]
 
 
-def test_with_json_each_state_is_an_object_until_it_has_ended(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_with_json_each_state_is_an_object_until_it_has_ended() -> None:
     states = iter([STATE, {**STATE, "percent": 100, "ended": True}])
-    watch(lambda: next(states), as_json=True)
-    shown = list(map(json.loads, capsys.readouterr().out.splitlines()))
+
+    @click.command()
+    @output.json_option
+    def watching() -> None:
+        watch(lambda: next(states))
+
+    lines = CliRunner().invoke(watching, ["--json"]).stdout.splitlines()
+    shown = list(map(json.loads, lines))
     assert [(one["percent"], one["ended"]) for one in shown] == [(25, False), (100, True)]
