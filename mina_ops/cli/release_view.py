@@ -25,7 +25,7 @@ def showing(release: Release) -> Iterator[None]:
     """Show what the release does while the body runs it."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        with _reporting(release, Lines(release)):
+        with _reporting(release, Lines()):
             yield
         return
     recent = Recent()
@@ -45,54 +45,48 @@ def _reporting(release: Release, view: Observer) -> Iterator[Report]:
         yield report
 
 
-class Lines(Observer):
-    """One plain line for each thing that changed."""
+class _Narrator(Observer):
+    """Makes a line of each thing that changed; who shows them overrides `line`."""
 
-    def __init__(self, release: Release) -> None:
-        self._release = release
+    def line(self, text: str) -> None:
+        """Show one line."""
+        raise NotImplementedError
+
+    def phase(self, phase: Phase, text: str) -> None:
+        self.line(f"{phase}: {text}")
+
+    def output(self, phase: Phase, line: str) -> None:
+        self.line(f"{phase}| {line}")
+
+    def split(self, split: Split) -> None:
+        self.line(f"traffic: {split.describe()}")
+
+    def drain(self, colour: str, remaining: int | None) -> None:
+        self.line(f"drain: {'?' if remaining is None else remaining} sessions on {colour}")
+
+
+class Lines(_Narrator):
+    """Prints each line on stderr, verdicts too when they change."""
+
+    def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._shown = ""
 
-    def phase(self, phase: Phase, text: str) -> None:
-        self._say(f"{phase}: {text}")
-
-    def output(self, phase: Phase, line: str) -> None:
-        self._say(f"{phase}| {line}")
-
-    def split(self, split: Split) -> None:
-        self._say(f"traffic: {split.describe()}")
+    def line(self, text: str) -> None:
+        self._console.print(f"[{time.strftime('%H:%M:%S')}] {text}", markup=False)
 
     def look(self, new: Figures, old: Figures, judgement: Judgement, seconds: float) -> None:
         line = ", ".join(f"{f.trigger} {f.verdict}" for f in judgement.findings)
         if line != self._shown:
             self._shown = line
-            self._say(f"{seconds:5.1f} s: {line}")
-
-    def drain(self, colour: str, remaining: int | None) -> None:
-        self._say(f"drain: {'?' if remaining is None else remaining} sessions on {colour}")
-
-    def _say(self, text: str) -> None:
-        stamp = time.strftime("%H:%M:%S")
-        self._console.print(f"[{stamp}] {text}", markup=False)
+            self.line(f"{seconds:5.1f} s: {line}")
 
 
-class Recent(Observer):
-    """The last lines that a release and its hooks wrote."""
+class Recent(_Narrator):
+    """Keeps the last lines, for the page that is redrawn."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def phase(self, phase: Phase, text: str) -> None:
-        self._line(f"{phase}: {text}")
-
-    def output(self, phase: Phase, line: str) -> None:
-        self._line(f"{phase}| {line}")
-
-    def split(self, split: Split) -> None:
-        self._line(f"traffic: {split.describe()}")
-
-    def drain(self, colour: str, remaining: int | None) -> None:
-        self._line(f"drain: {'?' if remaining is None else remaining} sessions on {colour}")
-
-    def _line(self, text: str) -> None:
+    def line(self, text: str) -> None:
         self.lines = [*self.lines, f"{time.strftime('%H:%M:%S')} {text}"][-LINES_SHOWN:]

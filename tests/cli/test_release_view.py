@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
 from mina_ops.cli.release_view import Lines, Recent
 from mina_ops.cli.release_watch import LINES_SHOWN
 from mina_ops.operator.release.model import Phase
-from mina_ops.operator.release.release import Release
 from mina_ops.operator.release.verdicts.judging import judge
 from mina_ops.operator.release.verdicts.model import Figures, Handshakes
 
-RELEASE = cast(
-    Release,
-    SimpleNamespace(
-        version="v2.5.0", new=SimpleNamespace(name="green"), old=SimpleNamespace(name="blue")
-    ),
-)
 DURATIONS = tuple((float(ms), 10.0) for ms in range(1, 101))
 OLD = Figures(
     requests=1000,
@@ -45,7 +36,7 @@ def test_the_last_lines_of_a_hook_stay_and_no_more() -> None:
 def test_in_a_pipe_a_look_is_a_line_only_when_a_verdict_changed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    lines = Lines(RELEASE)
+    lines = Lines()
     for figures in (OLD, OLD, BAD):
         lines.look(figures, OLD, judge(figures, OLD), 5.0)
     out, err = capsys.readouterr()
