@@ -25,5 +25,5 @@ def show(heading: str, items: Sequence[Item], ticked: Ticks, done: Sequence[str]
     if done:
         ticked.tick(done, items, datetime.now(UTC), whoami())
     found = go_through(heading, items, ticked.read())
-    output.data(found.as_json(), found.as_text())
+    output.data(found.to_json(), found.to_text())
     return found.passed

@@ -153,7 +153,7 @@ def integrity(
         return
     shared.warn_of_superuser(database)
     report = checks.check(database, expected, only=only, statement_seconds=timeout)
-    output.data(report.as_json(), report.as_text())
+    output.data(report.to_json(), report.to_text())
     if report.findings:
         raise FaultsFound(f"{len(report.findings)} faults in {database.name}.")
     if not report.clean:
@@ -182,6 +182,6 @@ def corruption(
         return
     shared.warn_of_superuser(database)
     found = damage.analyse(database, expected, chosen.folder)
-    output.data(found.as_json(), found.as_text())
+    output.data(found.to_json(), found.to_text())
     if not found.report.clean:
         raise FaultsFound(f"{database.name} is damaged, or could not be checked whole.")

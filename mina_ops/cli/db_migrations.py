@@ -66,7 +66,7 @@ def check(
         bind=bind,
     )
     found = checking.check(asked, facts=found_there, database=None if rules_only else database)
-    output.data(found.as_json(), found.as_text())
+    output.data(found.to_json(), found.to_text())
     if not found.compatible:
         raise FaultsFound("The coming migrations are not safe beside the running code.")
 
@@ -148,7 +148,7 @@ def failure(
         journal = checking.release_events(optional.settings(session))
         lines = failures.timeline(folder, chosen.folder, journal)
     found = failures.analyse(database, folder, version_table=chosen.version_table, timeline=lines)
-    output.data(found.as_json(), found.as_text())
+    output.data(found.to_json(), found.to_text())
 
 
 @click.command()
@@ -161,4 +161,4 @@ def mapped(code: str) -> None:
     """
     from mina_ops.operator.database.migrations import mapped as mapping
 
-    click.echo(mapping.of_code(code).as_json(), nl=False)
+    click.echo(mapping.of_code(code).to_text(), nl=False)

@@ -175,7 +175,7 @@ def logs(
     reading = access_lines.Reading()
     review = access_logs.of_files(reading, found, audited, begin, now)
     access_lines.require_one(reading, found)
-    output.data(review.as_json(), review.as_text())
+    output.data(review.to_json(), review.to_text())
     if review.suspicions:
         raise FaultsFound("Somebody should look at these addresses.")
     if not review.is_whole:

@@ -34,6 +34,6 @@ def command(session: Session, colour: str, dry_run: bool) -> None:
         return
     with session.client(colour) as client:
         walked = walks.Walk(client, options, os.environ.get(options.token_env)).go()
-    output.data(walked.as_json(), walked.as_text())
+    output.data(walked.to_json(), walked.to_text())
     if not walked.passed:
         raise AppUnhealthy(f"{found.name} does not pass its critical path; see above.")

@@ -51,7 +51,7 @@ class Checklist:
         """Whether nothing failed and nothing is left for people to tick off."""
         return all(result.state in (OK, SKIPPED) for result in self.results)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The list as JSON's types."""
         return {
             "heading": self.heading,
@@ -59,7 +59,7 @@ class Checklist:
             "items": [asdict(result) for result in self.results],
         }
 
-    def as_text(self) -> str:
+    def to_text(self) -> str:
         """The list as lines for a terminal."""
         lines = [self.heading]
         for result in self.results:

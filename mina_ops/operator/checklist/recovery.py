@@ -126,7 +126,7 @@ class Recovery:
         expected = Expectations(tables=known.tables, exact=True) if known else None
         report = integrity.check(target, expected)
         if not report.clean:
-            raise OperatorError(f"{target.name} is not whole:\n{report.as_text()}")
+            raise OperatorError(f"{target.name} is not whole:\n{report.to_text()}")
         return "no fault"
 
     def _start(self) -> str:

@@ -39,11 +39,11 @@ class Review:
         """Whether every line could be read; of others nothing can be said."""
         return not (self.unreadable or self.connections or self.damaged)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The review as JSON's types."""
         return asdict(self)
 
-    def as_text(self) -> str:
+    def to_text(self) -> str:
         """The review as lines for a terminal."""
         lines = [
             f"Since {self.since}: {self.requests} requests of {self.addresses} addresses, "

@@ -54,7 +54,7 @@ def test_ordinary_traffic_is_not_accused() -> None:
     lines = ordinary() + [line("POST /api/auth/login HTTP/1.1", 401) for _ in range(3)]
     lines += [line(f"GET /missing{n} HTTP/1.1", 404) for n in range(5)]
     assert look(lines).suspicions == ()
-    assert look(lines).as_text().endswith("No suspicious pattern.")
+    assert look(lines).to_text().endswith("No suspicious pattern.")
 
 
 @pytest.mark.parametrize(

@@ -70,19 +70,19 @@ class Analysis:
     backup_at: str | None
     steps: tuple[str, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The analysis as JSON's types."""
         return {
-            **self.report.as_json(),
+            **self.report.to_json(),
             "extents": [asdict(extent) for extent in self.extents],
             "backup": self.backup,
             "backup_at": self.backup_at,
             "steps": list(self.steps),
         }
 
-    def as_text(self) -> str:
+    def to_text(self) -> str:
         """The analysis as lines for a terminal."""
-        lines = [self.report.as_text(), ""]
+        lines = [self.report.to_text(), ""]
         for extent in self.extents:
             lines.append(f"Table {extent.table}: {extent.rows} rows known to be affected")
             if extent.first:

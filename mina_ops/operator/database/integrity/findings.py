@@ -58,7 +58,7 @@ class Report:
         """Whether every check ran or was skipped, and none found a fault."""
         return not self.findings and all(item.state != "error" for item in self.results)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The report as JSON's types."""
         return {
             "database": self.database,
@@ -70,7 +70,7 @@ class Report:
             ],
         }
 
-    def as_text(self) -> str:
+    def to_text(self) -> str:
         """The report as lines for a terminal."""
         marks = {"ok": "ok     ", "fault": "FAULT  ", "skipped": "skipped", "error": "ERROR  "}
         lines = [f"Database {self.database}"]

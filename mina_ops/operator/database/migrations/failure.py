@@ -54,11 +54,11 @@ class Failure:
     timeline: tuple[str, ...] = ()
     remarks: tuple[str, ...] = field(default=())
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The failure as JSON's types."""
         return asdict(self)
 
-    def as_text(self) -> str:
+    def to_text(self) -> str:
         """The failure as lines for a terminal."""
         lines = [
             f"Database {self.database} is at {', '.join(self.at) or 'no revision'}; "

@@ -46,7 +46,7 @@ class LintReport:
         """Whether the running code survives them, without a lock that stops it."""
         return all(danger.level == NOTE for danger in self.dangers)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The report as JSON's types."""
         return {
             "compatible": self.compatible,
@@ -55,7 +55,7 @@ class LintReport:
             "remarks": list(self.remarks),
         }
 
-    def as_text(self) -> str:
+    def to_text(self) -> str:
         """The report as lines for a terminal."""
         lines = []
         for danger in self.dangers:

@@ -46,7 +46,7 @@ class Mapped:
         found = self.tables.get(table, {}).get(column)
         return found is not None and found.writes
 
-    def as_json(self) -> str:
+    def to_text(self) -> str:
         """The file's text."""
         tables = {
             name: {key: asdict(value) for key, value in columns.items()}
@@ -90,7 +90,7 @@ def of_code(spec: str) -> Mapped:
 
 
 def read(path: Path) -> Mapped:
-    """The file that `as_json` wrote.
+    """The file that `to_text` wrote.
 
     Raises:
         ConfigurationError: it cannot be read.

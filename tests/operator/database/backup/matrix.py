@@ -183,7 +183,7 @@ def _bytes(database: Database, sql: str) -> list[object]:
 
 def _integrity(database: Database, made: Manifest) -> str:
     report = integrity.check(database, Expectations(tables=made.tables, exact=True))
-    assert report.clean, report.as_text()
+    assert report.clean, report.to_text()
     # Nobody named the migrations, and no server of the tests keeps checksums.
     apart = {"revision", "checksums"}
     skipped = [item for item in report.results if item.state == "skipped" and item.reason]

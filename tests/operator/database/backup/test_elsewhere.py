@@ -75,7 +75,7 @@ def test_database_of_any_encoding_and_locale_is_proven_and_comes_back(
     assert (came.differences, came.remarks) == ([], []), "it was made with the same traits"
     expected = Expectations(tables=made.tables, exact=True)
     report = integrity.check(target, expected)
-    assert report.clean, report.as_text()
+    assert report.clean, report.to_text()
     assert ask(target, "SELECT count(*) FROM pg_largeobject_metadata") == [(1,)]
 
 

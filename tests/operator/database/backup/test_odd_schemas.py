@@ -80,7 +80,7 @@ def odd(postgres: Postgres) -> Database:
 
 def test_odd_but_clean_database_has_no_fault(odd: Database) -> None:
     report = integrity.check(odd)
-    assert report.clean, report.as_text()
+    assert report.clean, report.to_text()
 
 
 def test_fault_in_a_partition_is_found_once(odd: Database) -> None:
@@ -109,4 +109,4 @@ def test_rows_that_a_policy_hides_are_an_error_not_a_clean_bill(odd: Database) -
     finally:
         run(odd, "DROP ROLE half")
     assert not report.clean
-    assert "may not read" in report.as_text()
+    assert "may not read" in report.to_text()

@@ -57,9 +57,9 @@ CREATE VIEW seen AS SELECT public.worth(n) AS w FROM mine;
 CREATE TRIGGER told BEFORE INSERT OR UPDATE ON mine FOR EACH ROW EXECUTE FUNCTION told();
 CREATE RULE copied AS ON INSERT TO mine DO ALSO SELECT public.worth(1);
 INSERT INTO mine (n, s) VALUES (1, 1), (2, 2);
-CREATE FUNCTION as_text(mine) RETURNS text LANGUAGE sql AS
+CREATE FUNCTION to_text(mine) RETURNS text LANGUAGE sql AS
   $$ SELECT public.note('cast'); SELECT 'x'::text $$;
-CREATE CAST (mine AS text) WITH FUNCTION as_text(mine);
+CREATE CAST (mine AS text) WITH FUNCTION to_text(mine);
 CREATE TABLE "x :name" (id int PRIMARY KEY, "100 %s" text);
 INSERT INTO "x :name" VALUES (1, 'a');
 DELETE FROM ran;
@@ -188,7 +188,7 @@ def test_rehearsal_of_a_migration_runs_as_a_guest(
         "session_user) THEN RAISE EXCEPTION $m$as the operator$m$; END IF; END $$')",
     )
     found = checking.check(checking.Question(folder), database=operator)
-    assert found.compatible, found.as_text()
+    assert found.compatible, found.to_text()
     assert not any("Not tried" in remark for remark in found.remarks), found.remarks
     assert ran(operator) == []
 

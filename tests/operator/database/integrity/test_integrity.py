@@ -172,7 +172,7 @@ def test_check_writes_nothing_and_needs_no_more_than_reading(mina: Database) -> 
         report = integrity.check(reader)
     finally:
         run(mina, "DROP ROLE reader")
-    assert report.clean, report.as_text()
+    assert report.clean, report.to_text()
 
 
 @pytest.mark.usefixtures("postgres")
@@ -183,7 +183,7 @@ def test_role_without_rights_gets_an_error_not_a_clean_bill(mina: Database) -> N
     finally:
         run(mina, "DROP ROLE nobody_much")
     assert not report.clean
-    assert "may not read" in report.as_text()
+    assert "may not read" in report.to_text()
 
 
 @pytest.mark.usefixtures("postgres")

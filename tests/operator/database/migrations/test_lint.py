@@ -195,15 +195,15 @@ def test_unsafe_migration_is_caught_with_its_two_release_advice(
     outside = upgrade.startswith(("op.create_index", "op.drop_index"))
     verdict = _judged(tmp_path, upgrade if outside else f"{TIMEOUTS}\n    {upgrade}", mapped_file)
     assert not verdict.compatible
-    assert [danger.rule for danger in verdict.dangers] == [rule], verdict.as_text()
+    assert [danger.rule for danger in verdict.dangers] == [rule], verdict.to_text()
     assert advice in verdict.dangers[0].advice
-    assert "{" not in verdict.as_text()
+    assert "{" not in verdict.to_text()
 
 
 @pytest.mark.parametrize("name", SAFE)
 def test_safe_migration_passes(tmp_path: Path, mapped_file: Path, name: str) -> None:
     verdict = _judged(tmp_path, SAFE[name], mapped_file)
-    assert verdict.compatible, verdict.as_text()
+    assert verdict.compatible, verdict.to_text()
 
 
 def test_missing_timeouts_are_caught__the_advice_or_env_py_sets_them(
@@ -224,7 +224,7 @@ def test_missing_timeouts_are_caught__the_advice_or_env_py_sets_them(
 def test_unknown_running_code_is_taken_to_map_everything(tmp_path: Path) -> None:
     verdict = _judged(tmp_path, SAFE["unmapped column dropped"], None)
     assert not verdict.compatible
-    assert "taken to map everything" in verdict.as_text()
+    assert "taken to map everything" in verdict.to_text()
 
 
 def test_only_migrations_after_the_given_one_are_judged(tmp_path: Path, mapped_file: Path) -> None:
@@ -266,7 +266,7 @@ def test_without_squawk_the_verdict_says_so(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     verdict = _judged(tmp_path, UNSAFE["table dropped"][0], mapped_file)
-    assert "squawk is not installed" in verdict.as_text()
+    assert "squawk is not installed" in verdict.to_text()
     assert "drop_table" in {danger.rule for danger in verdict.dangers}
 
 

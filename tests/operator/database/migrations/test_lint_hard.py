@@ -113,7 +113,7 @@ def judged(folder: Path, *upgrades: str, env: str = "") -> LintReport:
     migrations = write(folder / "migrations", *upgrades)
     (migrations / "env.py").write_text(env)
     known = folder / "mapped.json"
-    known.write_text(mapped.Mapped.as_json(_known()))
+    known.write_text(mapped.Mapped.to_text(_known()))
     return ask_rules(migrations, lower=None, mapped_file=known)
 
 
@@ -139,21 +139,21 @@ def rules(verdict: LintReport) -> list[str]:
 def test_statement_that_is_not_safe_is_caught(tmp_path: Path, statement: str) -> None:
     verdict = judged(tmp_path, sql(statement))
     assert not verdict.compatible
-    assert rules(verdict) == UNSAFE_SQL[statement], verdict.as_text()
-    assert "{" not in verdict.as_text()
+    assert rules(verdict) == UNSAFE_SQL[statement], verdict.to_text()
+    assert "{" not in verdict.to_text()
 
 
 @pytest.mark.parametrize("statement", SAFE_SQL)
 def test_statement_that_is_safe_passes(tmp_path: Path, statement: str) -> None:
     verdict = judged(tmp_path, sql(statement))
-    assert verdict.compatible, verdict.as_text()
+    assert verdict.compatible, verdict.to_text()
 
 
 @pytest.mark.parametrize("operation", UNSAFE_OPS)
 def test_operation_that_does_more_than_it_says_is_caught(tmp_path: Path, operation: str) -> None:
     verdict = judged(tmp_path, f"{TIMEOUTS}; {operation}")
     assert not verdict.compatible
-    assert rules(verdict) == UNSAFE_OPS[operation], verdict.as_text()
+    assert rules(verdict) == UNSAFE_OPS[operation], verdict.to_text()
 
 
 def test_an_upgrade_is_one_transaction_unless_env_py_parts_it(tmp_path: Path) -> None:
@@ -222,8 +222,8 @@ def test_database_tells_of_views_and_partitions(mina: Database, tmp_path: Path) 
         tmp_path / "m", f"{TIMEOUTS}\n    {CONCURRENT}{index}\n    {TIMEOUTS}\n    {wider}"
     )
     verdict = ask_rules(folder, lower=None, facts=found)
-    assert rules(verdict) == ["on_partitions", "in_a_view"], verdict.as_text()
-    assert "titles" in verdict.as_text()
+    assert rules(verdict) == ["on_partitions", "in_a_view"], verdict.to_text()
+    assert "titles" in verdict.to_text()
 
     made = "op.execute('CREATE VIEW titles AS SELECT 1')"
     again = write(tmp_path / "n", f"{sql('DROP VIEW titles')}\n    {wider}\n    {made}")
@@ -234,9 +234,9 @@ def test_database_tells_of_views_and_partitions(mina: Database, tmp_path: Path) 
 @pytest.mark.parametrize("dialect", ["postgresql", "sqlite"])
 def test_trees_of_this_repository_pass(folder: str, dialect: str) -> None:
     verdict = ask_rules(REPOSITORY / folder, lower=None, dialect=dialect)
-    assert verdict.compatible, verdict.as_text()
-    assert "refuse_downgrade" not in verdict.as_text()
+    assert verdict.compatible, verdict.to_text()
+    assert "refuse_downgrade" not in verdict.to_text()
 
 
 def test_env_py_without_the_guard_is_named(tmp_path: Path) -> None:
-    assert "nothing stops a downgrade" in judged(tmp_path, "pass", env="context.x").as_text()
+    assert "nothing stops a downgrade" in judged(tmp_path, "pass", env="context.x").to_text()

@@ -242,7 +242,7 @@ def test_safe_migration_passes(
     postgres: Postgres, copied: Database, tmp_path: Path, name: str
 ) -> None:
     found = verdict(postgres, copied, write(tmp_path / "m", SAFE[name]))
-    assert found.compatible, found.as_text()
+    assert found.compatible, found.to_text()
 
 
 @pytest.mark.long
@@ -266,7 +266,7 @@ def test_at_most_one_safe_one_of_thirty_is_refused(
     for number, (name, upgrade) in enumerate(SAFE.items()):
         found = verdict(postgres, copied, write(tmp_path / str(number), upgrade))
         if not found.compatible:
-            refused[name] = found.as_text()
+            refused[name] = found.to_text()
     assert len(SAFE) >= 30
     assert len(refused) <= 1, "\n".join(refused.values())
 
@@ -280,7 +280,7 @@ def test_rehearsal_leaves_target_and_server_as_they_were(
     folder = write(tmp_path / "m", "pass", sql("SELECT drops()"))
     asked = checking.Question(folder, ("r1",))
     found = checking.check(asked, database=target)
-    assert "sessions.note" in found.as_text()
+    assert "sessions.note" in found.to_text()
     assert not found.compatible
     assert ask(target, "SELECT count(note), count(*) FROM sessions") == [(0, 9)]
     assert ask(target, "SELECT version_num FROM alembic_version") == [("r1",)]
