@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +17,7 @@ from tests.app.drain.fleet import Fleet
 STALL_SECONDS = 3.0
 SLICE_SECONDS = 0.05
 SLICES = "slices"
+RANDOM = "random"
 
 
 @contextmanager
@@ -23,8 +26,9 @@ def disturbed(fleet: Fleet, redis: Server, what: str, after: float) -> Iterator[
 
     Args:
         what: who stands still for 3 s, as a machine that pages does: `blue` (its worker), `green`,
-            `redis` or `balancer`. `slices`: blue's worker does half of the time. "": nobody.
-        after: seconds until then.
+            `redis` or `balancer`. `random`: one of them, at a time by chance. `slices`: blue's
+            worker does half of the time. "": nobody.
+        after: seconds until then, at most so many for `random`.
     """
     over = threading.Event()
 
@@ -35,13 +39,15 @@ def disturbed(fleet: Fleet, redis: Server, what: str, after: float) -> Iterator[
                 worker.suspend()
                 time.sleep(SLICE_SECONDS)
                 worker.resume()
-        elif not over.wait(after):
+        elif not over.wait(random.uniform(0, after) if what == RANDOM else after):
             servers = {"green": fleet.green.server, "redis": redis, "balancer": fleet.proxy}
             stops: Mapping[str, tuple[Callable[[], None], Callable[[], None]]] = {
                 "blue": (worker.suspend, worker.resume),
                 **{name: (one.pause, one.resume) for name, one in servers.items()},
             }
-            stop, go_on = stops[what]
+            who = random.choice(list(stops)) if what == RANDOM else what
+            print(f"{who} stands still", file=sys.stderr, flush=True)
+            stop, go_on = stops[who]
             stop()
             time.sleep(STALL_SECONDS)
             go_on()

@@ -445,7 +445,7 @@
       this._onChange = given.onChange || (() => {});
       this._queue = [];
       this._underWay = 0;
-      this._refused = 0;
+      this._waited = 0;
       this._patience = this._ackTimeout;
       this._settled = [];
       this._line = socket instanceof MovingSocket ? socket
@@ -533,7 +533,7 @@
       if (place < this._underWay) this._underWay -= 1;
       this._learn(chunk);
       this._begun = true;
-      this._refused = 0;
+      this._waited = 0;
       this._expectAnswer();
       if (ack && ack.error) {
         chunk.reject(new Error(String(ack.error)));
@@ -561,10 +561,11 @@
     _sendAgain(afterMilliseconds) {
       if (this._again) return;
       this._rewind();
-      // One at a time asks whether it is taken by now, more and more rarely.
+      // One at a time asks whether it is taken by now, more and more rarely: after half of the time
+      // that it has waited already.
       this._allowed = 1;
-      const pauseMs = Math.min(afterMilliseconds * 2 ** this._refused, LONGEST_PAUSE_MS);
-      this._refused += 1;
+      const pauseMs = Math.min(Math.max(afterMilliseconds, this._waited / 2), LONGEST_PAUSE_MS);
+      this._waited += pauseMs;
       this._again = setTimeout(() => {
         this._again = undefined;
         this._pump();

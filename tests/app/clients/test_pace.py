@@ -36,7 +36,8 @@ def test_what_was_sent_twice_teaches_nothing_of_the_time_and_lets_more_be_under_
 
 def test_a_refused_chunk_is_tried_again_after_pauses_that_grow_until_it_is_taken() -> None:
     pace = Pace(8, 2.0)
-    assert [pace.refused(0.03) for _ in range(3)] == [0.03, 0.06, 0.12]
+    pauses = [pace.refused(0.03) for _ in range(5)]
+    assert [round(pause, 4) for pause in pauses] == [0.03, 0.03, 0.03, 0.045, 0.0675]
     assert max(pace.refused(0.03) for _ in range(10)) == LONGEST_PAUSE_SECONDS
     pace.answered(0.1)
     assert pace.refused(0.03) == 0.03

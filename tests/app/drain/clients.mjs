@@ -61,25 +61,26 @@ function start(number) {
   const url = options.url + (options.namespace ?? "");
   const socket = options.mode === "move" ? MinaStream.connect(io, url, settings) : io(url, settings);
   const client = {
-    socket, connects: 0, moved: 0, sent: 0, acknowledged: 0, gap: 0, usual: 0, stream: `s${process.pid}-${number}`,
+    socket, steps: {}, made: {}, connects: 0, moved: 0, sent: 0, acknowledged: 0, gap: 0, usual: 0, stream: `s${process.pid}-${number}`,
   };
   if (options.deaf) socket.io.socket("/deaf").connect();
   if (options.mode === "stream" || options.mode === "move") {
     client.sender = new MinaStream(socket, {
       event: "chunk", stream: client.stream, ackTimeout: options.ack_timeout_ms,
     });
+    noteSteps(client);
   }
   socket.on("connect", (how) => {
     client.connects += 1;
     // What comes later has nothing to do with the hand-over.
     if (client.handedOff) client.overAt = performance.now() + 2000;
-    if (how && how.moved) client.moved += 1;
+    if (how && how.moved) { client.moved += 1; client.steps.connected = Date.now(); }
     else if (client.connects > 1) {
       reconnectedAt.push(Date.now());
       downtimes.push(Date.now() - client.lostAt);
     }
   });
-  socket.on("session:handoff", () => { client.handedOff = true; });
+  socket.on("session:handoff", () => { client.handedOff = true; client.steps.asked ??= Date.now(); });
   socket.on("disconnect", () => { client.handedOff = true; });
   socket.on("disconnect", (reason) => { count(reasons, reason); client.lostAt = Date.now(); });
   socket.on("connect_error", () => { errors += 1; });
@@ -109,6 +110,7 @@ function start(number) {
 function send(client) {
   if (client.sender) {
     client.sent += 1;
+    if (client.steps.asked && !client.steps.answered) client.made[client.sent] = Date.now();
     client.sender.send({}).then((ack) => {
       answered(client, ack && ack.environment);
     });
@@ -125,12 +127,45 @@ function send(client) {
   }
 }
 
+/** Note when the first chunk after a move was made, sent and answered, and how often refused. */
+function noteSteps(client) {
+  const { sender, steps } = client;
+  const done = sender._done.bind(sender);
+  sender._done = (chunk, ack, run) => {
+    if (steps.connected && !steps.answered) {
+      if (ack && ack.code) steps.refused = (steps.refused ?? 0) + 1;
+      else if (chunk.sentAt >= steps.connected) {
+        const made = client.made[chunk.message.seq] ?? chunk.sentAt;
+        Object.assign(steps, { made, sent: chunk.sentAt, answered: Date.now() });
+      }
+    }
+    done(chunk, ack, run);
+  };
+}
+
+// How late this process comes to what is due, at times (ms since the epoch): its own share of a gap.
+const late = [];
+let dueAt = Date.now() + 10;
+setInterval(() => {
+  const by = Date.now() - dueAt;
+  if (by > 5) late.push([dueAt, by]);
+  dueAt = Date.now() + 10;
+}, 10);
+
+function longestGap(client, gap, at) {
+  Object.assign(client.steps, { gap, until: at, since: at - gap });
+}
+
 function answered(client, counts) {
   if (counts) client.acknowledged += 1;
   const now = performance.now();
   if (client.answeredAt) {
     const which = client.handedOff ? "gap" : "usual";
-    if (!(now > client.overAt)) client[which] = Math.max(client[which], now - client.answeredAt);
+    if (!(now > client.overAt)) {
+      const gap = now - client.answeredAt;
+      if (which === "gap" && gap > client.gap) longestGap(client, gap, Date.now());
+      client[which] = Math.max(client[which], gap);
+    }
   }
   client.answeredAt = now;
 }
@@ -149,6 +184,7 @@ function report(final) {
     // The longest time between two answers: over the hand-over, and before it.
     result.gaps_ms = clients.map((client) => client.gap);
     result.usual_gaps_ms = clients.map((client) => client.usual);
+    Object.assign(result, { steps: clients.map((client) => client.steps), late });
     result.streams = Object.fromEntries(clients.map((client) => [client.stream, client.sent]));
     result.plain_streams = Object.fromEntries(clients.map((one) => [`${one.stream}-plain`, one.plains]));
   }
