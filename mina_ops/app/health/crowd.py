@@ -36,6 +36,7 @@ class Crowd:
             key = str(context.app.config.get("SECRET_KEY") or "")
             way = way_of(context.settings, context.database, key)
             self._site = Site(context.store, context.identity, way, context.settings.beat_seconds)
+        self.beat()
 
     def beat(self) -> None:
         """Look at the summaries, in memory."""

@@ -90,9 +90,15 @@ class LateCluster:
         return lambda **arguments: self.__getattr__("register_script")(script)(**arguments)
 
     def close(self) -> None:
-        """Close all connections, if there are any."""
-        if self._client is not None:
-            self._client.close()
+        """Close all connections, if there are any; what is asked later is a connection's error."""
+        # redis-py's own answers with an AttributeError once it is closed.
+        client, self._client, self._make = self._client, None, _refuse_closed
+        if client is not None:
+            client.close()
+
+
+def _refuse_closed() -> NoReturn:
+    raise redis.ConnectionError("the client was closed")
 
 
 def _cluster(url: str, limits: dict[str, Any]) -> Any:

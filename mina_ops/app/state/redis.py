@@ -13,9 +13,9 @@ from typing import Any, ParamSpec, TypeVar
 import redis
 from redis.exceptions import RedisClusterException
 
-from mina_ops.app.state import redis_lines, redis_rosters, scripts
+from mina_ops.app.state import keys, redis_lines, redis_rosters, scripts
 from mina_ops.app.state.base import Change, Line, LogLine, Message, Reading, Register, Subscription
-from mina_ops.app.state.connect import connect
+from mina_ops.app.state.connect import LateCluster, connect
 from mina_ops.app.state.cost import count
 from mina_ops.app.state.eviction import evicting_policy
 from mina_ops.app.state.hints import Hints
@@ -91,8 +91,12 @@ class RedisStore:
     @_guarded
     def time(self) -> float:
         start = time.monotonic()
-        told = self._client.time()
-        # A cluster answers with one time for each node.
+        if isinstance(self._client, LateCluster):
+            # One node for all processes: each has a clock of its own, and all would be asked.
+            node = self._client.get_node_from_key(self._key(keys.FLAGS))
+            told = self._client.time(target_nodes=node)
+        else:
+            told = self._client.time()
         seconds, micros = next(iter(told.values())) if isinstance(told, dict) else told
         return int(seconds) + int(micros) / 1e6 + (time.monotonic() - start) / 2
 

@@ -6,12 +6,15 @@ Over Redis it runs twice: once under the name of another product.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
+from flask import Flask
 
+from mina_ops import MinaOps
 from mina_ops.app.state import Change, MemoryStore, Store
 from mina_ops.app.state.base import LogLine
 from mina_ops.app.state.redis import RedisStore
@@ -311,3 +314,32 @@ def test_a_line_that_several_write_under_one_name_counts_once(store: Store) -> N
     for _ in range(3):
         store.append_lines([line], keep=100, ttl_seconds=60)
     assert len(store.lines_since(["mina:{l}"], 0.0)["mina:{l}"]) == 1
+
+
+def test_in_a_cluster_a_process_asks_one_node_on_its_beat(cluster: RedisCluster) -> None:
+    app = Flask("host")
+    app.config.update(REDIS_URL=cluster.url, MINA_OPS_REDIS_TIMEOUT=5)
+    runtime = MinaOps(app).runtime
+    try:
+        before = _calls(cluster)
+        for _ in range(3):
+            runtime.context.clock.follow(runtime.store.time())
+            runtime.context.presence.beat(time.time())
+        assert sum(b > a for a, b in zip(before, _calls(cluster), strict=True)) == 1
+    finally:
+        runtime.close()
+
+
+def _calls(cluster: RedisCluster) -> list[int]:
+    """Commands of stores that each node has served."""
+    found = []
+    for node in cluster.masters:
+        with redis.Redis(port=node.port) as client:
+            stats = client.info("commandstats")
+        # A client asks on its own for slots, and for what it may ask; this test asks for these.
+        served = {k: v for k, v in stats.items() if k.split("_")[1].split("|")[0] in _OF_A_BEAT}
+        found.append(sum(int(one["calls"]) for one in served.values()))
+    return found
+
+
+_OF_A_BEAT = ("mget", "get", "set", "sadd", "pexpire", "hmget", "smembers", "time", "evalsha")
