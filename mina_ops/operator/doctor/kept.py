@@ -13,6 +13,7 @@ import select
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
+from itertools import islice
 from urllib.parse import urlsplit
 
 from mina_ops.operator.config.settings import OperatorSettings
@@ -24,14 +25,16 @@ up, open one for each request."""
 # Longer than gunicorn's 2 s, and the 5 s that its manual names as the longest for most sites.
 _SECONDS = 6.0
 _ANSWER_SECONDS = 5.0
+# Of each colour; its instances are started alike.
+_MOST = 8
 
 
 def examine(settings: OperatorSettings, seconds: float = _SECONDS) -> Iterator[Finding]:
-    """One finding for all instances that can be asked; blocks for `seconds`."""
+    """One finding for some instances of each colour; blocks for `seconds`, less if all close."""
     addresses = {
         f"{colour.name} {name}": url
         for colour in settings.colours.values()
-        for name, url in (colour.processes or {"": colour.url}).items()
+        for name, url in islice((colour.processes or {"": colour.url}).items(), _MOST)
         if url.startswith("http")
     }
     with ExitStack() as open_ones:
@@ -51,7 +54,9 @@ def examine(settings: OperatorSettings, seconds: float = _SECONDS) -> Iterator[F
             "(Traefik 90 s), see docs/engines.md",
         )
     elif kept:
-        yield ok("balancer", f"instances keep idle connections for {seconds:g} s or longer")
+        yield ok(
+            "balancer", f"{len(kept)} instances keep idle connections for {seconds:g} s or longer"
+        )
 
 
 def _asked(url: str) -> http.client.HTTPConnection | None:
