@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from mina_ops.operator.database.connection.queries import rows
 from mina_ops.operator.database.connection.sealed import sealed
 from mina_ops.operator.database.migrations.change import Change
-from mina_ops.operator.database.migrations.lint_rules import BLOCKING, Danger
+from mina_ops.operator.database.migrations.lint_rules import BLOCKING, Danger, of_rule
 
 _PARTITIONED = sealed("SELECT c.relname AS name FROM pg_class AS c WHERE c.relkind = 'p'")
 _VIEWS = sealed("""
@@ -64,7 +64,8 @@ def refused(revision: str, found: Sequence[Change], facts: Facts) -> Iterator[Da
             column = "" if change.kind == "drop_table" else change.column
             left = [v for v in facts.views.get((change.table, column), ()) if v not in gone]
             if left and "CASCADE" not in change.text.upper():
-                yield _in_a_view(revision, change, left)
+                subject = f"{change.table}.{change.column}".rstrip(".")
+                yield of_rule(revision, "in_a_view", subject, {"views": ", ".join(left)})
         elif change.table in facts.partitioned:
             if change.kind == "create_index" and change.concurrent:
                 yield _on_partitions(revision, change, _INDEX)
@@ -81,18 +82,6 @@ _KEY = (
     "added NOT VALID",
     "Add the key to each partition NOT VALID and validate it there; then add it to {table}.",
 )
-
-
-def _in_a_view(revision: str, change: Change, views: Sequence[str]) -> Danger:
-    subject = f"{change.table}.{change.column}".rstrip(".")
-    return Danger(
-        revision,
-        "in_a_view",
-        BLOCKING,
-        subject,
-        f"{subject} is read by the view {', '.join(views)}, so PostgreSQL refuses the change",
-        "Drop the view and make it again without it in the same migration.",
-    )
 
 
 def _on_partitions(revision: str, change: Change, how: tuple[str, str]) -> Danger:

@@ -25,6 +25,7 @@ from mina_ops.operator.database.migrations.lint_rules import (
     RULES,
     SCAN,
     Danger,
+    of_rule,
 )
 from mina_ops.operator.database.migrations.lint_transactions import Transactions
 from mina_ops.operator.database.migrations.mapped import Mapped
@@ -100,7 +101,7 @@ def judge(
             dangers += transactions.judge(rendered.revision, ours)
             dangers += refused(rendered.revision, found, facts or Facts())
         if not rendered.reversible:
-            dangers.append(_irreversible(rendered.revision))
+            dangers.append(of_rule(rendered.revision, "irreversible", rendered.revision))
         if rendered.problem:
             dangers.append(_unjudged(rendered.revision, rendered.problem))
     if mapped is None and migrations:
@@ -145,21 +146,17 @@ def _dangers(
 
 
 def _danger(revision: str, change: Change, mapped: Mapped | None, dialect: str) -> Danger | None:
-    rule = RULES.get(change.kind)
-    if rule is not None and change.kind == "set_not_null" and _is_harmless(change, mapped):
-        rule = SCAN
-    elif rule is None or change.safe or _is_harmless(change, mapped):
+    text = RULES.get(change.kind)
+    if text is not None and change.kind == "set_not_null" and _is_harmless(change, mapped):
+        text = SCAN
+    elif text is None or change.safe or _is_harmless(change, mapped):
         return None
-    level, detail, advice = rule
-    if level == BLOCKING and dialect != "postgresql":
+    if text[0] == BLOCKING and dialect != "postgresql":
         return None
-    subject = f"{change.table}.{change.column}" if change.column else change.table
-    words = {"table": change.table, "column": change.column or "NAME", "subject": subject}
-    if change.kind in OF_TABLES:
-        subject = change.table
-    return Danger(
-        revision, change.kind, level, subject, detail.format(**words), advice.format(**words)
-    )
+    is_column = change.column and change.kind not in OF_TABLES
+    subject = f"{change.table}.{change.column}" if is_column else change.table
+    words = {"table": change.table, "column": change.column or "NAME"}
+    return of_rule(revision, change.kind, subject, words, text)
 
 
 def _is_harmless(change: Change, mapped: Mapped | None) -> bool:
@@ -186,15 +183,4 @@ def _unjudged(revision: str, problem: str) -> Danger:
         problem,
         f"Review it by hand, then say so: --reviewed {revision}. Better: move data by a job, and "
         "let migrations change the schema alone.",
-    )
-
-
-def _irreversible(revision: str) -> Danger:
-    return Danger(
-        revision,
-        "irreversible",
-        NOTE,
-        revision,
-        "its downgrade does nothing, so staging cannot rehearse `flask db downgrade -1`",
-        "Write the downgrade; production never runs it.",
     )

@@ -28,8 +28,11 @@ class Danger:
     advice: str
 
 
-# kind of change -> level, what happens, what to do instead. A change in its safe form passes.
-RULES: Mapping[str, tuple[str, str, str]] = {
+Rule = tuple[str, str, str]
+"""Level, what happens, and what to do instead; words in braces are filled in."""
+
+# By kind of change, which passes in its safe form; the last ones are of several changes together.
+RULES: Mapping[str, Rule] = {
     "drop_column": (
         INCOMPATIBLE,
         "{subject} is dropped while the running code still maps it; its queries fail at once",
@@ -206,6 +209,34 @@ RULES: Mapping[str, tuple[str, str, str]] = {
         "rows of {table} are removed in one statement; they stay locked until it ends",
         "Remove them in batches, in a job outside the migration.",
     ),
+    "in_a_view": (
+        BLOCKING,
+        "{subject} is read by the view {views}, so PostgreSQL refuses the change",
+        "Drop the view and make it again without it in the same migration.",
+    ),
+    "concurrent_in_transaction": (
+        BLOCKING,
+        "{name} is built, dropped or detached CONCURRENTLY inside a transaction, which PostgreSQL "
+        "refuses; the migration fails halfway",
+        "Put it into `with op.get_context().autocommit_block():`.",
+    ),
+    "validated_at_once": (
+        BLOCKING,
+        "{column} of {table} is validated in the transaction that adds it, so the exclusive lock "
+        "of adding it is held for the whole scan",
+        "Validate in a later migration, and give each its transaction: "
+        "context.configure(..., transaction_per_migration=True) in env.py.",
+    ),
+    "enum_value_used_at_once": (
+        BLOCKING,
+        "the new value {value} is used in the transaction that adds it, which PostgreSQL refuses",
+        "Add the value in an autocommit_block or an earlier release, and use it afterwards.",
+    ),
+    "irreversible": (
+        NOTE,
+        "its downgrade does nothing, so staging cannot rehearse `flask db downgrade -1`",
+        "Write the downgrade; production never runs it.",
+    ),
 }
 # What is left of `set_not_null` where the running code writes the column in every insert.
 SCAN = (
@@ -220,3 +251,21 @@ OF_TABLES = ("drop_table", "rename_table")
 LOCKING = {*OF_COLUMNS, *OF_TABLES, "add_column", "set_not_null", "drop_default", "truncate"}
 LOCKING |= {"add_foreign_key", "add_check", "add_unique", "add_exclude", "drop_constraint"}
 LOCKING |= {"reference", "trigger", "row_security", "attach_partition", "detach_partition"}
+
+
+def of_rule(
+    revision: str,
+    rule: str,
+    subject: str,
+    words: Mapping[str, str] | None = None,
+    text: Rule | None = None,
+) -> Danger:
+    """The finding of a rule.
+
+    Args:
+        words: filled into the text, besides `subject`.
+        text: what it says; default: what the table says.
+    """
+    level, detail, advice = text or RULES[rule]
+    filled = {"subject": subject, **(words or {})}
+    return Danger(revision, rule, level, subject, detail.format(**filled), advice.format(**filled))

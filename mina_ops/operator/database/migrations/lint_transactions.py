@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mina_ops.operator.database.migrations.change import Change
-from mina_ops.operator.database.migrations.lint_rules import BLOCKING, LOCKING, Danger
+from mina_ops.operator.database.migrations.lint_rules import BLOCKING, LOCKING, Danger, of_rule
 
 _TIMEOUTS = ("lock_timeout", "statement_timeout")
 
@@ -48,15 +48,18 @@ class Transactions:
         key = (change.table, change.column)
         if change.kind in ("create_index", "drop_index", "reindex", "detach_partition"):
             if change.concurrent:
-                yield _concurrent(revision, change)
+                subject, name = f"{change.table}.{change.column}", change.column or change.table
+                yield of_rule(revision, "concurrent_in_transaction", subject, {"name": name})
         elif change.kind in ("add_foreign_key", "add_check") and change.safe:
             self._not_valid.add(key)
         elif change.kind == "validate" and key in self._not_valid:
-            yield _validated_at_once(revision, change)
+            words = {"table": change.table, "column": change.column}
+            subject = f"{change.table}.{change.column}"
+            yield of_rule(revision, "validated_at_once", subject, words)
         if change.kind == "enum_value":
             self._values.add(change.column)
         elif used := [value for value in self._values if value in change.text]:
-            yield _value_used_at_once(revision, change, used[0])
+            yield of_rule(revision, "enum_value_used_at_once", change.table, {"value": used[0]})
 
 
 def set_timeouts(names: Sequence[str]) -> str:
@@ -88,40 +91,4 @@ def _no_timeout(revision: str, change: Change, missing: Sequence[str]) -> Danger
         f"{' and '.join(missing)} missing: while it waits for a lock on {change.table}, every "
         "other statement on that table queues behind it",
         set_timeouts(missing),
-    )
-
-
-def _concurrent(revision: str, change: Change) -> Danger:
-    return Danger(
-        revision,
-        "concurrent_in_transaction",
-        BLOCKING,
-        f"{change.table}.{change.column}",
-        f"{change.column or change.table} is built, dropped or detached CONCURRENTLY inside a "
-        "transaction, which PostgreSQL refuses; the migration fails halfway",
-        "Put it into `with op.get_context().autocommit_block():`.",
-    )
-
-
-def _validated_at_once(revision: str, change: Change) -> Danger:
-    return Danger(
-        revision,
-        "validated_at_once",
-        BLOCKING,
-        f"{change.table}.{change.column}",
-        f"{change.column} of {change.table} is validated in the transaction that adds it, so the "
-        "exclusive lock of adding it is held for the whole scan",
-        "Validate in a later migration, and give each its transaction: "
-        "context.configure(..., transaction_per_migration=True) in env.py.",
-    )
-
-
-def _value_used_at_once(revision: str, change: Change, value: str) -> Danger:
-    return Danger(
-        revision,
-        "enum_value_used_at_once",
-        BLOCKING,
-        change.table,
-        f"the new value {value} is used in the transaction that adds it, which PostgreSQL refuses",
-        "Add the value in an autocommit_block or an earlier release, and use it afterwards.",
     )

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mina_ops.operator.database.migrations.lint_rules import BLOCKING, INCOMPATIBLE, RULES, Danger
+from mina_ops.operator.database.migrations.lint_rules import (
+    BLOCKING,
+    INCOMPATIBLE,
+    RULES,
+    Danger,
+    of_rule,
+)
 from mina_ops.operator.database.migrations.lint_transactions import set_timeouts
 from mina_ops.operator.database.migrations.mapped import Mapped
 from mina_ops.operator.database.migrations.rehearsal.schema import Column, Relation, Schema
@@ -108,40 +114,33 @@ def _gone(revision: str, relation: Relation, after: Schema) -> Danger:
     kind = "view" if relation.kind in ("v", "m") else "table"
     rule = f"drop_{kind}" if renamed is None else "rename_table"
     words = {"table": relation.name, "column": renamed.name if renamed else ""}
-    level, detail, advice = RULES[rule]
-    return Danger(
-        revision, rule, level, relation.name, detail.format(**words), advice.format(**words)
-    )
+    return of_rule(revision, rule, relation.name, words)
 
 
 def _changed(
     revision: str, old: Relation, then: Relation, now: Relation, mapped: Mapped | None
 ) -> Iterator[Danger]:
-    def danger(rule: str, column: str) -> Danger:
-        words = {"table": old.name, "column": column, "subject": f"{old.name}.{column}"}
-        _, detail, advice = RULES[rule]
-        subject = words["subject"]
-        return Danger(
-            revision, rule, INCOMPATIBLE, subject, detail.format(**words), advice.format(**words)
-        )
+    def of(rule: str, column: str) -> Danger:
+        words = {"table": old.name, "column": column}
+        return of_rule(revision, rule, f"{old.name}.{column}", words)
 
     if now.kind == "v" and old.kind in ("r", "p") and not now.updatable:
-        yield danger("rename_table", now.name)
+        yield of("rename_table", now.name)
     if now.row_security and not then.row_security:
-        yield danger("row_security", "")
+        yield of("row_security", "")
     for name, column in old.columns.items():
         if name not in then.columns or (mapped and not mapped.has_column(old.name, name)):
             continue
         writes = mapped is not None and mapped.always_writes(old.name, name)
         if name not in now.columns:
-            yield danger("drop_column", name)
+            yield of("drop_column", name)
         elif now.kind != "v":
             proven = name in then.never_null or writes
             rule = _narrowed(column, then, now, name, proven=proven, writes=writes)
             if rule:
-                yield danger(rule, name)
+                yield of(rule, name)
     if now.kind != "v":
-        yield from (danger("add_column", name) for name in _required(old, then, now))
+        yield from (of("add_column", name) for name in _required(old, then, now))
 
 
 def _narrowed(
