@@ -45,9 +45,10 @@ systems have 127.0.0.1 only.
 """
 
 _PREPARE_SECONDS = 60.0
-# Longer than a proxy keeps a connection that nobody uses (Traefik: 90 s). gunicorn closes its own
-# after 2 s, and a POST that a proxy sends just then gets 502 there.
-_KEPT_SECONDS = "95"
+# Longer than the engine of a cluster keeps a connection that nobody uses (Traefik: 90 s). gunicorn
+# closes its own after 2 s, and a POST that is sent just then gets 502 there. nginx opens one for
+# each request and needs none of this, and gunicorn's gevent worker waits for idle ones at its end.
+_AS_A_POD = ("--keep-alive", "95")
 
 
 @dataclass(frozen=True)
@@ -240,7 +241,7 @@ def start_app(
         environment={**environment, **own},
         port=port,
         also_at=also_at(colour, instance) if also_at else "",
-        options=["--graceful-timeout", "5", "--keep-alive", _KEPT_SECONDS],
+        options=["--graceful-timeout", "5", *(_AS_A_POD if also_at else ())],
         name=f"{colour}-{instance}",
     )
 
