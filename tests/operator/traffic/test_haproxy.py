@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +16,9 @@ from mina_ops.operator.traffic.haproxy.runtime import HaproxyRuntime
 from mina_ops.operator.traffic.model import Split
 from tests.operator.balancers import Balancer, haproxy_in_front, sid_of, tag_of
 from tests.operator.stand_in import StandIns
-from tests.support.hosts import REPOSITORY
+from tests.operator.traffic.killed_applier import applier
 from tests.support.wait import eventually
 
-APPLIER = [sys.executable, "-m", "tests.operator.traffic.killed_applier"]
 HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
 
 
@@ -88,16 +85,13 @@ def test_a_split_that_cannot_be_kept_is_not_applied(haproxy: Balancer) -> None:
 def test_a_controller_killed_at_any_step_leaves_a_whole_split(haproxy: Balancer) -> None:
     whole = [green(0), green(3, **{"12345": "green"})]
     killed = 0
-    while True:
-        command = [*APPLIER, str(haproxy.toml), "3", str(killed + 1)]
-        done = subprocess.run(command, cwd=REPOSITORY, check=False, capture_output=True, text=True)
-        assert haproxy.driver.read().split in whole, f"killed before step {killed + 1}"
-        if done.returncode == 0:
-            break
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        killed += 1
-        haproxy.driver.apply(green(0))
-        assert haproxy.driver.check() == []
+    with applier(haproxy.toml, 3) as apply_until:
+        while (ending := apply_until(killed + 1)) != 0:
+            assert ending == -signal.SIGKILL
+            killed += 1
+            assert haproxy.driver.read().split in whole, f"killed before step {killed}"
+            haproxy.driver.apply(green(0))
+            assert haproxy.driver.check() == []
     assert killed >= 10
     assert haproxy.driver.read().split == whole[1]
 

@@ -23,10 +23,9 @@ from mina_ops.operator.traffic.model import Split
 from mina_ops.operator.traffic.nginx.driver import NginxDriver
 from tests.operator.balancers import Balancer, nginx_in_front
 from tests.operator.stand_in import StandIns
+from tests.operator.traffic.killed_applier import applier
 from tests.support.needs import need
 from tests.support.wait import eventually
-
-APPLIER = Path(__file__).with_name("killed_applier.py")
 
 
 def green(percent: int, **cohorts: str) -> Split:
@@ -43,16 +42,13 @@ def test_a_controller_killed_at_any_step_leaves_a_whole_split(nginx: Balancer) -
     """Before each step in turn the applier is killed; the next one works as if nothing was."""
     whole = [green(0), green(3, **{"12345": "green"})]
     killed = 0
-    while True:
-        command = [sys.executable, str(APPLIER), str(nginx.toml), "3", str(killed + 1)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        assert driver_of(nginx).read().split in whole, f"killed before step {killed + 1}"
-        if done.returncode == 0:
-            break
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        killed += 1
-        nginx.driver.apply(green(0))
-        assert nginx.driver.check() == []
+    with applier(nginx.toml, 3) as apply_until:
+        while (ending := apply_until(killed + 1)) != 0:
+            assert ending == -signal.SIGKILL
+            killed += 1
+            assert driver_of(nginx).read().split in whole, f"killed before step {killed}"
+            nginx.driver.apply(green(0))
+            assert nginx.driver.check() == []
     assert killed > 20
     assert driver_of(nginx).read().split == whole[1]
     assert not list((nginx.folder / "state/splits").glob(".draft-*"))
