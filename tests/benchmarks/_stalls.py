@@ -22,6 +22,7 @@ STEPS = (
     ("connected_to_sent", "connected", "sent"),
     ("sent_to_answered", "sent", "answered"),
 )
+COUNTS = ("left_as_number", "refused")
 
 Late = list[tuple[float, float]]
 """(when it was asked, in ms since the epoch; ms until its answer) of one process."""
@@ -29,7 +30,7 @@ Late = list[tuple[float, float]]
 
 @dataclass
 class Watch:
-    """How long blue, green and Redis took to answer a small question, all the time."""
+    """How long each server took to answer a small question, all the time."""
 
     late: dict[str, Late] = field(default_factory=dict)
 
@@ -40,14 +41,15 @@ class Watch:
 
 @contextmanager
 def watching(fleet: Fleet) -> Iterator[Watch]:
-    """Ask blue, green and Redis every 20 ms until the block ends."""
+    """Ask blue, green, the balancer and Redis every 20 ms until the block ends."""
     watch, over = Watch(), threading.Event()
     with ExitStack() as stack:
         store = stack.enter_context(redis.Redis.from_url(fleet.redis_url))
         asked: dict[str, Callable[[], object]] = {"redis": store.ping}
-        for one in (fleet.blue, fleet.green):
-            http = stack.enter_context(httpx.Client(base_url=one.server.url, timeout=60))
-            asked[one.name] = lambda http=http: http.get("/api/health/live")  # type: ignore[misc]
+        servers = {"blue": fleet.blue.server, "green": fleet.green.server, "balancer": fleet.proxy}
+        for name, server in servers.items():
+            http = stack.enter_context(httpx.Client(base_url=server.url, timeout=60))
+            asked[name] = lambda http=http: http.get("/api/health/live")  # type: ignore[misc]
         threads = []
         for name, ask in asked.items():
             watch.late[name] = []
@@ -68,7 +70,8 @@ def report_stalls(
 
     Its parts are those of its client: until it was asked to leave (the rest of the interval is in
     there; below 0 if it had answers since), was connected elsewhere, sent its next chunk, and had
-    an answer. Beside them: how long before it was sent that chunk was made, how often it was
+    an answer. Beside them: how long before it was sent that chunk was made, how many had left when
+    it was asked (the first ones meet a process that has served nobody yet), how often it was
     refused, and by how much each process was late at most meanwhile.
     """
     moves = [
@@ -77,10 +80,12 @@ def report_stalls(
         for steps in final.get("steps", ())
         if "gap" in steps and "answered" in steps
     ]
+    asked = sorted(steps["asked"] for steps, _ in moves)
     moves.sort(key=lambda move: -move[0]["gap"])
     for place, (steps, client_late) in enumerate(moves[:5]):
         parts = {what: steps[to] - steps[since] for what, since, to in STEPS}
         parts["kept_back"] = steps["sent"] - steps["made"]
+        parts["left_as_number"] = asked.index(steps["asked"]) + 1
         parts["refused"] = steps.get("refused", 0)
         late = {"client": _longest(client_late, steps["since"], steps["until"])}
         late |= {one: watch.longest(one, steps["since"], steps["until"]) for one in watch.late}
@@ -89,7 +94,7 @@ def report_stalls(
         report.say(f"{name}: {steps['gap'] - interval:.0f} ms beyond the interval: {told}")
         if place == 0:
             for what, value in parts.items():
-                unit = "" if what == "refused" else "_ms"
+                unit = "" if what in COUNTS else "_ms"
                 report.figure(f"{name}_longest_gap_{what}{unit}", value, 1)
 
 
