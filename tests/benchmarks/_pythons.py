@@ -3,7 +3,8 @@
     python -m tests.benchmarks._pythons '{"url", "clients", "kind", "transport", "interval_ms"}'
 
 `kind` is `client` or `async_client` for stock python-socketio with default options, which emits
-"plain" events, or `stream_client` for ours. `transport` is `websocket`, `polling` or `default`
+"plain" events, `moving_client` or `async_moving_client` for ours that do the same, or
+`stream_client` for the one that numbers chunks. `transport` is `websocket`, `polling` or `default`
 (polling, then an upgrade). The reports are those of clients.mjs: `connected`, `colours`, `sent`,
 `acknowledged`, and once a line came on stdin `streams`, `gaps_ms`, `usual_gaps_ms` and `final`.
 """
@@ -24,7 +25,8 @@ from typing import Any
 import socketio
 from socketio.exceptions import BadNamespaceError
 
-from mina_ops.app.clients import StreamClient
+from mina_ops.app.clients import MovingClient, StreamClient
+from mina_ops.app.clients.moving_async import AsyncMovingClient
 
 # What comes later has nothing to do with the hand-over.
 OVER_SECONDS = 2.0
@@ -137,9 +139,43 @@ async def async_client(clients: Clients, talk: Talk) -> None:
                 talk.sent -= 1
 
 
-async def async_clients(clients: Clients) -> None:
-    """All of them in one loop."""
-    await asyncio.gather(*(async_client(clients, talk) for talk in clients.all))
+def moving_client(clients: Clients, talk: Talk) -> None:
+    """A `MovingClient`, which moves, and keeps what it is given between two connections."""
+    ours = MovingClient(clients.url, transports=clients.transports)
+    ours.on("connect", talk.connected)
+    ours.on("session:handoff", talk.handed_off)
+    ours.connect(wait_timeout=30)
+    while not clients.over.wait(clients.interval):
+        talk.socket = ours.socket
+        ours.emit("plain", talk.next(), callback=talk.answered)
+    until = time.monotonic() + LAST_ACKS_SECONDS / 2
+    while talk.acknowledged < talk.sent and time.monotonic() < until:
+        time.sleep(0.05)
+    ours.disconnect()
+
+
+async def async_moving_client(clients: Clients, talk: Talk) -> None:
+    """An `AsyncMovingClient`, which does the same."""
+    ours = AsyncMovingClient(clients.url, transports=clients.transports)
+    ours.on("connect", talk.connected)
+    ours.on("session:handoff", talk.handed_off)
+    await ours.connect(wait_timeout=30)
+    while not clients.over.is_set():
+        await asyncio.sleep(clients.interval)
+        talk.socket = ours.socket
+        await ours.emit("plain", talk.next(), callback=talk.answered)
+    until = time.monotonic() + LAST_ACKS_SECONDS / 2
+    while talk.acknowledged < talk.sent and time.monotonic() < until:
+        await asyncio.sleep(0.05)
+    await ours.disconnect()
+
+
+IN_ONE_LOOP = {"async_client": async_client, "async_moving_client": async_moving_client}
+
+
+async def all_in_one_loop(clients: Clients, kind: str) -> None:
+    """All of them in one event loop."""
+    await asyncio.gather(*(IN_ONE_LOOP[kind](clients, talk) for talk in clients.all))
 
 
 def stream_client(clients: Clients, talk: Talk) -> None:
@@ -157,13 +193,20 @@ def stream_client(clients: Clients, talk: Talk) -> None:
         ours.flush(LAST_ACKS_SECONDS)
 
 
+IN_THREADS = {
+    "client": client,
+    "moving_client": moving_client,
+    "stream_client": stream_client,
+}
+
+
 def main(options: Mapping[str, Any]) -> None:
     """Run them until a line comes on stdin, then report for the last time."""
     clients, kind = Clients(options), str(options["kind"])
-    if kind == "async_client":
-        threads = [threading.Thread(target=asyncio.run, args=(async_clients(clients),))]
+    if kind in IN_ONE_LOOP:
+        threads = [threading.Thread(target=asyncio.run, args=(all_in_one_loop(clients, kind),))]
     else:
-        run = {"client": client, "stream_client": stream_client}[kind]
+        run = IN_THREADS[kind]
         threads = [threading.Thread(target=run, args=(clients, talk)) for talk in clients.all]
     for thread in threads:
         thread.daemon = True

@@ -39,10 +39,12 @@ TRANSPORTS = ("websocket", "polling", "default")
 NODE = {"mina_stream": "move", "stock_node": "stock"}
 PYTHON = {
     "stream_client": "stream_client",
+    "moving_client": "moving_client",
+    "async_moving_client": "async_moving_client",
     "python_client": "client",
     "python_async_client": "async_client",
 }
-OURS = ("mina_stream", "stream_client")
+OURS = ("mina_stream", "stream_client", "moving_client", "async_moving_client")
 
 
 @dataclass(frozen=True)
