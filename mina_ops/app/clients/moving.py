@@ -252,8 +252,9 @@ class MovingClient:
         while not self._over and time.monotonic() < until:
             try:
                 self._connect(following, until - time.monotonic())
-            except (socketio.exceptions.SocketIOError, OSError, ValueError) as exc:
-                _log.debug("The other server does not take us yet: %s", exc)
+            except Exception as exc:
+                # Whatever it is, the next try may succeed.
+                _log.debug("The other server does not take us yet: %r", exc)
                 time.sleep(RETRY_SECONDS)
             else:
                 return following
