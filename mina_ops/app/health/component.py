@@ -54,7 +54,7 @@ class Health(Component):
             soft=frozenset(settings.soft_checks),
             disabled=frozenset(settings.disabled_checks),
             vouchers=self.crowd.vouchers,
-            turns=self.crowd.turns,
+            permits=self.crowd.permit,
         )
         self.readiness = Readiness(context, self.registry, drain_state, siblings)
         self.drain_state = drain_state

@@ -9,15 +9,15 @@ from mina_ops.app.context import Context
 from mina_ops.app.health.fleet import Vouchers, vouchers
 from mina_ops.app.health.model import Check
 from mina_ops.app.health.monitor import ENOUGH
-from mina_ops.app.health.turns import Site, Wait
-from mina_ops.app.health.way import way_of
+from mina_ops.app.health.permits import Site, Wait
+from mina_ops.app.health.vantage import vantage_of
 from mina_ops.app.state.summary import Summary
 
 _REMEMBERED_SECONDS = 10.0
 
 
 class Crowd:
-    """How many live processes both colours have, who is well, and who has to wait for a turn."""
+    """How many live processes both colours have, who is well, and who has to wait for a permit."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -34,8 +34,10 @@ class Crowd:
         context = self._context
         if context.store.shared:
             key = str(context.app.config.get("SECRET_KEY") or "")
-            way = way_of(context.settings, context.database, key)
-            self._site = Site(context.store, context.identity, way, context.settings.beat_seconds)
+            vantage = vantage_of(context.settings, context.database, key)
+            self._site = Site(
+                context.store, context.identity, vantage, context.settings.beat_seconds
+            )
         self.beat()
 
     def beat(self) -> None:
@@ -56,8 +58,8 @@ class Crowd:
         """Who is well by a check and who is not; see `fleet.vouchers`."""
         return vouchers(check.name, self._summaries(own_only=check.of_release))
 
-    def turns(self, check: Check, takes_answers: bool) -> Wait | None:
-        """A wait for a turn; None: there is no need.
+    def permit(self, check: Check, takes_answers: bool) -> Wait | None:
+        """A wait for a permit; None: there is no need.
 
         Args:
             takes_answers: whether the answer of another process will do. It does only until the

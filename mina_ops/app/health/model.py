@@ -140,7 +140,7 @@ class Result:
     state: str = HEALTHY
     """What the check is called while its runs succeed."""
     is_of_other: bool = False
-    """Whether another process found it, on a way that is this one's too."""
+    """Whether another process found it, from the same vantage point as this one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from mina_ops.app.health.model import (
     Rule,
     turned,
 )
-from mina_ops.app.health.turns import Wait
+from mina_ops.app.health.permits import Wait
 from mina_ops.app.native import green_library
 
 _log = logging.getLogger(__name__)
@@ -40,9 +40,9 @@ _LEAST, _LEAST_OF_OTHER, _MOST = 0.5, 0.1, 1.5
 
 VouchersOf = Callable[[Check], Vouchers]
 """A check -> how many other processes are well by it, and how many are not."""
-Turns = Callable[[Check, bool], Wait | None]
-"""A check, and whether an answer of another process will do -> a wait for its turn; None: no need,
-as in a small fleet."""
+PermitsOf = Callable[[Check, bool], Wait | None]
+"""A check, and whether an answer of another process will do -> a wait for its permit; None: no
+need, as in a small fleet."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ class Monitor:
         *,
         critical: bool,
         vouchers: VouchersOf = lambda check: Vouchers(),
-        turns: Turns = lambda check, takes_answers: None,
+        permits: PermitsOf = lambda check, takes_answers: None,
     ) -> None:
         self._vouchers = vouchers
-        self._turns = turns
+        self._permits = permits
         # Of its own: the state of the module's generator may be the host's, who seeded it.
         self._random = random.Random()  # noqa: S311 - no secret
         self.check = check
@@ -108,7 +108,7 @@ class Monitor:
             if self._rests(now):
                 return
             run = self._run = object()
-            wait = None if hangs else self._wait_for_turn(now)
+            wait = None if hangs else self._wait_for_permit(now)
             self._waits = wait is not None
             self._wait = wait or self._wait
             if wait is None:
@@ -144,12 +144,12 @@ class Monitor:
         pause = min(self.check.ttl_seconds * others.well / ENOUGH, LONGEST_PAUSE_SECONDS / _MOST)
         return others.well > ENOUGH and now < last.ended + pause * self._spread
 
-    def _wait_for_turn(self, now: float) -> Wait | None:
+    def _wait_for_permit(self, now: float) -> Wait | None:
         if not self.check.asked_by_few:
             return None
         known = self.reading.last
         is_well = known is None or (known.ok and self._healthy is True)
-        return self._turns(self.check, is_well and now < self._asked_at + LONGEST_PAUSE_SECONDS)
+        return self._permits(self.check, is_well and now < self._asked_at + LONGEST_PAUSE_SECONDS)
 
     def settle(self, now: float) -> None:
         """Count a run that is over its deadline as failed, again and again while it hangs."""
@@ -171,7 +171,7 @@ class Monitor:
             self.check.cancel()
 
     def _examine(self, run: object, wait: Wait | None) -> None:
-        found = None if wait is None else wait.answer_or_turn()
+        found = None if wait is None else wait.answer_or_permit()
         if wait is not None and not self._begin(run):
             wait.end(None)
             return
@@ -182,7 +182,7 @@ class Monitor:
             wait.end(None if found else result)
 
     def _begin(self, run: object) -> bool:
-        """Count the time of a run that had to wait for its turn; False: another one took over."""
+        """Count the time of a run that had to wait for its permit; False: another one took over."""
         with self._lock:
             if self._run is not run:
                 return False

@@ -7,7 +7,7 @@ import time
 
 from mina_ops.app.health.fleet import Vouchers
 from mina_ops.app.health.model import READY, UNHEALTHY, UNKNOWN, Check, Rule
-from mina_ops.app.health.monitor import Monitor, Turns, VouchersOf
+from mina_ops.app.health.monitor import Monitor, PermitsOf, VouchersOf
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class Registry:
         soft: names whose failure only degrades, whatever the check says of itself.
         disabled: names of parts that the app does not use.
         vouchers: what the rest of the fleet says of a check.
-        turns: who has to wait before it asks.
+        permits: who has to wait before it asks.
     """
 
     def __init__(
@@ -33,11 +33,11 @@ class Registry:
         soft: frozenset[str],
         disabled: frozenset[str],
         vouchers: VouchersOf = lambda check: Vouchers(),
-        turns: Turns = lambda check, takes_answers: None,
+        permits: PermitsOf = lambda check, takes_answers: None,
     ) -> None:
         self._rule = rule
         self._vouchers = vouchers
-        self._turns = turns
+        self._permits = permits
         self._soft = soft
         self._disabled = disabled
         self._by_path: dict[str, Monitor] = {}
@@ -62,7 +62,7 @@ class Registry:
             check = Check(name=check.name, run=None, words=check.words, aliases=check.aliases)
         critical = check.critical and check.name not in self._soft
         monitor = Monitor(
-            check, self._rule, critical=critical, vouchers=self._vouchers, turns=self._turns
+            check, self._rule, critical=critical, vouchers=self._vouchers, permits=self._permits
         )
         self.monitors = {**self.monitors, check.name: monitor}
         self._by_path |= dict.fromkeys((check.name, *check.aliases), monitor)

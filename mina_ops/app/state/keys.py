@@ -82,14 +82,14 @@ def health_mark(environment: str) -> str:
     return f"mina:env:{environment}:health"
 
 
-def check_turn(environment: str, check: str, number: int) -> str:
-    """Which process of a colour asks at present what a check asks; there are a few such turns."""
-    return f"mina:env:{environment}:check:{{{environment}}}:{check}:turn:{number}"
+def check_permit(environment: str, check: str, number: int) -> str:
+    """Which process of a colour asks at present what a check asks; there are a few such permits."""
+    return f"mina:env:{environment}:check:{{{environment}}}:{check}:permit:{number}"
 
 
-def check_answer(environment: str, check: str, way: str) -> str:
-    """What a check found lately on one way (see `health.way`)."""
-    return f"mina:env:{environment}:check:{{{environment}}}:{check}:answer:{way}"
+def check_answer(environment: str, check: str, vantage: str) -> str:
+    """What a check found lately from one vantage point (see `health.vantage`)."""
+    return f"mina:env:{environment}:check:{{{environment}}}:{check}:answer:{vantage}"
 
 
 def stream_mark(stream: str) -> str:

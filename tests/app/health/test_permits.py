@@ -14,10 +14,10 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
 
 from mina_ops import MinaOps
-from mina_ops.app.health import turns
+from mina_ops.app.health import permits
 from mina_ops.app.health.model import Check, Result, Rule
 from mina_ops.app.health.monitor import Monitor
-from mina_ops.app.health.turns import TURNS, Site, Wait
+from mina_ops.app.health.permits import PERMITS, Site, Wait
 from mina_ops.app.identity import Identity
 from mina_ops.app.state import keys
 from mina_ops.app.state.memory import MemoryStore
@@ -101,12 +101,12 @@ def test_thirty_that_start_at_once_ask_the_database_and_the_ai_service_a_few_tim
         # The start is the subject: nobody asks again until all have begun.
         fleet = start(PROCESSES, MINA_OPS_HEALTH_INTERVAL=60, **service)
         eventually(lambda: _all_ready(fleet), 30)
-        assert sum(process.connects for process in fleet) <= 2 * TURNS
-        assert standin.calls <= 2 * TURNS
+        assert sum(process.connects for process in fleet) <= 2 * PERMITS
+        assert standin.calls <= 2 * PERMITS
         told = [process.check("db") for process in fleet]
     assert {body["status"] for body in told} == {"connected"}
     # Those that took an answer say so, also after they know of each other.
-    assert sum("vouched_by" in body for body in told) >= PROCESSES - 2 * TURNS
+    assert sum("vouched_by" in body for body in told) >= PROCESSES - 2 * PERMITS
 
 
 def test_a_process_with_a_wrong_login_is_vouched_for_by_nobody(
@@ -120,10 +120,10 @@ def test_a_process_with_a_wrong_login_is_vouched_for_by_nobody(
 
 def test_turns_of_killed_processes_delay_nobody_for_good(own_redis: Any, start: Start) -> None:
     store = RedisStore.from_url(own_redis.url, timeout_seconds=5)
-    for number in range(TURNS):
+    for number in range(PERMITS):
         # As a process leaves them that is stopped in the middle: this one never gives them back.
         for check in ("database", "openai"):
-            assert store.put_new(keys.check_turn("blue", check, number), b"dead", ttl_seconds=600)
+            assert store.put_new(keys.check_permit("blue", check, number), b"dead", ttl_seconds=600)
     fleet = start(3, ENVIRONMENT="blue", MINA_OPS_BEAT=BEAT_SECONDS)
     eventually(lambda: _all_ready(fleet), 20)
     store.close()
@@ -138,10 +138,10 @@ def test_without_the_store_each_asks_for_itself(own_redis: Any, start: Start) ->
 
 
 def _wait(
-    store: Any, name: str, *, way: str = "w", takes_answers: bool = True, check: Check = CHECK
+    store: Any, name: str, *, vantage: str = "w", takes_answers: bool = True, check: Check = CHECK
 ) -> Wait:
     identity = Identity("blue", "v1", name, ("blue", "green"), token=name)
-    site = Site(store, identity, way, BEAT_SECONDS)
+    site = Site(store, identity, vantage, BEAT_SECONDS)
     return Wait(site, check, takes_answers=takes_answers)
 
 
@@ -152,13 +152,13 @@ def _result() -> Result:
 def test_an_answer_is_taken_on_the_same_way_alone() -> None:
     store = MemoryStore()
     first = _wait(store, "a")
-    assert first.answer_or_turn() is None
+    assert first.answer_or_permit() is None
     first.end(_result())
-    taken = _wait(store, "b").answer_or_turn()
+    taken = _wait(store, "b").answer_or_permit()
     assert taken is not None
     assert (taken.is_of_other, taken.data, taken.ended) == (True, {"source": "models"}, 0.0)
-    assert _wait(store, "c", way="other").answer_or_turn() is None
-    assert _wait(store, "d", takes_answers=False).answer_or_turn() is None
+    assert _wait(store, "c", vantage="other").answer_or_permit() is None
+    assert _wait(store, "d", takes_answers=False).answer_or_permit() is None
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{", b'{"ended": 1}', b'{"ended": [], "data": 3}'])
@@ -166,29 +166,29 @@ def test_an_answer_that_nobody_understands_is_none(raw: bytes) -> None:
     store = MemoryStore()
     store.put(keys.check_answer("blue", "ai", "w"), raw)
     wait = _wait(store, "a")
-    assert wait.answer_or_turn() is None
+    assert wait.answer_or_permit() is None
     # What this one tells cannot be written either: nothing happens.
     wait.end(replace(_result(), data={(1, 2): "x"}))  # type: ignore[dict-item]
     assert store.get(keys.check_answer("blue", "ai", "w")) == raw
-    assert store.get(keys.check_turn("blue", "ai", 0)) is None
+    assert store.get(keys.check_permit("blue", "ai", 0)) is None
 
 
 def test_a_failure_is_told_to_nobody_and_the_turn_is_given_back() -> None:
     store = MemoryStore()
-    for number in range(3 * TURNS):
+    for number in range(3 * PERMITS):
         wait = _wait(store, str(number))
-        assert wait.answer_or_turn() is None
+        assert wait.answer_or_permit() is None
         wait.end(Result(ok=False, ended=0.0, error="refused"))
-    held = [keys.check_turn("blue", "ai", number) for number in range(TURNS)]
+    held = [keys.check_permit("blue", "ai", number) for number in range(PERMITS)]
     assert store.get_all(held) == {}
 
 
 def test_a_turn_that_is_not_given_back_lapses_after_two_beats() -> None:
     store, began = MemoryStore(), time.monotonic()
-    for number in range(TURNS):
-        assert _wait(store, str(number)).answer_or_turn() is None
-    held = [keys.check_turn("blue", "ai", number) for number in range(TURNS)]
-    assert len(store.get_all(held)) == TURNS
+    for number in range(PERMITS):
+        assert _wait(store, str(number)).answer_or_permit() is None
+    held = [keys.check_permit("blue", "ai", number) for number in range(PERMITS)]
+    assert len(store.get_all(held)) == PERMITS
     eventually(lambda: not store.get_all(held), 20)
     assert time.monotonic() - began >= 2 * BEAT_SECONDS
 
@@ -206,21 +206,21 @@ class _Hanging(MemoryStore):
 
 
 def test_who_waits_for_a_store_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "_SILENT_SECONDS", 0.0)
+    monkeypatch.setattr(permits, "_SILENT_SECONDS", 0.0)
     store, runs = _Hanging(), []  # type: ignore[var-annotated]
     check = replace(CHECK, run=lambda: runs.append(1), ttl_seconds=0.001)
     monitor = Monitor(
-        check, Rule(), critical=True, turns=lambda check, _: _wait(store, "a", check=check)
+        check, Rule(), critical=True, permits=lambda check, _: _wait(store, "a", check=check)
     )
     eventually(lambda: monitor.start_if_due() or len(runs) == 5, 20)
     assert monitor.reading.state == "healthy"
     # One thread hangs in the store, however often it asked since; one may have a run.
     assert len(_threads()) <= 2
     store.ends.set()
-    # The one that was left behind gives its turn back, and asks nothing.
+    # The one that was left behind gives its permit back, and asks nothing.
     eventually(lambda: not _threads(), 20)
-    turn = [keys.check_turn("blue", "ai", number) for number in range(TURNS)]
-    assert (len(runs), store.get_all(turn)) == (5, {})
+    permit = [keys.check_permit("blue", "ai", number) for number in range(PERMITS)]
+    assert (len(runs), store.get_all(permit)) == (5, {})
 
 
 def _threads() -> list[threading.Thread]:
@@ -230,10 +230,10 @@ def _threads() -> list[threading.Thread]:
 def test_an_answer_makes_a_check_healthy_without_a_run() -> None:
     store, runs = MemoryStore(), []  # type: ignore[var-annotated]
     first = _wait(store, "a")
-    assert first.answer_or_turn() is None
+    assert first.answer_or_permit() is None
     first.end(replace(_result(), ended=time.monotonic()))
     check = replace(CHECK, run=lambda: runs.append(1))
-    monitor = Monitor(check, Rule(), critical=True, turns=lambda check, _: _wait(store, "b"))
+    monitor = Monitor(check, Rule(), critical=True, permits=lambda check, _: _wait(store, "b"))
     eventually(lambda: monitor.start_if_due() or monitor.reading.state == "healthy", 20)
     last = monitor.reading.last
     assert last is not None

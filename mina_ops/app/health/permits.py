@@ -1,16 +1,17 @@
-"""Takes turns in asking what a whole fleet shares, and passes on what was found.
+"""A semaphore of a fleet: few ask at a time what all share, and their answers serve the others.
 
 Hundreds of processes that start together must not all open a database connection at once: a
 PostgreSQL takes 100 as it comes, and the host's own requests need them. Before a process knows how
 many there are, it therefore looks into the store first:
 
-    150 workers of blue begin. Four get one of the four turns, and ask the database.
+    150 workers of blue begin. Four get one of the four permits, and ask the database.
     The first of them has its answer after 30 ms, and writes it down for its check's pause.
-    The other 146 have waited meanwhile; those that would ask on the same way (see `way.py`) take
-    that answer as theirs. Workers on other machines take a turn as soon as one is given back.
+    The other 146 have waited meanwhile; those with the same vantage point (see `vantage.py`)
+    take that answer as theirs. Workers on other machines take a permit as soon as one is given
+    back.
 
-A turn that is not given back, since its holder was killed or hangs, lapses after two beats. Nobody
-waits for ever: who lost patience asks without a turn, at a moment that chance spreads.
+A permit that is not given back, since its holder was killed or hangs, lapses after two beats.
+Nobody waits for ever: who lost patience asks without a permit, at a random moment.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from mina_ops.app.state import keys
 from mina_ops.app.state.base import Store
 from mina_ops.errors import StateUnavailable
 
-TURNS = 4
+PERMITS = 4
 """So many processes of a colour may ask at the same time."""
 
-_TURN_BEATS = 2.0
+_PERMIT_BEATS = 2.0
 # While nobody knows how many they are, patience outlives two holders that hang. Later, when all ask
 # because one of them failed, it must not hide for long that the database is dead.
 _FIRST_PATIENCE_BEATS, _PATIENCE_BEATS = (2.0, 6.0), (1.0, 3.0)
@@ -42,20 +43,20 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 0.3
 
 @dataclass(frozen=True)
 class Site:
-    """Where turns are taken, and as whom.
+    """Where permits are taken, and as whom.
 
     Attributes:
-        way: which answers of others are as good as this process's own; see `way.way_of`.
+        vantage: whose answers are as good as this process's own; see `vantage.vantage_of`.
     """
 
     store: Store
     identity: Identity
-    way: str
+    vantage: str
     beat_seconds: float
 
 
 class Wait:
-    """One process waits for its turn to run one check, once.
+    """One process waits for a permit to run one check, once.
 
     Args:
         takes_answers: whether an answer that another process has found will do.
@@ -67,7 +68,7 @@ class Wait:
         self._takes_answers = takes_answers
         # Of its own: the state of the module's generator may be the host's, who seeded it.
         self._random = random.Random()  # noqa: S311 - no secret
-        self._turn: str | None = None
+        self._permit: str | None = None
         patience = _FIRST_PATIENCE_BEATS if takes_answers else _PATIENCE_BEATS
         beats = self._random.uniform(*patience)
         self._until = time.monotonic() + site.beat_seconds * beats
@@ -77,22 +78,22 @@ class Wait:
         """Whether the store, or the resolver of its name, hangs: who waits is to be left behind."""
         return now > self._asks_since + _SILENT_SECONDS
 
-    def answer_or_turn(self) -> Result | None:
+    def answer_or_permit(self) -> Result | None:
         """What another process has found; None: ask now. Blocks up to six beats.
 
         While the store is away all ask, up to a beat later.
         """
-        failures, turns, pause = 0, range(TURNS), _FIRST_PAUSE_SECONDS
+        failures, numbers, pause = 0, range(PERMITS), _FIRST_PAUSE_SECONDS
         while True:
             try:
                 found = self._answer()
-                if found is None and self._took_one_of(turns):
-                    # Whoever gave this turn back has told its answer just before.
+                if found is None and self._took_one_of(numbers):
+                    # Whoever gave this permit back has told its answer just before.
                     return self._answer()
                 if found is not None:
                     return found
                 # From now on one command each time: hundreds wait.
-                turns = range(at := self._random.randrange(TURNS), at + 1)
+                numbers = range(at := self._random.randrange(PERMITS), at + 1)
                 nap = pause * self._random.uniform(0.5, 1.5)
                 pause = min(1.5 * pause, _LONGEST_PAUSE_SECONDS)
             except StateUnavailable:
@@ -105,7 +106,7 @@ class Wait:
             time.sleep(nap)
 
     def end(self, result: Result | None) -> None:
-        """Give the turn back, if it has one, and tell others what it found.
+        """Give the permit back, if it has one, and tell others what it found.
 
         Args:
             result: None: it did not ask. A failure is told to nobody: who else fails shall see
@@ -114,8 +115,8 @@ class Wait:
         with suppress(StateUnavailable):
             if result is not None and result.ok:
                 self._tell(result)
-            if self._turn is not None:
-                self._site.store.replace(self._turn, self._owner, None)
+            if self._permit is not None:
+                self._site.store.replace(self._permit, self._owner, None)
 
     @property
     def _owner(self) -> bytes:
@@ -124,7 +125,7 @@ class Wait:
     @property
     def _answer_key(self) -> str:
         site = self._site
-        return keys.check_answer(site.identity.environment, self._check.name, site.way)
+        return keys.check_answer(site.identity.environment, self._check.name, site.vantage)
 
     def _answer(self) -> Result | None:
         if not self._takes_answers:
@@ -161,10 +162,10 @@ class Wait:
     def _took_one_of(self, numbers: range) -> bool:
         site = self._site
         for number in numbers:
-            turn = keys.check_turn(site.identity.environment, self._check.name, number)
-            ttl = _TURN_BEATS * site.beat_seconds
+            permit = keys.check_permit(site.identity.environment, self._check.name, number)
+            ttl = _PERMIT_BEATS * site.beat_seconds
             self._asks_since = time.monotonic()
-            if site.store.put_new(turn, self._owner, ttl_seconds=ttl):
-                self._turn = turn
+            if site.store.put_new(permit, self._owner, ttl_seconds=ttl):
+                self._permit = permit
                 return True
         return False

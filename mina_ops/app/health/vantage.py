@@ -1,4 +1,4 @@
-"""Names the way on which a process reaches what it shares with others: which answers are its own.
+"""Names a process's vantage point, from which it sees what it shares with others.
 
 What one process found counts for another only if both would have asked alike: from the same
 machine and network, as the same user, with the same release, the same addresses and passwords.
@@ -21,7 +21,7 @@ _NETWORK = Path("/proc/self/ns/net")
 _TELLING = ("PG", "MYSQL", "SSL_", "HTTP_", "HTTPS_", "ALL_PROXY", "NO_PROXY", "AWS_", "GOOGLE_")
 
 
-def way_of(settings: Settings, database: OwnConnection, key: str) -> str:
+def vantage_of(settings: Settings, database: OwnConnection, key: str) -> str:
     """A short name that two processes share if they reach the database and the AI service alike.
 
     It stands in the store, so it must not tell a password to who can read there. Of what is
