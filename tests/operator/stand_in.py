@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from mina_ops.demo.processes import free_port
+
 TOKEN = "token-of-the-tests"
 _WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _REASONS = {200: "OK", 202: "Accepted", 503: "Service Unavailable"}
@@ -98,8 +100,11 @@ class Instance:
         return f"127.0.0.1:{self.port}"
 
     async def serve(self, port: int = 0) -> None:
-        self.server = await asyncio.start_server(self._connected, "127.0.0.1", port, backlog=1024)
-        self.port = self.server.sockets[0].getsockname()[1]
+        # Not any free one: while it is stopped, a client's connection could be given its port.
+        self.port = port or free_port()
+        self.server = await asyncio.start_server(
+            self._connected, "127.0.0.1", self.port, backlog=1024
+        )
         if self.pod:
             self.pod_server = await asyncio.start_server(
                 self._connected, self.pod, self.port, backlog=1024

@@ -9,7 +9,7 @@ import pytest
 from mina_ops.errors import ConfigurationError
 from mina_ops.operator.config import settings
 from mina_ops.operator.config.settings import OperatorSettings
-from mina_ops.operator.database.connection import options as database
+from mina_ops.operator.database.connection.options import DatabaseOptions
 
 GOOD = """
 [public]
@@ -142,7 +142,7 @@ def test_a_file_with_one_table_serves_who_needs_that_one(tmp_path: Path) -> None
     path = tmp_path / "mina-ops.toml"
     path.write_text("[database]\nfolder = 'kept'\n")
     found = settings.load(path)
-    assert database.read(found.section("database")).folder == tmp_path / "kept"
+    assert found.section("database").fill(DatabaseOptions).folder == tmp_path / "kept"
     with pytest.raises(ConfigurationError, match=r"colours: is missing; give a table"):
         print(found.colours)
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.operator.release.stand import QUICK, Stand, ended
-from tests.support.guests import argo_measures, flagger_calls
+from tests.support.guests import InPython
 from tests.support.stock import StockClients
 from tests.support.wait import eventually
 
@@ -52,20 +52,20 @@ def _visit(stand: Stand, times: int) -> None:
 
 
 def _measured(judge: Running) -> str:
-    return argo_measures(VERDICT, judge.url, {})[0]
+    return InPython().argo(VERDICT, judge.url, {})[0]
 
 
 def test_a_release_passes_then_fails_and_its_judge_ends_in_peace(
     stand: Stand, judge: Running
 ) -> None:
     assert _measured(judge) == "Inconclusive"
-    assert not flagger_calls(ROLLBACK, judge.url)[0]
+    assert not InPython().flagger(ROLLBACK, judge.url)[0]
     _visit(stand, 250)
     eventually(lambda: _measured(judge) == "Successful", 10)
     stand.faults("green", error_percent=60)
     _visit(stand, 100)
     eventually(lambda: _measured(judge) == "Failed", 10)
-    assert flagger_calls(ROLLBACK, judge.url)[0]
+    assert InPython().flagger(ROLLBACK, judge.url)[0]
     judge.process.terminate()
     outcome = ended(judge.process)
     assert (outcome.code, outcome.err) == (0, "")
