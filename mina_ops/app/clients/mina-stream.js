@@ -284,7 +284,7 @@
 
     /** Keep what the next socket receives until the present one has nothing more to say. */
     _hold(next) {
-      this._held = { socket: next, events: [] };
+      this._held = { socket: next, events: [], id: this._inner.id };
       this._watch(next);
     }
 
@@ -298,7 +298,8 @@
       // Public API of the manager: it must not come back by itself.
       previous.io.reconnection(false);
       this._connection.sockets.delete(this);
-      this.recovered = Boolean(this._pid) && next.id === previous.id;
+      // Not `previous.id`: that is gone if the old connection broke during the move.
+      this.recovered = Boolean(this._pid) && next.id === this._held.id;
       this._underWay = 0;
       this._take(next);
       this.moves += 1;

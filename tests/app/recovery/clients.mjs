@@ -1,5 +1,5 @@
 // Stock socket.io-client clients with default options that keep every numbered event.
-// Usage: node clients.mjs '{"url", "clients", "transports", "move", "chunk_ms"}'
+// Usage: node clients.mjs '{"url", "clients", "transports", "move", "chunk_ms", "cut_at_hand_off"}'
 // With chunk_ms each also streams a numbered chunk so often, and tells of the numbers that it hears
 // only the last one, how many were missed, and how many came again or late.
 // Commands come as JSON lines on stdin: ["who"], ["cut"], ["others", n], ["stop"] (no more chunks).
@@ -48,6 +48,10 @@ for (let number = 0; number < options.clients; number += 1) {
   });
   socket.on("disconnect", (reason, details) => {
     client.reasons.push(`${reason} ${details?.message ?? ""} ${details?.description ?? ""}`);
+  });
+  if (options.cut_at_hand_off) socket.on("session:handoff", () => {
+    const engine = socket.io.engine;
+    setTimeout(() => engine.close());
   });
   socket.on("tick", (n) => client.ticks.push(n));
   socket.on("ticked", (n) => { client.ticked = n; });

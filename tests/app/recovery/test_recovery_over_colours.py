@@ -139,6 +139,25 @@ def test_a_drain_misses_no_event_doubles_none_and_keeps_rooms_and_session(
     assert answers == [{"name": f"client {n}", "colour": "green"} for n in range(6)]
 
 
+def test_a_page_whose_old_connection_breaks_while_it_moves_is_told_that_it_is_recovered(
+    start_host: Hosts, redis_url: str, node: Path, tmp_path: Path, running: ExitStack
+) -> None:
+    fleet = fleet_of(running, start_host, tmp_path / "front", redis_url)
+    listeners = listening(
+        running, node, fleet.proxy.url, clients=6, transports=EVERY_TRANSPORT, move=True,
+        cut_at_hand_off=True,
+    )  # fmt: skip
+    with saying(fleet.green.server.url) as said:
+        eventually(lambda: said() > 10, 20, "nothing is said")
+        fleet.blue.drain(grace_seconds=3)
+        listeners.wait(lambda one: one["engine"] == "green", 30, "not all are on green")
+    last = said()
+    listeners.wait(lambda one: one["numbers"][-1:] == [last], 20, "the last event is missing")
+    for one in listeners.all:
+        assert one["numbers"] == list(range(one["numbers"][0], last + 1))
+        assert one["recovered"] == [False, True], one["reasons"]
+
+
 def test_a_killed_server_s_clients_miss_nothing_that_had_left_its_memory(
     start_host: Hosts, redis_url: str, node: Path, tmp_path: Path, running: ExitStack
 ) -> None:
