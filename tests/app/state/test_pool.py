@@ -54,6 +54,15 @@ def test_one_that_stays_away_is_not_waited_for(
     assert pool.get_connection() is not first
 
 
+def test_once_a_process_has_started_nobody_waits(
+    pool: PatientPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "PATIENCE_SECONDS", 600.0)
+    monkeypatch.setattr(pools, "START_SECONDS", 0.0)
+    first = pool.get_connection()
+    assert pool.get_connection() is not first
+
+
 def test_of_many_that_wait_for_nothing_each_opens_its_own(pool: PatientPool) -> None:
     held, got = pool.get_connection(), []  # type: ignore[var-annotated]
     threads = [_in_thread(pool, got) for _ in range(5)]
