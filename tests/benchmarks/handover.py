@@ -3,6 +3,7 @@
     python -m tests.benchmarks.handover --json
     python -m tests.benchmarks.handover --json --clients 2500 --transports mixed
     python -m tests.benchmarks.handover --json --clients 5000
+    python -m tests.benchmarks.handover --json --only at_20 --times 6
     python -m tests.benchmarks.handover --json --only random_stop --times 20
 
 First it measures how many events a second a bare Flask-SocketIO host takes in here; loads are
@@ -134,9 +135,8 @@ def main() -> int:
             bench = Bench(report, given, folder, server)
             _measure_capacity(bench)
             for job in JOBS:
-                for number in range(given.times if job.name == given.only else 1):
-                    if given.only in (None, job.name):
-                        _drain(bench, replace(job, name=f"{job.name}{number or ''}"))
+                if given.only in (None, job.name):
+                    _drains(bench, job, given.times if job.name == given.only else 1)
             if given.only in (None, "events"):
                 _events(bench)
             if given.only in (None, "stock"):
@@ -172,7 +172,24 @@ def _carried(bench: Bench, transports: list[str]) -> float:
         return (loop.sum("acknowledged") - before) / (time.monotonic() - began)
 
 
-def _drain(bench: Bench, job: Job) -> None:
+def _drains(bench: Bench, job: Job, times: int) -> None:
+    """One drain or several. The gap's goal holds for all clients of all of them together.
+
+    Of 300 clients the 99th percentile is the third: whichever burst of chunks meets a few
+    handshakes decides it.
+    """
+    beyond: list[float] = []
+    for number in range(times):
+        beyond += _drain(
+            bench, replace(job, name=f"{job.name}_{number + 1}" if number else job.name)
+        )
+    if job.name == "at_20":
+        p99 = percentile(beyond, 99)
+        bench.report.goal(f"{job.name}_gap_of_all_beyond_interval_p99_ms", p99, GAP_LIMIT_MS)
+
+
+def _drain(bench: Bench, job: Job) -> list[float]:
+    """Drain blue once; by how much each client's gap was beyond its interval, in ms."""
     report, interval = bench.report, bench.interval_ms(job.share)
     report.say(f"{job.name}: {bench.clients} clients, a chunk each {interval:.0f} ms")
     more = {"worker": "gevent", "options": GUNICORN, "environment": SHIPPED}
@@ -198,6 +215,7 @@ def _drain(bench: Bench, job: Job) -> None:
     report.figure(f"{job.name}_processor_used_by_others_percent", machine.others_percent, 1)
     report_stalls(report, job.name, watch, finals, interval)
     _report(bench, job, finals, status, never_back)
+    return [max(0.0, gap - interval) for final in finals for gap in final["gaps_ms"]]
 
 
 def _report(
@@ -222,9 +240,6 @@ def _report(
             report.figure(f"{name}_{what}", value, 0)
     for forced in status["forced_sessions"][:5]:
         report.say(f"forced: {forced}")
-    if name.startswith("at_20"):
-        gap = report.figures[f"{name}_gap_beyond_interval_p99_ms"]
-        report.goal(f"{name}_gap_beyond_interval_p99_ms", gap, GAP_LIMIT_MS)
 
 
 def _report_gaps(bench: Bench, name: str, finals: list[dict[str, Any]], interval: float) -> None:
