@@ -3,8 +3,8 @@
 redis-py opens a connection whenever none is idle, and keeps it. When a process starts, its
 heartbeat, its checks and its listener ask Redis within the same millisecond: four connections for
 commands that take a tenth of a millisecond each, and 1,200 connections of 300 processes. Later
-nobody waits: under load, a chunk that waited for the heartbeat's connection would keep all chunks
-of its batch waiting.
+nobody waits for long: under load, a chunk that waited for the heartbeat's connection would keep all
+chunks of its batch waiting.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from redis.sentinel import SentinelConnectionPool
 from mina_ops.app.native import green_library
 
 START_SECONDS = 10.0
-"""For how long after a process's first connection others wait at all."""
-PATIENCE_SECONDS = 0.05
-"""How long who needs a connection waits for one; twice that while another one is being opened."""
+"""For how long after its first connection a process counts as one that starts."""
+PATIENCE_SECONDS, PATIENCE_LATER_SECONDS = 0.05, 0.002
+"""How long who needs a connection waits for one while the process starts, and later; twice that
+while another one is being opened."""
 _SOON_SECONDS = 0.25
 """What is lent for longer than this, as a listener's connection, does not come back soon."""
 _SPARE_SECONDS = 30.0
@@ -45,13 +46,15 @@ class _Lent:
         """Return once a connection is idle, or when it is time to open another one."""
         with self.changed:
             now, is_last = time.monotonic(), False
-            until = now + (PATIENCE_SECONDS if now < self._began_at + START_SECONDS else 0.0)
+            starts = now < self._began_at + START_SECONDS
+            patience = PATIENCE_SECONDS if starts else PATIENCE_LATER_SECONDS
+            until = now + patience
             while not self._has_idle() and self._is_one_expected():
                 left = until - time.monotonic()
                 if left > 0:
                     self.changed.wait(left)
-                elif self._opening and until > now and not is_last:
-                    until, is_last = until + PATIENCE_SECONDS, True
+                elif self._opening and not is_last:
+                    until, is_last = until + patience, True
                 else:
                     break
             self._opening += 1
@@ -101,7 +104,7 @@ class _Patient:
     _lent: _Lent | None = None
 
     def get_connection(self, *args: Any, **options: Any) -> Any:
-        """As the base does; while a process starts, up to 0.1 s later, if one comes back soon."""
+        """As the base does, up to 0.1 s later while the process starts, if one is to be idle soon."""
         lent, connection = self._of_this_process(), None
         lent.wait()
         try:

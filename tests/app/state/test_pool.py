@@ -54,7 +54,7 @@ def test_one_that_stays_away_is_not_waited_for(
     assert pool.get_connection() is not first
 
 
-def test_once_a_process_has_started_nobody_waits(
+def test_once_a_process_has_started_nobody_waits_for_long(
     pool: PatientPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pools, "PATIENCE_SECONDS", 600.0)
