@@ -104,7 +104,7 @@ class _Patient:
     _lent: _Lent | None = None
 
     def get_connection(self, *args: Any, **options: Any) -> Any:
-        """As the base does, up to 0.1 s later while the process starts, if one is to be idle soon."""
+        """As the base does; while a process starts, up to 0.1 s later, if one is idle soon."""
         lent, connection = self._of_this_process(), None
         lent.wait()
         try:
