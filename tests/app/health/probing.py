@@ -7,7 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,12 +58,15 @@ def frozen(server: Server) -> Iterator[None]:
     leader.suspend()  # first, so that it neither starts nor buries another child
     family = [leader, *leader.children(recursive=True)]
     for process in family:
-        process.suspend()
+        # One that had just ended: connections to the database come and go.
+        with suppress(psutil.NoSuchProcess):
+            process.suspend()
     try:
         yield
     finally:
         for process in family:
-            process.resume()
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 @contextmanager

@@ -374,9 +374,12 @@ class TestCommands:
         assert "1 faults" in err
 
     def test_offline_takes_every_right_and_online_gives_back_the_same(self, mina: Database) -> None:
-        run(mina, "CREATE ROLE app_user LOGIN")
+        run(mina, "CREATE ROLE reader_beside LOGIN")
         try:
-            run(mina, "GRANT SELECT, INSERT ON users TO app_user; GRANT SELECT ON users TO PUBLIC")
+            run(
+                mina,
+                "GRANT SELECT, INSERT ON users TO reader_beside; GRANT SELECT ON users TO PUBLIC",
+            )
             rights = "SELECT relacl::text FROM pg_class WHERE oid = 'users'::regclass"
             before = ask(mina, rights)
             assert self._run("offline", "users")[0] == 0
@@ -388,7 +391,7 @@ class TestCommands:
             )
             assert self._run("online", "users")[0] == 1, "there is nothing to give back"
         finally:
-            run(mina, "DROP OWNED BY app_user; DROP ROLE app_user;")
+            run(mina, "DROP OWNED BY reader_beside; DROP ROLE reader_beside;")
 
     def test_corruption_says_how_far_it_goes(self, mina: Database) -> None:
         self._run("backup")
