@@ -200,7 +200,10 @@ def _watched(host: Server) -> Iterator[Balancer]:
 
     def look() -> None:
         while not over.is_set():
-            balancer.ask()
+            # As max_requests ends a worker, gunicorn 23 may close a connection that it has just
+            # accepted (its gthread worker does so without us, too); a load balancer asks again.
+            with suppress(httpx.RemoteProtocolError, httpx.ReadError):
+                balancer.ask()
 
     watcher = threading.Thread(target=look)
     watcher.start()
