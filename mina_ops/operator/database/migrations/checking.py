@@ -74,12 +74,7 @@ def check(
     """
     folder = asked.folder
     tree = Tree(folder)
-    for revision in (*asked.at, *((asked.upper,) if asked.upper else ())):
-        if not tree.knows(revision):
-            raise ConfigurationError(
-                f"The revision {revision} is in no migration of {folder}; is this the code of the "
-                "coming release?"
-            )
+    _require_known(tree, asked)
     upper = (asked.upper,) if asked.upper else tuple(tree.heads)
     steps = render.render(tree.between(asked.at, upper), asked.dialect, asked.bind)
     known = mapped.read(asked.mapped_file) if asked.mapped_file else None
@@ -112,6 +107,15 @@ def check(
         found = with_rehearsal(found, rehearse(database, plan), asked.reviewed)
     more, remarks = squawk.look([step for step in steps if step.revision not in asked.reviewed])
     return replace(found, dangers=(*found.dangers, *more), remarks=(*found.remarks, *remarks))
+
+
+def _require_known(tree: Tree, asked: Question) -> None:
+    for revision in (*asked.at, *((asked.upper,) if asked.upper else ())):
+        if not tree.knows(revision):
+            raise ConfigurationError(
+                f"The revision {revision} is in no migration of {asked.folder}; is this the code "
+                "of the coming release?"
+            )
 
 
 def with_rehearsal(
